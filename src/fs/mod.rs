@@ -1,0 +1,9 @@
+//! Files inside an image: the root file system (ext4), the boot file system (FAT), and scrubbing both.
+//! Works on byte windows of [`crate::image`] and knows nothing of recipes, SSM or devices.
+//! Paths are resolved inside the image, never on the host.
+
+pub mod path;
+pub mod tree;
+
+pub use path::ImagePath;
+pub use tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut};

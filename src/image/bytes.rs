@@ -1,0 +1,130 @@
+//! Random access to bytes, by shared reference, so that one image serves several readers and writers at once.
+
+use std::io;
+use std::sync::Arc;
+
+use super::units::{ByteOffset, ByteRange, ByteSize};
+
+/// Bytes that can be read at any offset.
+pub trait ReadAt: Send + Sync {
+    /// How many bytes there are.
+    fn size(&self) -> ByteSize;
+
+    /// Fills `buf` with the bytes from `at`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where the run leaves the end; whatever the medium reports otherwise.
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()>;
+
+    /// The first run at or behind `from` that may hold anything but zeros. What lies outside reads as zeros, so a
+    /// scanner may skip it: this is what makes a sparse 32 GB capture as quick as the 3 GB that it holds.
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        Ok(self.size().0.checked_sub(from.0).filter(|&n| n > 0).map(|n| ByteRange::new(from.0, n)))
+    }
+}
+
+/// Bytes that can also be written at any offset; the size never changes.
+pub trait WriteAt: ReadAt {
+    /// Puts `bytes` at `at`.
+    ///
+    /// # Errors
+    /// `WriteZero` where the run leaves the end; whatever the medium reports otherwise.
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes a run read as zeros, as a hole where the medium can have holes. Used for what the scrub proves free:
+    /// free space must not become gigabytes of overlay.
+    ///
+    /// # Errors
+    /// As [`WriteAt::write_at`].
+    fn punch(&self, range: ByteRange) -> io::Result<()>;
+}
+
+/// One partition of an image: a window that nothing reaches out of.
+#[derive(Clone)]
+pub struct Window<T: ?Sized> {
+    whole: Arc<T>,
+    range: ByteRange,
+}
+
+impl<T: ReadAt + ?Sized> Window<T> {
+    /// The bytes of `range` in `whole`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where the range leaves the end of `whole`: a partition table is untrusted input.
+    pub fn new(whole: Arc<T>, range: ByteRange) -> io::Result<Window<T>> {
+        match range.start.checked_add(range.len) {
+            Some(end) if end.0 <= whole.size().0 => Ok(Window { whole, range }),
+            _ => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("the range from {} of {} leaves the image ({})", range.start, range.len, whole.size()),
+            )),
+        }
+    }
+
+    /// Where the window lies in the whole image.
+    pub fn range(&self) -> ByteRange {
+        self.range
+    }
+
+    fn place(&self, at: ByteOffset, len: usize, kind: io::ErrorKind) -> io::Result<ByteOffset> {
+        let inside = at.0.checked_add(len as u64).is_some_and(|end| end <= self.range.len.0);
+        match self.range.start.checked_add(ByteSize(at.0)) {
+            Some(place) if inside => Ok(place),
+            _ => Err(io::Error::new(kind, format!("{at} and {len} more leave the partition of {}", self.range.len))),
+        }
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Window<T> {
+    fn size(&self) -> ByteSize {
+        self.range.len
+    }
+
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        self.whole.read_at(self.place(at, buf.len(), io::ErrorKind::UnexpectedEof)?, buf)
+    }
+
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        let Some(start) = self.range.start.checked_add(ByteSize(from.0)).filter(|s| *s < self.range.end()) else {
+            return Ok(None);
+        };
+        let found = self.whole.next_data(start)?.and_then(|run| run.intersect(&self.range));
+        Ok(found.map(|run| ByteRange::new(run.start.0 - self.range.start.0, run.len.0)))
+    }
+}
+
+impl<T: WriteAt + ?Sized> WriteAt for Window<T> {
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+        self.whole.write_at(self.place(at, bytes.len(), io::ErrorKind::WriteZero)?, bytes)
+    }
+
+    fn punch(&self, range: ByteRange) -> io::Result<()> {
+        let len = usize::try_from(range.len.0).map_err(io::Error::other)?;
+        let start = self.place(range.start, len, io::ErrorKind::WriteZero)?;
+        self.whole.punch(ByteRange { start, len: range.len })
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
+    fn size(&self) -> ByteSize {
+        (**self).size()
+    }
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(at, buf)
+    }
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        (**self).next_data(from)
+    }
+}
+
+impl<T: WriteAt + ?Sized> WriteAt for Arc<T> {
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+        (**self).write_at(at, bytes)
+    }
+    fn punch(&self, range: ByteRange) -> io::Result<()> {
+        (**self).punch(range)
+    }
+}

@@ -1,0 +1,11 @@
+//! Bytes of an image: opening what was published, the copy-on-write overlay, partition tables and the block map.
+//! Nothing here knows about files inside a partition, about recipes or about people.
+//! A base image is only ever opened for reading.
+
+pub mod bytes;
+pub mod digest;
+pub mod units;
+
+pub use bytes::{ReadAt, Window, WriteAt};
+pub use digest::Sha256Digest;
+pub use units::{BlockNumber, ByteOffset, ByteRange, ByteSize, Sector};

@@ -1,0 +1,150 @@
+//! Offsets, sizes, sectors and block numbers: different types, so that one is never taken for another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes in one sector of a partition table. MBR and the GPT of SD cards always count in 512-byte sectors.
+pub const SECTOR_BYTES: u64 = 512;
+
+/// A position in an image or on a medium, in bytes from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ByteOffset(pub u64);
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ByteSize(pub u64);
+
+/// A position in 512-byte sectors from the start of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sector(pub u64);
+
+/// The number of a file system block, counted from the start of its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct BlockNumber(pub u64);
+
+/// A run of bytes: `len` bytes from `start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ByteRange {
+    /// Where the run begins.
+    pub start: ByteOffset,
+    /// How long it is.
+    pub len: ByteSize,
+}
+
+impl ByteOffset {
+    /// `self + size`, or `None` where that leaves 64 bits.
+    pub fn checked_add(self, size: ByteSize) -> Option<ByteOffset> {
+        self.0.checked_add(size.0).map(ByteOffset)
+    }
+
+    /// The distance from `earlier` to here, or `None` where `earlier` lies behind.
+    pub fn checked_since(self, earlier: ByteOffset) -> Option<ByteSize> {
+        self.0.checked_sub(earlier.0).map(ByteSize)
+    }
+}
+
+impl Sector {
+    /// Where the sector begins, or `None` where that leaves 64 bits.
+    pub fn to_offset(self) -> Option<ByteOffset> {
+        self.0.checked_mul(SECTOR_BYTES).map(ByteOffset)
+    }
+}
+
+impl BlockNumber {
+    /// Where the block begins inside its partition, for blocks of `block_size` bytes; `None` where that leaves 64 bits.
+    pub fn to_offset(self, block_size: ByteSize) -> Option<ByteOffset> {
+        self.0.checked_mul(block_size.0).map(ByteOffset)
+    }
+}
+
+impl ByteRange {
+    /// A run of `len` bytes from `start`.
+    pub fn new(start: u64, len: u64) -> ByteRange {
+        ByteRange { start: ByteOffset(start), len: ByteSize(len) }
+    }
+
+    /// The first byte behind the run; saturates at the end of 64 bits.
+    pub fn end(&self) -> ByteOffset {
+        ByteOffset(self.start.0.saturating_add(self.len.0))
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len.0 == 0
+    }
+
+    /// What both runs share, if anything.
+    pub fn intersect(&self, other: &ByteRange) -> Option<ByteRange> {
+        let start = self.start.max(other.start);
+        let end = self.end().min(other.end());
+        match end.checked_since(start) {
+            Some(len) if len.0 > 0 => Some(ByteRange { start, len }),
+            _ => None,
+        }
+    }
+}
+
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+impl fmt::Display for ByteOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}", grouped(self.0))
+    }
+}
+
+impl fmt::Display for Sector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sector {}", grouped(self.0))
+    }
+}
+
+/// Binary units with the unit named, as people read sizes of cards: `1,612 MiB`, `29.7 GiB`, `512 B`.
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KIB: u64 = 1 << 10;
+        const MIB: u64 = 1 << 20;
+        const GIB: u64 = 1 << 30;
+        let tenths = |unit: u64| (self.0 / unit, (self.0 % unit) * 10 / unit);
+        match self.0 {
+            n if n < KIB => write!(f, "{n} B"),
+            n if n < MIB => write!(f, "{}.{} KiB", tenths(KIB).0, tenths(KIB).1),
+            n if n < 10 * GIB => write!(f, "{}.{} MiB", grouped(tenths(MIB).0), tenths(MIB).1),
+            _ => write!(f, "{}.{} GiB", grouped(tenths(GIB).0), tenths(GIB).1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_shown_the_way_people_read_them() {
+        assert_eq!(ByteSize(512).to_string(), "512 B");
+        assert_eq!(ByteSize(1536).to_string(), "1.5 KiB");
+        assert_eq!(ByteSize(1612 << 20).to_string(), "1,612.0 MiB");
+        assert_eq!(ByteSize(32 << 30).to_string(), "32.0 GiB");
+        assert_eq!(ByteOffset(812_646_400).to_string(), "byte 812,646,400");
+    }
+
+    #[test]
+    fn ranges_meet_only_where_both_have_bytes() {
+        let a = ByteRange::new(0, 10);
+        assert_eq!(a.intersect(&ByteRange::new(4, 10)), Some(ByteRange::new(4, 6)));
+        assert_eq!(a.intersect(&ByteRange::new(10, 10)), None);
+    }
+}

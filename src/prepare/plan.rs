@@ -1,0 +1,142 @@
+//! A plan: the ordered list of edits, each with its reason. It can be printed before anything is written.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::fs::{Attributes, ImagePath};
+use crate::image::{ByteSize, Sha256Digest};
+
+/// Which of the two file systems of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Volume {
+    /// The ext4 root file system.
+    Root,
+    /// The FAT boot file system, with paths from its own root (`/cmdline.txt`).
+    Boot,
+}
+
+/// What sort of thing an edit is about; decides how loudly it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Private keys, credentials, activation codes, session transcripts.
+    Secret,
+    /// What tells one machine from another.
+    Identity,
+    /// Logs, which carry ids and sometimes secrets.
+    Log,
+    /// Sockets, locks, downloads: of no use on another card.
+    Transient,
+    /// Commands or units that would run on the new card.
+    Code,
+    /// Who may become root.
+    Privilege,
+    /// Settings, units and files that cardsmith adds.
+    Configuration,
+}
+
+/// Why an edit is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// The step that wants it.
+    pub step: &'static str,
+    /// What sort of thing it is about.
+    pub class: Class,
+    /// One sentence for a person.
+    pub text: Cow<'static, str>,
+    /// Where the fact comes from: a path in the agent's source, a manual page, the recipe. May be empty.
+    pub source: Cow<'static, str>,
+}
+
+/// What a file is to hold.
+pub enum Content {
+    /// These bytes; they are public and may be shown in a plan.
+    Bytes(Vec<u8>),
+    /// These bytes, which nobody may see: never shown, logged, digested into a manifest or copied.
+    Secret(Zeroizing<Vec<u8>>),
+    /// A file of this machine, read when the plan is applied.
+    HostFile {
+        /// Where it is.
+        path: PathBuf,
+        /// Its size when the plan was made.
+        size: ByteSize,
+        /// Its digest when the plan was made; another one at apply time is an error.
+        sha256: Sha256Digest,
+    },
+}
+
+/// One change to one path.
+pub enum Change {
+    /// The file, symlink or whole directory tree goes.
+    Remove,
+    /// A regular file is made or replaced.
+    Write {
+        /// What it holds.
+        content: Content,
+        /// Mode and owner.
+        attributes: Attributes,
+    },
+    /// A directory is made, or gets these attributes.
+    Directory {
+        /// Mode and owner.
+        attributes: Attributes,
+    },
+    /// A symlink is made or replaced.
+    Symlink {
+        /// Its target, as it will stand.
+        target: Vec<u8>,
+    },
+    /// Mode or owner change, nothing else.
+    Attributes {
+        /// What they become.
+        attributes: Attributes,
+    },
+}
+
+/// One change, where, and why.
+pub struct Edit {
+    /// Root or boot file system.
+    pub volume: Volume,
+    /// The path, with every symlink in its directories already resolved.
+    pub path: ImagePath,
+    /// What happens to it.
+    pub change: Change,
+    /// Why.
+    pub reason: Reason,
+    /// For a replaced text file: what it holds now, so that a plan can show a diff. Never set for secrets.
+    pub before: Option<Vec<u8>>,
+}
+
+/// How serious something is that a step found but does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// A person should look at it.
+    Warning,
+}
+
+/// Something a step found and says, without an edit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The step that says it.
+    pub step: &'static str,
+    /// How serious.
+    pub severity: Severity,
+    /// One or two sentences for a person.
+    pub text: String,
+}
+
+/// The ordered list of edits, and what the steps have to say.
+#[derive(Default)]
+pub struct Plan {
+    /// In the order in which they are applied.
+    pub edits: Vec<Edit>,
+    /// What was found without being changed.
+    pub findings: Vec<Finding>,
+}
