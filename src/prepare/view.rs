@@ -427,6 +427,14 @@ impl Content {
         }
     }
 
+    /// The content as text, for finding out which lines of an old file stay. Empty for a file of this machine.
+    pub fn shown_lossily(&self) -> std::borrow::Cow<'_, str> {
+        match self {
+            Content::Bytes(bytes) => String::from_utf8_lossy(bytes),
+            Content::Secret(_) | Content::HostFile { .. } => "".into(),
+        }
+    }
+
     fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, FsError> {
         if self.size() > limit {
             return Err(FsError::TooLarge { path: path.clone(), size: self.size(), limit });

@@ -1,0 +1,337 @@
+//! The manifest: what a golden image is, how it came about and what it must read back as. A JSON file beside the image.
+//!
+//! It carries the recipe, so that `flash` and `verify` need nothing else, and no secret: of a secret file it says path
+//! and reason only. Everything in it follows from recipe, base image and cardsmith's version; no time, host or user.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{ByteRange, ByteSize, Sha256Digest};
+use crate::prepare::{Change, Content, Plan};
+use crate::recipe::Recipe;
+
+/// The version of the manifest's format that this cardsmith writes and reads.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// No sane manifest is larger; a larger file is refused before it is parsed.
+const MANIFEST_LIMIT: u64 = 64 << 20;
+
+/// What a golden image is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_VERSION`].
+    pub manifest_version: u32,
+    /// The cardsmith that made it.
+    pub cardsmith: String,
+    /// The recipe, whole.
+    pub recipe: Recipe,
+    /// Digest of the recipe's file, so that a reviewer can tell which text it was.
+    pub recipe_sha256: Sha256Digest,
+    /// Where the image came from.
+    pub base: Base,
+    /// The time that edited files carry, in seconds since 1970 (`SOURCE_DATE_EPOCH`, or the base image's own).
+    pub clock: i64,
+    /// The finished image.
+    pub image: GoldenFile,
+    /// Its partitions.
+    pub partitions: Vec<PartitionRecord>,
+    /// What was repaired before anything was looked at, in words; absent where the image was clean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<String>,
+    /// Every edit, in order.
+    pub edits: Vec<EditRecord>,
+    /// What the steps had to say.
+    pub findings: Vec<FindingRecord>,
+    /// What the scrub wiped.
+    pub scrub: serde_json::Value,
+    /// What was searched for in the finished image.
+    pub needles: NeedleRecord,
+    /// Which checks it passed, in words.
+    pub checks: Vec<String>,
+    /// Digest of each run of bytes that carries meaning; the rest of the image is never read, written or verified.
+    pub map: Vec<MappedRange>,
+}
+
+/// The base image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Base {
+    /// As the recipe names it.
+    pub source: String,
+    /// Digest of the file as published.
+    pub sha256: Sha256Digest,
+    /// `raw`, `xz`, `gzip`, `zstd` or `zip`.
+    pub format: String,
+    /// Size of the decoded image in bytes.
+    pub size: ByteSize,
+}
+
+/// The golden image's file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoldenFile {
+    /// File name, beside the manifest. Absent where the image was flashed without being written to a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Digest of that file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_sha256: Option<Sha256Digest>,
+    /// Size of the image in bytes, decoded.
+    pub size: ByteSize,
+    /// Digest over the map: offsets, lengths and digests of all mapped ranges. Two images with the same value are the
+    /// same wherever it matters; this is the digest that tags, receipts and the ledger name.
+    pub digest: Sha256Digest,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    /// As the partition table counts, from 1.
+    pub number: u32,
+    /// Where it lies.
+    #[serde(flatten)]
+    pub range: ByteRange,
+    /// What it is for: `boot`, `root`, or what is known of it.
+    pub role: String,
+}
+
+/// One edit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EditRecord {
+    /// `root` or `boot`.
+    pub volume: String,
+    /// Where.
+    pub path: String,
+    /// `remove`, `write`, `directory`, `symlink` or `attributes`.
+    pub change: String,
+    /// Octal mode, where something is made or changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Size of what is written, unless it is secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<ByteSize>,
+    /// Digest of what is written, unless it is secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256Digest>,
+    /// Target of a symlink.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The step that wanted it.
+    pub step: String,
+    /// `secret`, `identity`, `log`, `transient`, `code`, `privilege` or `configuration`.
+    pub class: String,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// Where the fact comes from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+}
+
+/// Something that a step said without changing anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FindingRecord {
+    /// The step.
+    pub step: String,
+    /// `note` or `warning`.
+    pub severity: String,
+    /// In words.
+    pub text: String,
+}
+
+/// What was searched for in the finished image. The needles themselves are never kept.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct NeedleRecord {
+    /// How many byte strings were searched for.
+    pub searched: u64,
+    /// How many of them were found. A manifest with anything but 0 is never written.
+    pub found: u64,
+    /// How many there were of each kind.
+    pub kinds: std::collections::BTreeMap<String, u64>,
+    /// Their digests, sorted.
+    pub digests: Vec<Sha256Digest>,
+}
+
+/// A run of bytes that carries meaning, and what it must read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappedRange {
+    /// Where it lies.
+    #[serde(flatten)]
+    pub range: ByteRange,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("could not read the manifest {path}", path = path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is no manifest.
+    #[error("{path} is not a manifest of cardsmith", path = path.display())]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// It is larger than any manifest.
+    #[error("{path} is larger than any manifest (over 64 MiB)", path = path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Another cardsmith wrote it.
+    #[error("{path} has manifest version {found}; this cardsmith reads version {MANIFEST_VERSION}", path = path.display())]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// It contradicts itself: someone edited it, or a part is missing.
+    #[error("{path} contradicts itself: {what}", path = path.display())]
+    Inconsistent {
+        /// Which file.
+        path: PathBuf,
+        /// In words.
+        what: String,
+    },
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError`]; a manifest is untrusted input.
+    pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
+        let unreadable = |source| ManifestError::Read { path: path.to_owned(), source };
+        let mut text = Vec::new();
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(MANIFEST_LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > MANIFEST_LIMIT {
+            return Err(ManifestError::TooLarge { path: path.to_owned() });
+        }
+        let unparsable = |source| ManifestError::Parse { path: path.to_owned(), source };
+        let value: serde_json::Value = serde_json::from_slice(&text).map_err(unparsable)?;
+        if let Some(found) = value.get("manifest_version").and_then(serde_json::Value::as_u64)
+            && found != u64::from(MANIFEST_VERSION)
+        {
+            return Err(ManifestError::Version {
+                path: path.to_owned(),
+                found: u32::try_from(found).unwrap_or(u32::MAX),
+            });
+        }
+        let manifest: Manifest = serde_json::from_value(value).map_err(unparsable)?;
+        manifest.check().map_err(|what| ManifestError::Inconsistent { path: path.to_owned(), what })?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut behind = 0;
+        for mapped in &self.map {
+            let end = mapped.range.start.checked_add(mapped.range.len);
+            let Some(end) = end.filter(|end| end.0 <= self.image.size.0) else {
+                return Err(format!("a mapped range at {} leaves the image", mapped.range.start));
+            };
+            if mapped.range.start.0 < behind {
+                return Err(format!("the mapped range at {} overlaps the one before it", mapped.range.start));
+            }
+            behind = end.0;
+        }
+        if map_digest(&self.map) != self.image.digest {
+            return Err("the digest over its map is not the one that it states".to_owned());
+        }
+        if self.image.file.as_ref().is_some_and(|file| file.components().count() != 1 || file.is_absolute()) {
+            return Err("the image's file name has a directory in it; the image lies beside its manifest".to_owned());
+        }
+        Ok(())
+    }
+
+    /// As the text that is written beside the image: indented, with a final newline.
+    ///
+    /// # Errors
+    /// Never in practice; serialisation of plain data.
+    pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+}
+
+/// The digest over a map; see [`GoldenFile::digest`].
+pub fn map_digest(map: &[MappedRange]) -> Sha256Digest {
+    use sha2::{Digest, Sha256};
+    let mut hasher = Sha256::new();
+    for mapped in map {
+        hasher.update(mapped.range.start.0.to_le_bytes());
+        hasher.update(mapped.range.len.0.to_le_bytes());
+        hasher.update(mapped.sha256.0);
+    }
+    Sha256Digest::from_hasher(hasher)
+}
+
+/// The serialised name of a unit variant, as the manifest shows enums.
+fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Every edit of a plan as the manifest records it.
+pub fn edit_records(plan: &Plan) -> Vec<EditRecord> {
+    plan.edits
+        .iter()
+        .map(|edit| {
+            let mut record = EditRecord {
+                volume: word(&edit.volume),
+                path: edit.path.to_string(),
+                change: String::new(),
+                mode: None,
+                size: None,
+                sha256: None,
+                target: None,
+                step: edit.reason.step.to_owned(),
+                class: word(&edit.reason.class),
+                reason: edit.reason.text.to_string(),
+                source: edit.reason.source.to_string(),
+            };
+            let (change, attributes) = match &edit.change {
+                Change::Remove => ("remove", None),
+                Change::Write { attributes, .. } => ("write", Some(attributes)),
+                Change::Directory { attributes } => ("directory", Some(attributes)),
+                Change::Symlink { .. } => ("symlink", None),
+                Change::Attributes { attributes } => ("attributes", Some(attributes)),
+            };
+            record.change = change.to_owned();
+            record.mode = attributes.map(|a| format!("{:04o}", a.mode));
+            match &edit.change {
+                Change::Write { content: Content::Bytes(bytes), .. } => {
+                    record.size = Some(ByteSize(bytes.len() as u64));
+                    record.sha256 = Some(Sha256Digest::of(bytes));
+                }
+                Change::Write { content: Content::HostFile { size, sha256, .. }, .. } => {
+                    record.size = Some(*size);
+                    record.sha256 = Some(*sha256);
+                }
+                Change::Symlink { target } => record.target = Some(String::from_utf8_lossy(target).into_owned()),
+                _ => {}
+            }
+            record
+        })
+        .collect()
+}
+
+/// Every finding of a plan as the manifest records it.
+pub fn finding_records(plan: &Plan) -> Vec<FindingRecord> {
+    let record = |finding: &crate::prepare::Finding| FindingRecord {
+        step: finding.step.to_owned(),
+        severity: word(&finding.severity),
+        text: finding.text.clone(),
+    };
+    plan.findings.iter().map(record).collect()
+}

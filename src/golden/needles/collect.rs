@@ -1,0 +1,121 @@
+//! Collects needles from what a plan is going to remove or replace.
+
+use zeroize::Zeroizing;
+
+use super::{Needles, Scope, extract};
+use crate::fs::{FileKind, FsError, ImagePath, Tree};
+use crate::prepare::{Change, Class, Edit, Plan, Volume};
+
+/// So much of one removed file is looked at; keys, ids and histories are far smaller.
+const READ_LIMIT: u64 = 8 << 20;
+
+/// A plan that removes more files than this removes logs; looking into the first ones is enough to prove the point.
+const MOST_FILES: usize = 50_000;
+
+/// How long a sample of a removed file is.
+const SAMPLE: usize = 40;
+
+/// Everything telling in what `plan` removes or replaces, read before anything is changed.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Needles, FsError> {
+    let mut needles = Needles::default();
+    let mut budget = MOST_FILES;
+    for edit in &plan.edits {
+        let tree = match edit.volume {
+            Volume::Root => root,
+            Volume::Boot => boot,
+        };
+        match &edit.change {
+            Change::Remove => removed_tree(&mut needles, tree, edit, &mut budget)?,
+            Change::Write { .. } if matches!(tree.stat(&edit.path)?, Some(s) if s.kind == FileKind::File) => {
+                rewritten(&mut needles, tree, edit)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(needles)
+}
+
+/// A file that stays but loses a part: only what is in the lost lines may not be found again.
+fn rewritten(needles: &mut Needles, tree: &dyn Tree, edit: &Edit) -> Result<(), FsError> {
+    let Change::Write { content, .. } = &edit.change else { return Ok(()) };
+    let old = head(tree, &edit.path)?;
+    let (old, new) = (String::from_utf8_lossy(&old), content.shown_lossily());
+    let kept: std::collections::HashSet<&str> = new.lines().collect();
+    let lost = Zeroizing::new(old.lines().filter(|line| !kept.contains(line)).collect::<Vec<_>>().join("\n"));
+    let origin = edit.path.to_string();
+    extract::from_text(needles, &lost, &origin);
+    machine_id(needles, &edit.path, &old);
+    Ok(())
+}
+
+fn removed_tree(needles: &mut Needles, tree: &dyn Tree, edit: &Edit, budget: &mut usize) -> Result<(), FsError> {
+    let mut ahead = vec![edit.path.clone()];
+    while let Some(path) = ahead.pop() {
+        let Some(stat) = tree.stat(&path)? else { continue };
+        let origin = path.to_string();
+        extract::instance_ids(needles, &origin, &origin);
+        match stat.kind {
+            FileKind::Directory => {
+                for entry in tree.list(&path)? {
+                    ahead.push(path.join(&entry.name)?);
+                }
+            }
+            FileKind::File if *budget > 0 => {
+                *budget -= 1;
+                let content = head(tree, &path)?;
+                let text = String::from_utf8_lossy(&content);
+                extract::from_text(needles, &text, &origin);
+                machine_id(needles, &path, &text);
+                samples(needles, &content, &origin, edit.reason.class);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn head(tree: &dyn Tree, path: &ImagePath) -> Result<Zeroizing<Vec<u8>>, FsError> {
+    let size = tree.stat(path)?.map_or(0, |stat| stat.size).min(READ_LIMIT);
+    let mut content = Zeroizing::new(vec![0; usize::try_from(size).unwrap_or_default()]);
+    let mut filled = 0;
+    while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match tree.read_part(path, filled as u64, rest)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    content.truncate(filled);
+    Ok(content)
+}
+
+/// As text (`/etc/machine-id`, host names of logs) and as the 16 bytes that journal files carry (`sd_id128_t`).
+fn machine_id(needles: &mut Needles, path: &ImagePath, text: &str) {
+    let id = text.trim();
+    if path.name() != Some(b"machine-id") || id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return;
+    }
+    let origin = path.to_string();
+    needles.add(id.as_bytes(), "machine-id", &origin, Scope::Anywhere);
+    let digit = |b: u8| char::from(b).to_digit(16).unwrap_or_default() as u8;
+    let raw: Vec<u8> = id.as_bytes().chunks_exact(2).map(|p| p.iter().fold(0, |acc, &b| acc << 4 | digit(b))).collect();
+    needles.add(&raw, "machine-id", &origin, Scope::Anywhere);
+}
+
+/// Samples from the beginning, the middle and the end. Only of files that are one machine's own: a downloaded package
+/// also stands, byte for byte, where it was installed.
+fn samples(needles: &mut Needles, content: &[u8], origin: &str, class: Class) {
+    if !matches!(class, Class::Secret | Class::Identity | Class::Log) {
+        return;
+    }
+    let last = content.len().saturating_sub(SAMPLE);
+    for at in [0, last / 2, last] {
+        let sample = content.get(at..(at + SAMPLE).min(content.len())).unwrap_or_default();
+        let varied = sample.iter().collect::<std::collections::BTreeSet<_>>().len() >= 12;
+        if sample.len() >= SAMPLE / 2 && varied {
+            needles.add(sample, "sample of a removed file", origin, Scope::Residue);
+        }
+    }
+}
