@@ -42,6 +42,32 @@ pub trait WriteAt: ReadAt {
     fn punch(&self, range: ByteRange) -> io::Result<()>;
 }
 
+/// Bytes in memory, for small images and for tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory(Vec<u8>);
+
+impl Memory {
+    /// An image that holds `bytes`.
+    pub fn new(bytes: Vec<u8>) -> Memory {
+        Memory(bytes)
+    }
+}
+
+impl ReadAt for Memory {
+    fn size(&self) -> ByteSize {
+        ByteSize(self.0.len() as u64)
+    }
+
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        let found = usize::try_from(at.0)
+            .ok()
+            .and_then(|start| self.0.get(start..start.checked_add(buf.len())?))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("{at} leaves the image")))?;
+        buf.copy_from_slice(found);
+        Ok(())
+    }
+}
+
 /// One partition of an image: a window that nothing reaches out of.
 #[derive(Clone)]
 pub struct Window<T: ?Sized> {

@@ -4,8 +4,12 @@
 
 pub mod bytes;
 pub mod digest;
+pub mod file;
+pub mod overlay;
 pub mod units;
 
-pub use bytes::{ReadAt, Window, WriteAt};
+pub use bytes::{Memory, ReadAt, Window, WriteAt};
 pub use digest::Sha256Digest;
+pub use file::ImageFile;
+pub use overlay::Overlay;
 pub use units::{BlockNumber, ByteOffset, ByteRange, ByteSize, Sector};

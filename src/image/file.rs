@@ -1,0 +1,69 @@
+//! A file or block device as an image: opened for reading only, and its holes known.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::Path;
+
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
+
+use super::bytes::ReadAt;
+use super::units::{ByteOffset, ByteRange, ByteSize};
+
+/// A raw image in a regular file, or a whole block device, that is never written to.
+pub struct ImageFile {
+    file: File,
+    size: ByteSize,
+    /// Block devices and some file systems do not know holes: everything counts as data there.
+    knows_holes: bool,
+}
+
+impl ImageFile {
+    /// Opens `path` with `O_RDONLY`.
+    ///
+    /// # Errors
+    /// The system's; `InvalidInput` for what is neither a regular file nor a block device.
+    pub fn open(path: &Path) -> io::Result<ImageFile> {
+        ImageFile::from_file(File::open(path)?)
+    }
+
+    /// The bytes of an open file. Its size is taken now; a file that shrinks later gives read errors, not zeros.
+    ///
+    /// # Errors
+    /// As [`ImageFile::open`].
+    pub fn from_file(file: File) -> io::Result<ImageFile> {
+        let kind = file.metadata()?.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a regular file nor a block device"));
+        }
+        let size = ByteSize(seek(&file, SeekFrom::End(0))?);
+        let knows_holes = kind.is_file() && seek(&file, SeekFrom::Hole(0)).is_ok();
+        Ok(ImageFile { file, size, knows_holes })
+    }
+}
+
+impl ReadAt for ImageFile {
+    fn size(&self) -> ByteSize {
+        self.size
+    }
+
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, at.0)
+    }
+
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        let Some(rest) = self.size.0.checked_sub(from.0).filter(|&n| n > 0) else { return Ok(None) };
+        if !self.knows_holes {
+            return Ok(Some(ByteRange::new(from.0, rest)));
+        }
+        // SEEK_DATA moves the file's own position, which nobody uses: every read here is a pread.
+        let start = match seek(&self.file, SeekFrom::Data(from.0)) {
+            Ok(start) => start,
+            Err(Errno::NXIO) => return Ok(None),
+            Err(other) => return Err(other.into()),
+        };
+        let end = seek(&self.file, SeekFrom::Hole(start))?.min(self.size.0);
+        Ok(end.checked_sub(start).filter(|&len| len > 0).map(|len| ByteRange::new(start, len)))
+    }
+}

@@ -1,0 +1,451 @@
+//! Copy on write: edits of an image that never reach the image.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::bytes::{ReadAt, WriteAt};
+use super::units::{ByteOffset, ByteRange, ByteSize};
+
+/// The grain of copying: what one write of a byte costs.
+pub const OVERLAY_BLOCK: u64 = 4096;
+
+/// An image with edits on top of it.
+///
+/// Edited blocks live in a sparse temporary file that has no name, so a crash leaves nothing behind; memory holds one
+/// entry per edited run. Punched runs cost neither. The image below is only read, so any number of overlays share
+/// it, and an overlay can itself be the base of another one (a card over a golden image over a base image).
+pub struct Overlay {
+    base: Arc<dyn ReadAt>,
+    size: ByteSize,
+    layer: RwLock<Layer>,
+}
+
+/// What lies over the base. Invariant: outside of `Written` runs the file has holes, so both kinds read from it.
+struct Layer {
+    file: File,
+    runs: Runs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The file holds the bytes.
+    Written,
+    /// The bytes are zeros, and take no space.
+    Punched,
+}
+
+/// Disjoint runs by block number: start → (end, kind). Neighbours of one kind are merged.
+#[derive(Default)]
+struct Runs(BTreeMap<u64, (u64, Kind)>);
+
+impl Runs {
+    /// The run that holds `block`, if one does.
+    fn at(&self, block: u64) -> Option<(u64, u64, Kind)> {
+        let (&start, &(end, kind)) = self.0.range(..=block).next_back()?;
+        (block < end).then_some((start, end, kind))
+    }
+
+    /// Where the next run behind `block` begins.
+    fn next_start(&self, block: u64) -> Option<u64> {
+        self.0.range(block.saturating_add(1)..).next().map(|(&start, _)| start)
+    }
+
+    /// Makes `start..end` one run of `kind`, whatever was there.
+    fn set(&mut self, mut start: u64, mut end: u64, kind: Kind) {
+        if start >= end {
+            return;
+        }
+        // Cut what reaches in from the left and from the right, then drop what lies inside.
+        if let Some((left, left_end, left_kind)) = self.at(start) {
+            self.0.insert(left, (start, left_kind));
+            if left == start {
+                self.0.remove(&left);
+            }
+            if left_end > end {
+                self.0.insert(end, (left_end, left_kind));
+            }
+        }
+        if let Some((last, last_end, last_kind)) = self.at(end - 1).filter(|&(s, _, _)| s >= start) {
+            self.0.remove(&last);
+            if last_end > end {
+                self.0.insert(end, (last_end, last_kind));
+            }
+        }
+        let inside: Vec<u64> = self.0.range(start..end).map(|(&s, _)| s).collect();
+        for s in inside {
+            self.0.remove(&s);
+        }
+        // Merge with equal neighbours.
+        if let Some((left, left_end, left_kind)) = start.checked_sub(1).and_then(|before| self.at(before))
+            && left_kind == kind
+            && left_end == start
+        {
+            self.0.remove(&left);
+            start = left;
+        }
+        if let Some(&(right_end, right_kind)) = self.0.get(&end)
+            && right_kind == kind
+        {
+            self.0.remove(&end);
+            end = right_end;
+        }
+        self.0.insert(start, (end, kind));
+    }
+}
+
+impl Overlay {
+    /// An overlay without edits, its file in the system's directory for temporary files.
+    ///
+    /// # Errors
+    /// Where no temporary file can be made.
+    pub fn new(base: Arc<dyn ReadAt>) -> io::Result<Overlay> {
+        Overlay::with_file(base, tempfile::tempfile()?)
+    }
+
+    /// As [`Overlay::new`], with the file in `directory`. It takes as much space as is edited.
+    ///
+    /// # Errors
+    /// Where no temporary file can be made there.
+    pub fn new_in(base: Arc<dyn ReadAt>, directory: &Path) -> io::Result<Overlay> {
+        Overlay::with_file(base, tempfile::tempfile_in(directory)?)
+    }
+
+    fn with_file(base: Arc<dyn ReadAt>, file: File) -> io::Result<Overlay> {
+        let size = base.size();
+        let whole = size
+            .0
+            .checked_next_multiple_of(OVERLAY_BLOCK)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the image is larger than any file can be"))?;
+        file.set_len(whole)?;
+        Ok(Overlay { base, size, layer: RwLock::new(Layer { file, runs: Runs::default() }) })
+    }
+
+    /// What lies below.
+    pub fn base(&self) -> &Arc<dyn ReadAt> {
+        &self.base
+    }
+
+    /// Every run that was written or punched, sorted and merged, whole blocks of 4 KiB (the image's end excepted).
+    /// Outside of it the overlay and its base are the same; inside they may be.
+    pub fn changed(&self) -> Vec<ByteRange> {
+        let layer = self.read_layer();
+        let mut out: Vec<ByteRange> = Vec::new();
+        for (&start, &(end, _)) in &layer.runs.0 {
+            let start = start * OVERLAY_BLOCK;
+            let end = (end * OVERLAY_BLOCK).min(self.size.0);
+            match out.last_mut() {
+                Some(last) if last.end().0 == start => last.len = ByteSize(end - last.start.0),
+                _ => out.push(ByteRange::new(start, end - start)),
+            }
+        }
+        out
+    }
+
+    /// The runs that really differ from the base, sorted and merged, in blocks of 4 KiB. For a card this is all that
+    /// has to be written besides the golden image.
+    ///
+    /// # Errors
+    /// Where the base or the overlay cannot be read.
+    pub fn differing(&self) -> io::Result<Vec<ByteRange>> {
+        const CHUNK: u64 = 256 * OVERLAY_BLOCK;
+        let mut out: Vec<ByteRange> = Vec::new();
+        let (mut ours, mut theirs) = (vec![0; CHUNK as usize], vec![0; CHUNK as usize]);
+        for run in self.changed() {
+            let mut at = run.start.0;
+            while at < run.end().0 {
+                let len = CHUNK.min(run.end().0 - at) as usize;
+                let (ours, theirs) = (&mut ours[..len], &mut theirs[..len]);
+                self.read_at(ByteOffset(at), ours)?;
+                self.base.read_at(ByteOffset(at), theirs)?;
+                let pairs = ours.chunks(OVERLAY_BLOCK as usize).zip(theirs.chunks(OVERLAY_BLOCK as usize));
+                for (i, (a, b)) in pairs.enumerate() {
+                    let start = at + i as u64 * OVERLAY_BLOCK;
+                    match out.last_mut() {
+                        _ if a == b => {}
+                        Some(last) if last.end().0 == start => last.len.0 += a.len() as u64,
+                        _ => out.push(ByteRange::new(start, a.len() as u64)),
+                    }
+                }
+                at += len as u64;
+            }
+        }
+        Ok(out)
+    }
+
+    /// A poisoned lock means that a writer panicked between two steps, each of which left the layer readable.
+    fn read_layer(&self) -> RwLockReadGuard<'_, Layer> {
+        self.layer.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_layer(&self) -> RwLockWriteGuard<'_, Layer> {
+        self.layer.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_of(&self, at: ByteOffset, len: u64, kind: io::ErrorKind) -> io::Result<u64> {
+        at.0.checked_add(len)
+            .filter(|&end| end <= self.size.0)
+            .ok_or_else(|| io::Error::new(kind, format!("{len} bytes at {at} leave the image of {}", self.size)))
+    }
+
+    /// Makes sure that the file holds the whole of `block`, so that a part of it can be overwritten.
+    fn adopt(&self, layer: &mut Layer, block: u64) -> io::Result<()> {
+        if layer.runs.at(block).is_none() {
+            let start = block * OVERLAY_BLOCK;
+            let mut bytes = [0; OVERLAY_BLOCK as usize];
+            let len = OVERLAY_BLOCK.min(self.size.0.saturating_sub(start)) as usize;
+            self.base.read_at(ByteOffset(start), &mut bytes[..len])?;
+            layer.file.write_all_at(&bytes, start)?;
+        }
+        layer.runs.set(block, block + 1, Kind::Written);
+        Ok(())
+    }
+
+    fn write_locked(&self, layer: &mut Layer, at: u64, bytes: &[u8], end: u64) -> io::Result<()> {
+        let first = at / OVERLAY_BLOCK;
+        let past = end.div_ceil(OVERLAY_BLOCK);
+        if !at.is_multiple_of(OVERLAY_BLOCK) {
+            self.adopt(layer, first)?;
+        }
+        if !end.is_multiple_of(OVERLAY_BLOCK) && end != self.size.0 {
+            self.adopt(layer, past - 1)?;
+        }
+        layer.file.write_all_at(bytes, at)?;
+        layer.runs.set(first, past, Kind::Written);
+        Ok(())
+    }
+}
+
+/// Frees a run of whole blocks of the overlay's file.
+fn drop_blocks(file: &File, start: u64, len: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, len) {
+        Ok(()) => Ok(()),
+        // A file system without holes (some network and FUSE ones): the bytes must still read as zeros.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+            let zeros = vec![0; (1 << 20).min(len) as usize];
+            let mut done = 0;
+            while done < len {
+                let n = (len - done).min(zeros.len() as u64);
+                file.write_all_at(&zeros[..n as usize], start + done)?;
+                done += n;
+            }
+            Ok(())
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+impl ReadAt for Overlay {
+    fn size(&self) -> ByteSize {
+        self.size
+    }
+
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        let end = self.end_of(at, buf.len() as u64, io::ErrorKind::UnexpectedEof)?;
+        let layer = self.read_layer();
+        let mut rest = buf;
+        let mut here = at.0;
+        while here < end {
+            let block = here / OVERLAY_BLOCK;
+            let run = layer.runs.at(block);
+            let until = match run {
+                Some((_, past, _)) => past.saturating_mul(OVERLAY_BLOCK),
+                None => layer.runs.next_start(block).map_or(end, |next| next.saturating_mul(OVERLAY_BLOCK)),
+            }
+            .min(end);
+            let (part, tail) = rest.split_at_mut((until - here) as usize);
+            match run {
+                Some((_, _, Kind::Written)) => layer.file.read_exact_at(part, here)?,
+                Some((_, _, Kind::Punched)) => part.fill(0),
+                None => self.base.read_at(ByteOffset(here), part)?,
+            }
+            rest = tail;
+            here = until;
+        }
+        Ok(())
+    }
+
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        let layer = self.read_layer();
+        let mut here = from.0;
+        while here < self.size.0 {
+            let block = here / OVERLAY_BLOCK;
+            match layer.runs.at(block) {
+                Some((_, past, Kind::Written)) => {
+                    let end = past.saturating_mul(OVERLAY_BLOCK).min(self.size.0);
+                    return Ok(Some(ByteRange::new(here, end - here)));
+                }
+                Some((_, past, Kind::Punched)) => here = past.saturating_mul(OVERLAY_BLOCK),
+                None => {
+                    let gap_end = layer.runs.next_start(block).map_or(self.size.0, |next| next * OVERLAY_BLOCK);
+                    let gap = ByteRange::new(here, gap_end.min(self.size.0) - here);
+                    match self.base.next_data(ByteOffset(here))?.and_then(|run| run.intersect(&gap)) {
+                        Some(run) => return Ok(Some(run)),
+                        None => here = gap_end,
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl WriteAt for Overlay {
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+        let end = self.end_of(at, bytes.len() as u64, io::ErrorKind::WriteZero)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.write_locked(&mut self.write_layer(), at.0, bytes, end)
+    }
+
+    fn punch(&self, range: ByteRange) -> io::Result<()> {
+        let end = self.end_of(range.start, range.len.0, io::ErrorKind::WriteZero)?;
+        if range.is_empty() {
+            return Ok(());
+        }
+        let mut layer = self.write_layer();
+        let start = range.start.0;
+        let whole_start = start.next_multiple_of(OVERLAY_BLOCK);
+        // The last block of an image whose size is no multiple of a block is whole when the run reaches the end.
+        let whole_end =
+            if end == self.size.0 { end.next_multiple_of(OVERLAY_BLOCK) } else { end - end % OVERLAY_BLOCK };
+        let zeros = [0; OVERLAY_BLOCK as usize];
+        if whole_start >= whole_end {
+            let len = (end - start).min(OVERLAY_BLOCK);
+            self.write_locked(&mut layer, start, &zeros[..len as usize], start + len)?;
+            if start + len < end {
+                let tail = end - start - len;
+                self.write_locked(&mut layer, start + len, &zeros[..tail as usize], end)?;
+            }
+            return Ok(());
+        }
+        if start < whole_start {
+            self.write_locked(&mut layer, start, &zeros[..(whole_start - start) as usize], whole_start)?;
+        }
+        if whole_end < end {
+            self.write_locked(&mut layer, whole_end, &zeros[..(end - whole_end) as usize], end)?;
+        }
+        drop_blocks(&layer.file, whole_start, whole_end - whole_start)?;
+        layer.runs.set(whole_start / OVERLAY_BLOCK, whole_end / OVERLAY_BLOCK, Kind::Punched);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::bytes::Memory;
+
+    /// A small generator, so that a failing run can be repeated: xorshift64.
+    struct Dice(u64);
+    impl Dice {
+        fn roll(&mut self, below: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % below
+        }
+    }
+
+    fn bytes_of(image: &dyn ReadAt) -> Vec<u8> {
+        let mut out = vec![0; image.size().0 as usize];
+        image.read_at(ByteOffset(0), &mut out).unwrap();
+        out
+    }
+
+    /// What `next_data` leaves out must be zeros, and it must come to an end.
+    fn data_runs(image: &dyn ReadAt) -> Vec<ByteRange> {
+        let mut runs = Vec::new();
+        let mut at = ByteOffset(0);
+        while let Some(run) = image.next_data(at).unwrap() {
+            assert!(run.start >= at && !run.is_empty() && run.end().0 <= image.size().0, "{run:?} from {at}");
+            at = run.end();
+            runs.push(run);
+        }
+        runs
+    }
+
+    #[test]
+    fn random_edits_in_stacked_overlays_equal_the_same_edits_of_a_plain_buffer() {
+        for seed in 1..60u64 {
+            let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let size = 40 * OVERLAY_BLOCK + dice.roll(3) * 700;
+            let base: Vec<u8> = (0..size).map(|i| if (i >> 13) % 3 == 0 { 0 } else { (i % 251) as u8 }).collect();
+            let below = Arc::new(Overlay::new(Arc::new(Memory::new(base.clone()))).unwrap());
+            let mut model = base.clone();
+            for _ in 0..60 {
+                edit(&mut dice, &below, &mut model);
+            }
+            let golden = model.clone();
+            let card = Overlay::new(below.clone()).unwrap();
+            for _ in 0..10 {
+                edit(&mut dice, &card, &mut model);
+            }
+            assert_eq!(bytes_of(&card), model, "seed {seed}");
+            assert_eq!(bytes_of(&*below), golden, "seed {seed}: the lower overlay changed");
+            let mut covered = vec![false; size as usize];
+            for run in data_runs(&card) {
+                covered[run.start.0 as usize..run.end().0 as usize].fill(true);
+            }
+            assert!(model.iter().zip(&covered).all(|(&b, &seen)| seen || b == 0), "seed {seed}: data was skipped");
+            let mut rebuilt = golden.clone();
+            for run in card.differing().unwrap() {
+                let span = run.start.0 as usize..run.end().0 as usize;
+                assert_ne!(golden[span.clone()], model[span.clone()], "seed {seed}: {run:?} does not differ");
+                rebuilt[span.clone()].copy_from_slice(&model[span]);
+            }
+            assert_eq!(rebuilt, model, "seed {seed}: golden and the differing runs are not the card");
+        }
+    }
+
+    fn edit(dice: &mut Dice, overlay: &Overlay, model: &mut [u8]) {
+        let size = model.len() as u64;
+        let start = dice.roll(size);
+        let len = (dice.roll(4) * OVERLAY_BLOCK + dice.roll(OVERLAY_BLOCK)).min(size - start);
+        let span = start as usize..(start + len) as usize;
+        if dice.roll(3) == 0 {
+            overlay.punch(ByteRange::new(start, len)).unwrap();
+            model[span].fill(0);
+        } else {
+            let value = dice.roll(255) as u8 + 1;
+            overlay.write_at(ByteOffset(start), &vec![value; len as usize]).unwrap();
+            model[span].fill(value);
+        }
+    }
+
+    #[test]
+    fn an_edit_that_leaves_the_image_is_refused_and_changes_nothing() {
+        let overlay = Overlay::new(Arc::new(Memory::new(vec![7; 5000]))).unwrap();
+        assert_eq!(overlay.write_at(ByteOffset(4999), &[1, 2]).unwrap_err().kind(), io::ErrorKind::WriteZero);
+        assert_eq!(overlay.punch(ByteRange::new(u64::MAX, 2)).unwrap_err().kind(), io::ErrorKind::WriteZero);
+        let mut buf = [0; 2];
+        assert_eq!(overlay.read_at(ByteOffset(4999), &mut buf).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(overlay.changed().is_empty());
+    }
+
+    #[test]
+    fn a_terabyte_of_punched_space_costs_nothing() {
+        struct Endless;
+        impl ReadAt for Endless {
+            fn size(&self) -> ByteSize {
+                ByteSize(1 << 40)
+            }
+            fn read_at(&self, _: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+                buf.fill(9);
+                Ok(())
+            }
+        }
+        let overlay = Overlay::new(Arc::new(Endless)).unwrap();
+        overlay.punch(ByteRange::new(10, (1 << 40) - 20)).unwrap();
+        let mut buf = [1; 16];
+        overlay.read_at(ByteOffset(1 << 39), &mut buf).unwrap();
+        assert_eq!(buf, [0; 16]);
+        assert_eq!(data_runs(&overlay), [ByteRange::new(0, 4096), ByteRange::new((1 << 40) - 4096, 4096)]);
+    }
+}
