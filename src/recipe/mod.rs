@@ -1,6 +1,23 @@
 //! The recipe: what to make of which image, as a TOML file kept in git. This room loads and checks it with messages
 //! that point at line and column, and prints its JSON schema. It reads no image and never holds a secret.
 
+mod card_name;
+mod check;
+mod expiry;
+mod load;
+mod mistake;
 pub mod schema;
+mod secrets;
+mod template;
 
+pub use card_name::{CardName, CardNameError};
+pub use expiry::{ExpiryError, MOST_EXPIRY, parse_expiry};
+pub use load::{LoadedRecipe, RecipeError, load, parse};
+pub use mistake::Mistake;
 pub use schema::{ActivationFrom, Recipe};
+pub use template::template;
+
+/// The JSON schema of a recipe, for editors (`recipe schema`).
+pub fn schema_json() -> serde_json::Value {
+    schemars::schema_for!(Recipe).to_value()
+}

@@ -1,0 +1,317 @@
+//! What types cannot say: rules between and inside the values of a recipe. Every mistake is reported, each at its value.
+
+use std::path::{Component, Path};
+
+use super::card_name::{CardName, CardNameError};
+use super::expiry::parse_expiry;
+use super::load::{LoadedRecipe, Places};
+use super::mistake::Mistake;
+use super::schema::{Activation, ActivationFrom, FileEntry, FileVolume, Recipe};
+use crate::fs::ImagePath;
+
+/// Collects the mistakes of one recipe.
+struct Checker<'a> {
+    loaded: &'a LoadedRecipe,
+    places: &'a Places<'a>,
+    found: Vec<Mistake>,
+}
+
+pub(super) fn check(loaded: &LoadedRecipe, places: &Places<'_>) -> Vec<Mistake> {
+    let mut checker = Checker { loaded, places, found: Vec::new() };
+    let recipe = &loaded.recipe;
+    checker.name(recipe);
+    checker.image(recipe);
+    if let Some(agent) = &recipe.agent {
+        checker.host_path(&["agent", "package"], &agent.package);
+    }
+    if let Some(activation) = &recipe.activation {
+        checker.activation(activation);
+    }
+    checker.card(recipe);
+    checker.files(&recipe.files);
+    checker.found.sort_by_key(|mistake| (mistake.line, mistake.column));
+    checker.found
+}
+
+impl Checker<'_> {
+    fn wrong(&mut self, keys: &[&str], what: impl Into<String>, help: impl Into<String>) {
+        self.found.push(Mistake::at(&self.loaded.path, self.places.text, self.places.of(keys), what, help));
+    }
+
+    fn name(&mut self, recipe: &Recipe) {
+        let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let name = recipe.name.as_str();
+        let fits = (1..=50).contains(&name.len())
+            && name.starts_with(letter)
+            && name.ends_with(letter)
+            && name.chars().all(|c| letter(c) || c == '-');
+        if !fits {
+            self.wrong(
+                &["name"],
+                "this cannot be a recipe's name",
+                "1 to 50 of a-z, 0-9 and -, not beginning or ending with -; it is used in file names, tags and host names",
+            );
+        }
+    }
+
+    fn image(&mut self, recipe: &Recipe) {
+        let image = &recipe.image;
+        let place = ["image", "source"];
+        match image.source.split_once("://") {
+            Some(("https", rest)) if !rest.is_empty() && !rest.starts_with('/') && image.sha256.is_some() => {}
+            Some(("https", rest)) if !rest.is_empty() && !rest.starts_with('/') => self.wrong(
+                &place,
+                "an image from the network needs `sha256`",
+                "add `sha256 = \"…\"` of the file as published; raspberrypi.com shows it beside the download",
+            ),
+            Some((scheme, _)) => {
+                let what = format!("`{}://` is not supported", scheme.escape_default());
+                self.wrong(&place, what, "use https:// with `sha256`, or a path beside the recipe");
+            }
+            None if image.source.is_empty() || image.source.contains('\0') => {
+                self.wrong(&place, "no image is named", "a path beside the recipe, or an https:// address");
+            }
+            None => {}
+        }
+    }
+
+    fn activation(&mut self, activation: &Activation) {
+        match activation.from {
+            ActivationFrom::Aws => self.activation_from_aws(activation),
+            ActivationFrom::File => self.activation_from_file(activation),
+        }
+        if let Some(region) = &activation.region
+            && !is_region(region)
+        {
+            self.wrong(&["activation", "region"], "this is not an AWS region", "for example \"eu-central-1\"");
+        }
+    }
+
+    fn activation_from_aws(&mut self, activation: &Activation) {
+        if activation.path.is_some() {
+            self.wrong(
+                &["activation", "path"],
+                "`path` goes with `from = \"file\"`",
+                "remove it, or say `from = \"file\"`",
+            );
+        }
+        if activation.region.is_none() {
+            self.wrong(
+                &["activation"],
+                "`from = \"aws\"` needs `region`",
+                "the region that the cards register in, for example `region = \"eu-central-1\"`",
+            );
+        }
+        match activation.role.as_deref() {
+            None => self.wrong(
+                &["activation"],
+                "`from = \"aws\"` needs `role`",
+                "the name of the IAM role that nodes get, for example `role = \"ssm-managed-instance\"`",
+            ),
+            Some(role) => self.role(role),
+        }
+        if let Some(Err(error)) = activation.expires.as_deref().map(parse_expiry) {
+            self.wrong(
+                &["activation", "expires"],
+                error.to_string(),
+                "a number with m, h or d: \"12h\", \"7d\"; at most \"30d\"",
+            );
+        }
+        self.tags(activation);
+    }
+
+    fn role(&mut self, role: &str) {
+        let place = ["activation", "role"];
+        // CreateActivation takes the role's name; an ARN or a path is refused by the service (aws-cli #4232).
+        if let Some((_, name)) = role.rsplit_once('/') {
+            let kind = if role.starts_with("arn:") { "an ARN" } else { "a path" };
+            return self.wrong(
+                &place,
+                format!("`role` takes the role's name, and this is {kind}"),
+                format!("write `role = \"{}\"`", name.escape_default()),
+            );
+        }
+        let fits =
+            (1..=64).contains(&role.len()) && role.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c));
+        if !fits {
+            self.wrong(
+                &place,
+                "this is not the name of an IAM role",
+                "1 to 64 letters, digits and +=,.@_-; the name as IAM shows it, not its ARN",
+            );
+        }
+    }
+
+    fn tags(&mut self, activation: &Activation) {
+        // AWS allows 50; cardsmith adds its own (serial, recipe, golden digest) and leaves some room.
+        const MOST: usize = 40;
+        if activation.tags.len() > MOST {
+            self.wrong(
+                &["activation", "tags"],
+                format!("more than {MOST} tags"),
+                "AWS allows 50, and cardsmith adds its own",
+            );
+        }
+        let allowed = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
+        for (key, value) in &activation.tags {
+            let place = ["activation", "tags", key.as_str()];
+            if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
+                self.wrong(
+                    &place,
+                    "this tag is too long or empty",
+                    "1 to 128 characters for the key, at most 256 for the value",
+                );
+            } else if !key.chars().chain(value.chars()).all(allowed) {
+                self.wrong(&place, "AWS does not take this character in a tag", "letters, digits, spaces and _.:/=+-@");
+            } else if key.to_ascii_lowercase().starts_with("aws:") {
+                self.wrong(&place, "tags that begin with `aws:` are reserved", "take another key");
+            }
+        }
+    }
+
+    fn activation_from_file(&mut self, activation: &Activation) {
+        // These would look as if they had an effect, and a fleet without its tags is found out too late.
+        let given = [
+            ("role", activation.role.is_some()),
+            ("expires", activation.expires.is_some()),
+            ("tags", !activation.tags.is_empty()),
+        ];
+        for (key, _) in given.iter().filter(|(_, given)| *given) {
+            self.wrong(
+                &["activation", key],
+                format!("`{key}` has no effect with `from = \"file\"`"),
+                "it was settled when the activations were issued; remove it, or say `from = \"aws\"`",
+            );
+        }
+        if let Some(path) = &activation.path
+            && (path.as_os_str().is_empty() || path.as_os_str().as_encoded_bytes().contains(&0))
+        {
+            self.wrong(&["activation", "path"], "no file is named", "a CSV or JSON file beside the recipe, not in git");
+        }
+    }
+
+    fn card(&mut self, recipe: &Recipe) {
+        if let Err(error) = CardName::parse(&recipe.card.name, &recipe.name) {
+            let help = match &error {
+                CardNameError::NoSerial => "put `{serial}` or `{serial:04}` into it".to_owned(),
+                _ => "for example \"kiosk-{serial:04}\"; known are {serial}, {serial:04} and {recipe}, \
+                      and the result is a host name of 63 characters at most"
+                    .to_owned(),
+            };
+            self.wrong(&["card", "name"], format!("this cannot name cards: {error}"), help);
+        }
+    }
+
+    fn files(&mut self, files: &[FileEntry]) {
+        for (index, file) in files.iter().enumerate() {
+            let number = index.to_string();
+            let place = |key: &'static str| ["file", number.as_str(), key].map(str::to_owned);
+            let mut wrong = |key: &'static str, what: String, help: &str| {
+                let keys = place(key);
+                self.wrong(&keys.each_ref().map(String::as_str), what, help);
+            };
+            if let Err(error) = ImagePath::new(&file.path) {
+                wrong(
+                    "path",
+                    error.to_string(),
+                    "an absolute path inside the image, such as \"/etc/motd\", without `..`",
+                );
+            } else if file.path.ends_with('/') {
+                wrong("path", "this names a directory".into(), "name the file; missing directories are made");
+            }
+            if files.iter().take(index).any(|other| other.volume == file.volume && same(&other.path, &file.path)) {
+                wrong("path", "an earlier [[file]] has the same path".into(), "keep one of them");
+            }
+            if file.volume == FileVolume::Boot && file.path.chars().any(|c| "\\:*?\"<>|".contains(c)) {
+                wrong("path", "FAT has no such file name".into(), "leave out \\ : * ? \" < > |");
+            }
+            match (&file.source, &file.text) {
+                (Some(_), Some(_)) => wrong("text", "`source` and `text` are both there".into(), "keep one of them"),
+                (None, None) => wrong(
+                    "path",
+                    "the file has no content".into(),
+                    "add `source = \"…\"`, a file beside the recipe, or `text = \"…\"`",
+                ),
+                _ => {}
+            }
+            if !is_mode(&file.mode) {
+                wrong("mode", "this is not a mode".into(), "three or four octal digits in quotes: \"0644\", \"0755\"");
+            }
+            for (key, name) in [("owner", &file.owner), ("group", &file.group)] {
+                if !is_account(name) {
+                    wrong(
+                        key,
+                        "this is neither a number nor a name".into(),
+                        "\"root\", \"pi\" or a number such as \"1000\"",
+                    );
+                }
+            }
+            if let (Some(source), None) = (&file.source, &file.text) {
+                self.host_path(&["file", &number, "source"], source);
+                self.host_file(&["file", &number, "source"], source);
+            }
+        }
+    }
+
+    /// What goes into the image comes from beside the recipe, or is named in full: a recipe from a stranger must not
+    /// wander off with `..` into somebody's home directory.
+    fn host_path(&mut self, keys: &[&str], path: &Path) {
+        if path.as_os_str().is_empty() || path.as_os_str().as_encoded_bytes().contains(&0) {
+            self.wrong(keys, "no file is named", "a path beside the recipe");
+        } else if path.components().any(|component| component == Component::ParentDir) {
+            self.wrong(
+                keys,
+                "the path leaves the recipe's directory with `..`",
+                "put the file beside the recipe, or write its full path",
+            );
+        }
+    }
+
+    fn host_file(&mut self, keys: &[&str], path: &Path) {
+        let path = self.loaded.beside(path);
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => {
+                self.wrong(keys, format!("{} is not a regular file", path.display()), "name a file beside the recipe")
+            }
+            Err(error) => {
+                let what = format!("cannot find {}: {error}", path.display());
+                self.wrong(keys, what, "paths count from the recipe's directory");
+            }
+        }
+    }
+}
+
+fn same(a: &str, b: &str) -> bool {
+    matches!((ImagePath::new(a), ImagePath::new(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+/// `eu-central-1`, `us-gov-west-1`: two letters, words, a number.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    match parts.as_slice() {
+        [first, middle @ .., last] => {
+            (2..=4).contains(&first.len())
+                && word(first)
+                && !middle.is_empty()
+                && middle.iter().all(word)
+                && (1..=2).contains(&last.len())
+                && last.bytes().all(|b| b.is_ascii_digit())
+        }
+        _ => false,
+    }
+}
+
+fn is_mode(text: &str) -> bool {
+    (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b))
+}
+
+/// A number, or a name as useradd(8) allows them.
+fn is_account(text: &str) -> bool {
+    let number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let name = (1..=32).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.$".contains(c));
+    if number { text.parse::<u32>().is_ok() } else { name }
+}

@@ -1,0 +1,62 @@
+//! What looks like a secret in a recipe. A recipe is kept in git and copied into manifests, so it must hold none.
+
+/// Whether a key's name says that its value is a secret.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    const WHOLE: [&str; 8] = ["code", "secret", "token", "psk", "passwd", "apikey", "accesskeyid", "wifipassword"];
+    const PART: [&str; 7] =
+        ["activationcode", "secretaccesskey", "accesskeyid", "sessiontoken", "password", "passphrase", "privatekey"];
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    WHOLE.contains(&plain.as_str()) || PART.iter().any(|part| plain.contains(part))
+}
+
+/// Whether a value is a secret whatever its key is called.
+pub(super) fn is_secret_value(value: &str) -> bool {
+    value.contains("PRIVATE KEY-----") || has_access_key_id(value)
+}
+
+/// AWS access key ids: `AKIA` or `ASIA` and 16 capitals or digits.
+fn has_access_key_id(value: &str) -> bool {
+    value.as_bytes().windows(20).any(|run| {
+        (run.starts_with(b"AKIA") || run.starts_with(b"ASIA"))
+            && run.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+    })
+}
+
+/// A line of a recipe as it may be shown: where the key looks secret, or the value does, the value is left out.
+pub(super) fn masked(line: &str) -> String {
+    let Some((key, value)) = line.split_once('=') else {
+        return if is_secret_value(line) { "…".to_owned() } else { line.to_owned() };
+    };
+    let name = key.rsplit(['{', '.', ',']).next().unwrap_or(key).trim().trim_matches(['"', '\'']);
+    // `{ code = "…" }` inside a line: every key of an inline table counts.
+    let inner = value.split(['{', ',']).filter_map(|part| part.split_once('=')).any(|(key, _)| is_secret_key(key));
+    if is_secret_key(name) || inner || is_secret_value(value) { format!("{key}= …") } else { line.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_keys_are_known_by_name_however_they_are_spelt() {
+        for key in ["code", "Activation-Code", "activation_code", "AWS_SECRET_ACCESS_KEY", "wifi-password", "psk"] {
+            assert!(is_secret_key(key), "{key}");
+        }
+        for key in ["name", "region", "barcode", "tokens-per-card", "role"] {
+            assert!(!is_secret_key(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_secret_value_is_never_part_of_a_shown_line() {
+        for line in [
+            "code = \"hush-hush-hush\"",
+            "activation = { from = \"file\", code = \"hush-hush-hush\" }",
+            "  activation.code = hush-hush-hush",
+            "text = \"-----BEGIN OPENSSH PRIVATE KEY-----hush-hush-hush\"",
+        ] {
+            assert!(!masked(line).contains("hush"), "{line} -> {}", masked(line));
+        }
+        assert_eq!(masked("region = \"eu-west-1\""), "region = \"eu-west-1\"");
+    }
+}

@@ -1,0 +1,72 @@
+//! The recipe that `recipe new` prints: every key with a comment, the optional ones commented out.
+
+/// A commented recipe with this name.
+pub fn template(name: &str) -> String {
+    TEMPLATE.replace("@NAME@", name)
+}
+
+const TEMPLATE: &str = r#"# A cardsmith recipe: which base image, what to strip, harden and add, how cards are named and activated.
+# It is kept in git and never holds a secret. Check it with `cardsmith recipe check FILE`.
+
+# Name of the fleet or product: a-z, 0-9 and -. Used in file names, tags and the ledger.
+name = "@NAME@"
+
+[image]
+# A path beside this file, or an https:// address. Recognised by content: .img, .img.xz, .img.gz, .img.zst, .zip.
+source = "2025-11-24-raspios-trixie-arm64-lite.img.xz"
+# Digest of the file as published. Required for https.
+# sha256 = "…"
+
+[strip]
+# Everything that ties an image to the machine it came from goes, unless it is kept here, by name:
+# wifi, authorized-keys, host-keys, machine-id, logs, histories, leases, cloud-init, random-seed, inventory
+keep = []
+# Zero the bytes between partitions too (they are reported either way).
+# gaps = true
+
+[sudo]
+# "no-sudo": ssm-user gets a comment-only /etc/sudoers.d/ssm-agent-users, the way AWS documents it. Or "keep".
+ssm-user = "no-sudo"
+# "remove": every NOPASSWD rule goes, found by parsing sudoers, not by file name. Or "keep".
+nopasswd = "remove"
+# What to do when nobody could become root afterwards: "refuse", or "accept" where Run Command is the way in.
+lockout = "refuse"
+
+# The agent, installed at first boot without network. Leave it out where the image has the agent.
+# [agent]
+# package = "amazon-ssm-agent_arm64.deb"
+# sha256 = "…"
+
+# Where activations come from. Without this section the cards are made, but do not register.
+[activation]
+# "file": pre-issued ones, a CSV with the header activation_id,activation_code,region. Each row is used once.
+from = "file"
+# The file, beside this one or anywhere; not in git. Or give it at the bench with --activations FILE.
+# path = "activations.csv"
+#
+# "aws": one activation per card, made when the card is made.
+# from = "aws"
+# region = "eu-central-1"
+# role = "ssm-managed-instance"     # the role's name, not its ARN
+# expires = "7d"                    # 30 days at most; 24 hours where it is left out
+# tags = { Fleet = "@NAME@" }
+
+[card]
+# Host name and SSM default instance name. {serial} or {serial:04} is the card's number, {recipe} the name above.
+name = "{recipe}-{serial:04}"
+# What happens on a reused card to space that the image does not use: "discard", "zero" or "leave".
+blank = "discard"
+
+# What `cardsmith audit` may find without failing, by rule id.
+# [audit]
+# allow = []
+
+# Files to add. Missing directories are made.
+# [[file]]
+# path = "/etc/motd"
+# text = "Property of Example Ltd.\n"     # or: source = "motd", a file beside this one
+# mode = "0644"
+# owner = "root"
+# group = "root"
+# volume = "root"                        # or "boot": the FAT partition, paths from its root
+"#;
