@@ -1,6 +1,6 @@
 //! Random access to bytes, by shared reference, so that one image serves several readers and writers at once.
 
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use super::units::{ByteOffset, ByteRange, ByteSize};
@@ -40,6 +40,42 @@ pub trait WriteAt: ReadAt {
     /// # Errors
     /// As [`WriteAt::write_at`].
     fn punch(&self, range: ByteRange) -> io::Result<()>;
+}
+
+/// An image as a `Read + Seek` stream, for crates that want one.
+pub struct Seekable<'a> {
+    image: &'a dyn ReadAt,
+    at: u64,
+}
+
+impl<'a> Seekable<'a> {
+    /// A stream at the image's start.
+    pub fn new(image: &'a dyn ReadAt) -> Seekable<'a> {
+        Seekable { image, at: 0 }
+    }
+}
+
+impl Read for Seekable<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.image.size().0.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let len = buf.len().min(left);
+        let (part, _) = buf.split_at_mut(len);
+        self.image.read_at(ByteOffset(self.at), part)?;
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Seekable<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.image.size().0.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = place.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a position before the start"))?;
+        Ok(self.at)
+    }
 }
 
 /// Bytes in memory, for small images and for tests.

@@ -5,11 +5,17 @@
 pub mod bytes;
 pub mod digest;
 pub mod file;
+mod gpt;
+mod mbr;
 pub mod overlay;
+pub mod partitions;
 pub mod units;
+pub mod volume;
 
 pub use bytes::{Memory, ReadAt, Window, WriteAt};
 pub use digest::Sha256Digest;
 pub use file::ImageFile;
 pub use overlay::Overlay;
+pub use partitions::{Partition, PartitionTable, TableKind};
 pub use units::{BlockNumber, ByteOffset, ByteRange, ByteSize, Sector};
+pub use volume::VolumeKind;
