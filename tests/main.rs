@@ -1,6 +1,11 @@
 //! Behaviour of the real binary and of public functions, against oracles that we did not write.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod recipe;
+mod activations;
+mod aws_activations;
+mod crash;
+mod fleet;
+mod ledger;
 mod partitions;
+mod recipe;
 mod support;

@@ -1,0 +1,142 @@
+//! Runs: one start of `flash`, its lock while it lives, and what is left of one that died.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::cards::{Left, fail_card};
+use super::{Ledger, LedgerError, event, now};
+use crate::image::Sha256Digest;
+
+/// One start of `flash`. Ends when it is given to [`Ledger::end_run`]; dropped without that, or killed, it counts as
+/// crashed and the next run looks after what it left.
+pub struct Run {
+    id: String,
+    recipe: String,
+    // Locked as long as the process lives: the kernel lets go of it whatever kills us, which no entry of ours could.
+    lock: File,
+    lock_path: PathBuf,
+}
+
+impl Run {
+    /// The run's UUID.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The recipe's name.
+    pub fn recipe(&self) -> &str {
+        &self.recipe
+    }
+}
+
+/// A card that a dead run left open, now booked as failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crashed {
+    /// The card's name.
+    pub name: String,
+    /// Where it was.
+    pub medium: String,
+    /// Whether it may boot although it was never verified.
+    pub may_boot: bool,
+}
+
+impl Ledger {
+    fn lock_path(&self, run: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".run-{run}"));
+        PathBuf::from(name)
+    }
+
+    /// Begins a run. `golden` is the digest of the golden image, where there is one.
+    pub fn begin_run(&self, recipe: &str, golden: Option<&Sha256Digest>) -> Result<Run, LedgerError> {
+        let id = Uuid::new_v4().to_string();
+        let lock_path = self.lock_path(&id);
+        let io = |source| LedgerError::Io { doing: "lock a run of", path: lock_path.clone(), source };
+        // Locked before it is recorded: nobody ever sees a run in the ledger that lives and has no lock.
+        let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock_path).map_err(io)?;
+        lock.lock().map_err(io)?;
+        self.write("begin run", |change| {
+            let insert = "INSERT INTO runs (id, recipe, golden, began) VALUES (?1, ?2, ?3, ?4)";
+            change.execute(insert, params![id, recipe, golden.map(Sha256Digest::to_string), now()])?;
+            event(change, None, "run began", &id)?;
+            Ok(())
+        })?;
+        Ok(Run { id, recipe: recipe.to_owned(), lock, lock_path })
+    }
+
+    /// Ends a run that came to its end, well or not. Cards that it left open are booked as failed.
+    pub fn end_run(&self, run: Run) -> Result<Vec<Crashed>, LedgerError> {
+        let left = self.bury(&run.id, "the run ended")?;
+        let Run { lock, lock_path, .. } = run;
+        let _ = std::fs::remove_file(lock_path);
+        drop(lock);
+        Ok(left)
+    }
+
+    /// Books the open cards of every run that died as failed, and their activations as due, free or lost.
+    pub fn bury_dead_runs(&self) -> Result<Vec<Crashed>, LedgerError> {
+        let open = self.read("find open runs", |db| {
+            db.prepare("SELECT id FROM runs WHERE ended IS NULL")?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut left = Vec::new();
+        for run in open {
+            let path = self.lock_path(&run);
+            let Some(_lock) = dead(&path).map_err(|source| LedgerError::Io {
+                doing: "look at a run of",
+                path: path.clone(),
+                source,
+            })?
+            else {
+                continue;
+            };
+            left.extend(self.bury(&run, "its run died")?);
+            let _ = std::fs::remove_file(&path);
+        }
+        Ok(left)
+    }
+
+    fn bury(&self, run: &str, why: &str) -> Result<Vec<Crashed>, LedgerError> {
+        self.write("end run", |change| {
+            let open = change
+                .prepare("SELECT id, name, medium, state = 'sealing' FROM cards WHERE run = ?1 AND state IN ('reserved', 'sealing')")?
+                .query_map([run], |row| {
+                    let card = Crashed { name: row.get(1)?, medium: row.get(2)?, may_boot: row.get(3)? };
+                    Ok((super::CardKey(row.get(0)?), card))
+                })?
+                .collect::<Result<Vec<_>, _>>()?;
+            for (key, card) in &open {
+                let left = if card.may_boot { Left::MayBoot } else { Left::CannotBoot };
+                fail_card(change, *key, "unfinished", why, left)?;
+            }
+            change.execute("UPDATE runs SET ended = ?2 WHERE id = ?1 AND ended IS NULL", params![run, now()])?;
+            event(change, None, "run ended", run)?;
+            Ok(open.into_iter().map(|(_, card)| card).collect())
+        })
+    }
+}
+
+enum Lock {
+    Taken(#[allow(dead_code)] File),
+    Gone,
+}
+
+/// The lock of a run that died, or `None` where the run lives.
+fn dead(path: &std::path::Path) -> io::Result<Option<Lock>> {
+    let file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Lock::Gone)),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock::Taken(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

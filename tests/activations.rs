@@ -1,0 +1,1 @@
+//! Activations from a file.

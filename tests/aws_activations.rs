@@ -1,0 +1,1 @@
+//! Activations from AWS, against the fake service.

@@ -1,0 +1,1 @@
+//! Day two, against the fake service.
