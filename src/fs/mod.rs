@@ -2,8 +2,14 @@
 //! Works on byte windows of [`crate::image`] and knows nothing of recipes, SSM or devices.
 //! Paths are resolved inside the image, never on the host.
 
+pub mod clock;
+pub mod ext4;
 pub mod path;
+pub mod probe;
+pub mod rootfs;
 pub mod tree;
 
+pub use clock::Clock;
 pub use path::ImagePath;
+pub use rootfs::RootFs;
 pub use tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut};

@@ -1,0 +1,389 @@
+//! The ext4 superblock: read, and refused where cardsmith could not edit the file system safely.
+//!
+//! This runs before any library sees the image. What is not ext4 is named, a feature that we do not maintain is a
+//! refusal with the feature's name, and absurd geometry is damage.
+
+use std::io;
+
+use super::raw::{halves, u16_at, u32_at};
+use crate::fs::FsError;
+use crate::fs::probe::{self, FileSystemKind};
+use crate::image::{ByteOffset, ReadAt};
+
+/// Where the superblock lies in its partition, in bytes.
+pub const SUPERBLOCK_AT: u64 = 1024;
+/// How long it is, in bytes.
+pub const SUPERBLOCK_BYTES: usize = 1024;
+/// `s_magic`.
+pub const MAGIC: u16 = 0xEF53;
+
+/// `s_feature_compat` bits that matter here.
+pub mod compat {
+    /// There is a journal.
+    pub const HAS_JOURNAL: u32 = 0x4;
+    /// Blocks are kept for growing the descriptor table.
+    pub const RESIZE_INODE: u32 = 0x10;
+    /// Superblock backups only in two named groups.
+    pub const SPARSE_SUPER2: u32 = 0x200;
+    /// The journal has an area of fast commits.
+    pub const FAST_COMMIT: u32 = 0x400;
+    /// Orphaned inodes are listed in a file.
+    pub const ORPHAN_FILE: u32 = 0x1000;
+}
+
+/// `s_feature_incompat` bits that matter here.
+pub mod incompat {
+    /// The journal must be replayed.
+    pub const RECOVER: u32 = 0x4;
+    /// Group descriptors are spread over meta groups.
+    pub const META_BG: u32 = 0x10;
+    /// Files are mapped by extents.
+    pub const EXTENTS: u32 = 0x40;
+    /// Block numbers have 64 bits.
+    pub const BIT64: u32 = 0x80;
+    /// A group's metadata may lie in another group.
+    pub const FLEX_BG: u32 = 0x200;
+    /// The checksum seed is stored.
+    pub const CSUM_SEED: u32 = 0x2000;
+    /// Small files live in their inode.
+    pub const INLINE_DATA: u32 = 0x8000;
+}
+
+/// `s_feature_ro_compat` bits that matter here.
+pub mod ro_compat {
+    /// Superblock backups only in some groups.
+    pub const SPARSE_SUPER: u32 = 0x1;
+    /// Group descriptors have a crc16 and "uninitialised" flags.
+    pub const GDT_CSUM: u32 = 0x10;
+    /// All metadata has crc32c checksums.
+    pub const METADATA_CSUM: u32 = 0x400;
+    /// The orphan file lists something.
+    pub const ORPHAN_PRESENT: u32 = 0x10000;
+}
+
+const FILETYPE: u32 = 0x2;
+
+/// What cardsmith edits, with every feature set of pi-gen and Debian in it.
+const EDITABLE_COMPAT: u32 = 0x1 | 0x4 | 0x8 | 0x10 | 0x20 | 0x200 | 0x400 | 0x800 | 0x1000;
+const EDITABLE_INCOMPAT: u32 = FILETYPE
+    | incompat::RECOVER
+    | incompat::META_BG
+    | incompat::EXTENTS
+    | incompat::BIT64
+    | incompat::FLEX_BG
+    | incompat::CSUM_SEED
+    | incompat::INLINE_DATA;
+const EDITABLE_RO_COMPAT: u32 = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x400 | ro_compat::ORPHAN_PRESENT;
+
+const NAMES_COMPAT: &[(u32, &str)] =
+    &[(0x2, "imagic_inodes"), (0x40, "lazy_bg"), (0x80, "exclude_inode"), (0x100, "exclude_bitmap")];
+const NAMES_INCOMPAT: &[(u32, &str)] = &[
+    (0x1, "compression"),
+    (0x8, "journal_dev (an external journal)"),
+    (0x100, "mmp"),
+    (0x400, "ea_inode"),
+    (0x1000, "dirdata"),
+    (0x4000, "large_dir"),
+    (0x10000, "encrypt"),
+    (0x20000, "casefold"),
+];
+const NAMES_RO_COMPAT: &[(u32, &str)] = &[
+    (0x4, "btree_dir"),
+    (0x80, "has_snapshot"),
+    (0x100, "quota"),
+    (0x200, "bigalloc"),
+    (0x800, "replica"),
+    (0x1000, "read-only"),
+    (0x2000, "project"),
+    (0x4000, "shared_blocks"),
+    (0x8000, "verity"),
+];
+
+/// `s_state`: errors were detected.
+const ERROR_FS: u16 = 2;
+
+/// What the superblock says, after it was checked.
+#[derive(Debug, Clone)]
+pub struct Superblock {
+    /// The 1024 bytes as they lie on disk.
+    pub raw: Vec<u8>,
+    /// Bytes in a block: 1024, 2048 or 4096.
+    pub block_bytes: u32,
+    /// Blocks in the file system.
+    pub blocks: u64,
+    /// Inodes in the file system; inode numbers begin with 1.
+    pub inodes: u32,
+    /// The block that the first group begins with.
+    pub first_data_block: u32,
+    /// Blocks in a group.
+    pub blocks_per_group: u32,
+    /// Inodes in a group.
+    pub inodes_per_group: u32,
+    /// Number of groups.
+    pub groups: u32,
+    /// Bytes in an inode slot.
+    pub inode_bytes: u16,
+    /// The first inode number that is not reserved.
+    pub first_inode: u32,
+    /// Bytes in a group descriptor.
+    pub descriptor_bytes: u16,
+    /// `s_feature_compat`.
+    pub compat: u32,
+    /// `s_feature_incompat`.
+    pub incompat: u32,
+    /// `s_feature_ro_compat`.
+    pub ro_compat: u32,
+    /// The journal's inode, 0 where there is none.
+    pub journal_inode: u32,
+    /// Blocks behind the descriptors that are kept for more of them.
+    pub reserved_gdt_blocks: u16,
+    /// With `sparse_super2`: the groups that hold a backup.
+    pub backup_groups: [u32; 2],
+    /// With `meta_bg`: the first meta group.
+    pub first_meta_group: u32,
+    /// The head of the list of orphaned inodes.
+    pub last_orphan: u32,
+    /// The orphan file's inode, 0 where there is none.
+    pub orphan_file_inode: u32,
+    /// What all crc32c checksums begin with.
+    pub checksum_seed: u32,
+}
+
+impl Superblock {
+    /// Reads and checks the superblock of the partition `window`, for reading what is there: a file system whose
+    /// power was cut is fine here.
+    ///
+    /// # Errors
+    /// [`FsError::Unsupported`] for what is no ext4 or has features that cardsmith does not maintain (named),
+    /// [`FsError::Corrupt`] for values that cannot be.
+    pub fn read(window: &dyn ReadAt) -> Result<Superblock, FsError> {
+        let mut raw = vec![0; SUPERBLOCK_BYTES];
+        let read = window.read_at(ByteOffset(SUPERBLOCK_AT), &mut raw);
+        let too_short = matches!(&read, Err(e) if e.kind() == io::ErrorKind::UnexpectedEof);
+        if too_short || (read.is_ok() && u16_at(&raw, 0x38) != MAGIC) {
+            let what = match probe::kind_of(window)? {
+                FileSystemKind::Ext => "its superblock is damaged: take another copy of the image".into(),
+                kind => format!("it is {kind}, not ext4; take an image with a plain ext4 root"),
+            };
+            return Err(unsupported(what));
+        }
+        read.map_err(|source| FsError::Io { doing: "read the root file system's superblock".into(), source })?;
+        let superblock = Superblock::parse(raw)?;
+        superblock.check_geometry(window.size().0)?;
+        Ok(superblock)
+    }
+
+    /// As [`Superblock::read`], and refuses what must be repaired first: see [`crate::fs::repair`].
+    ///
+    /// # Errors
+    /// As [`Superblock::read`]; [`FsError::Corrupt`] where the journal is not empty, inodes are orphaned or the kernel
+    /// has noted errors.
+    pub fn read_clean(window: &dyn ReadAt) -> Result<Superblock, FsError> {
+        let superblock = Superblock::read(window)?;
+        superblock.refuse_noted_errors()?;
+        if superblock.needs_repair() {
+            return Err(corrupt("its power was cut: the journal has to be replayed before anything is edited".into()));
+        }
+        Ok(superblock)
+    }
+
+    /// Whether the journal must be replayed or orphaned inodes be released.
+    pub fn needs_repair(&self) -> bool {
+        self.incompat & incompat::RECOVER != 0
+            || self.ro_compat & ro_compat::ORPHAN_PRESENT != 0
+            || self.last_orphan != 0
+    }
+
+    /// Refuses a file system in which the kernel has detected errors.
+    ///
+    /// # Errors
+    /// [`FsError::Corrupt`].
+    pub fn refuse_noted_errors(&self) -> Result<(), FsError> {
+        if u16_at(&self.raw, 0x3A) & ERROR_FS == 0 {
+            return Ok(());
+        }
+        Err(corrupt("the kernel has detected errors in it and noted that in the superblock".into()))
+    }
+
+    /// Whether metadata carries crc32c checksums.
+    pub fn has_metadata_csum(&self) -> bool {
+        self.ro_compat & ro_compat::METADATA_CSUM != 0
+    }
+
+    /// Whether group descriptors may say that a bitmap or inode table was never initialised.
+    pub fn has_uninit_flags(&self) -> bool {
+        self.ro_compat & (ro_compat::METADATA_CSUM | ro_compat::GDT_CSUM) != 0
+    }
+
+    /// Bytes in a block, for arithmetic with offsets.
+    pub fn block_size(&self) -> u64 {
+        u64::from(self.block_bytes)
+    }
+
+    /// The blocks that the group descriptor table takes in one copy (without `meta_bg`).
+    pub fn descriptor_blocks(&self) -> u64 {
+        (u64::from(self.groups) * u64::from(self.descriptor_bytes)).div_ceil(self.block_size())
+    }
+
+    /// The first block of `group`.
+    pub fn group_start(&self, group: u32) -> u64 {
+        u64::from(self.first_data_block) + u64::from(group) * u64::from(self.blocks_per_group)
+    }
+
+    /// How many blocks `group` has: the last one may be shorter.
+    pub fn group_blocks(&self, group: u32) -> u32 {
+        let rest = self.blocks.saturating_sub(self.group_start(group));
+        u32::try_from(rest).unwrap_or(u32::MAX).min(self.blocks_per_group)
+    }
+
+    /// Whether `group` begins with a copy of the superblock.
+    pub fn group_has_superblock(&self, group: u32) -> bool {
+        let power_of = |base: u32| {
+            let mut n = group;
+            while n > 1 && n.is_multiple_of(base) {
+                n /= base;
+            }
+            n == 1
+        };
+        if group == 0 {
+            true
+        } else if self.compat & compat::SPARSE_SUPER2 != 0 {
+            self.backup_groups.contains(&group)
+        } else if self.ro_compat & ro_compat::SPARSE_SUPER == 0 {
+            true
+        } else {
+            group == 1 || power_of(3) || power_of(5) || power_of(7)
+        }
+    }
+
+    fn parse(raw: Vec<u8>) -> Result<Superblock, FsError> {
+        let (u16, u32) = (|at| u16_at(&raw, at), |at| u32_at(&raw, at));
+        let (compat, incompat, ro_compat) = (u32(0x5C), u32(0x60), u32(0x64));
+        let unknown: Vec<String> = [
+            (compat & !EDITABLE_COMPAT, NAMES_COMPAT, "compat"),
+            (incompat & !EDITABLE_INCOMPAT, NAMES_INCOMPAT, "incompat"),
+            (ro_compat & !EDITABLE_RO_COMPAT, NAMES_RO_COMPAT, "ro_compat"),
+        ]
+        .into_iter()
+        .flat_map(|(bits, names, set)| names_of(bits, names, set))
+        .collect();
+        if !unknown.is_empty() {
+            return Err(unsupported(format!(
+                "it uses {}; cardsmith does not maintain that. Take an image without it",
+                unknown.join(", ")
+            )));
+        }
+        if u32(0x4C) != 1 {
+            return Err(unsupported(format!("its revision is {}, not 1 (dynamic inode sizes)", u32(0x4C))));
+        }
+        if incompat & incompat::EXTENTS == 0 || incompat & FILETYPE == 0 {
+            return Err(unsupported("it is ext2 or ext3; cardsmith edits ext4 with extents".into()));
+        }
+        let log_block = u32(0x18);
+        if log_block > 2 {
+            let size = 1024u64.checked_shl(log_block).filter(|_| log_block <= 6);
+            return Err(match size {
+                Some(size) => unsupported(format!("its blocks have {size} bytes; a Pi mounts at most 4096")),
+                None => corrupt(format!("its block size is 2^{}", u64::from(log_block) + 10)),
+            });
+        }
+        let bit64 = incompat & incompat::BIT64 != 0;
+        let blocks = halves(if bit64 { u32(0x150) } else { 0 }, u32(0x04));
+        let blocks_per_group = u32(0x20);
+        let first_data_block = u32(0x14);
+        let groups = blocks
+            .checked_sub(u64::from(first_data_block))
+            .filter(|_| blocks_per_group != 0)
+            .and_then(|n| u32::try_from(n.div_ceil(u64::from(blocks_per_group))).ok())
+            .filter(|&n| n > 0)
+            .ok_or_else(|| corrupt(format!("{blocks} blocks in groups of {blocks_per_group} cannot be")))?;
+        let seed = if incompat & incompat::CSUM_SEED != 0 {
+            u32(0x270)
+        } else {
+            super::checksum::crc32c(u32::MAX, raw.get(0x68..0x78).unwrap_or_default())
+        };
+        Ok(Superblock {
+            block_bytes: 1024 << log_block,
+            blocks,
+            inodes: u32(0x00),
+            first_data_block,
+            blocks_per_group,
+            inodes_per_group: u32(0x28),
+            groups,
+            inode_bytes: u16(0x58),
+            first_inode: u32(0x54),
+            descriptor_bytes: if bit64 { u16(0xFE) } else { 32 },
+            compat,
+            incompat,
+            ro_compat,
+            journal_inode: if compat & compat::HAS_JOURNAL != 0 { u32(0xE0) } else { 0 },
+            reserved_gdt_blocks: if compat & compat::RESIZE_INODE != 0 { u16(0xCE) } else { 0 },
+            backup_groups: [u32(0x24C), u32(0x250)],
+            first_meta_group: u32(0x104),
+            last_orphan: u32(0xE8),
+            orphan_file_inode: if compat & compat::ORPHAN_FILE != 0 { u32(0x280) } else { 0 },
+            checksum_seed: seed,
+            raw,
+        })
+    }
+
+    fn check_geometry(&self, partition: u64) -> Result<(), FsError> {
+        let bits = self.block_bytes * 8;
+        let check = |fine: bool, what: &dyn Fn() -> String| if fine { Ok(()) } else { Err(corrupt(what())) };
+        check(self.blocks.checked_mul(self.block_size()).is_some_and(|bytes| bytes <= partition), &|| {
+            format!("it claims {} blocks of {} bytes, its partition has {partition} bytes", self.blocks, self.block_bytes)
+        })?;
+        check(self.first_data_block == u32::from(self.block_bytes == 1024), &|| {
+            format!("its first data block is {}", self.first_data_block)
+        })?;
+        check(self.blocks_per_group <= bits && self.blocks_per_group.is_multiple_of(8), &|| {
+            format!("its groups have {} blocks", self.blocks_per_group)
+        })?;
+        check(u32_at(&self.raw, 0x24) == self.blocks_per_group && u32_at(&self.raw, 0x1C) == u32_at(&self.raw, 0x18), &|| {
+            "its cluster size differs from its block size".into()
+        })?;
+        let inodes = u64::from(self.groups) * u64::from(self.inodes_per_group);
+        check(
+            self.inodes_per_group > 0 && self.inodes_per_group <= bits && inodes == u64::from(self.inodes),
+            &|| format!("it has {} inodes, {} in each of {} groups", self.inodes, self.inodes_per_group, self.groups),
+        )?;
+        let inode_bytes = u32::from(self.inode_bytes);
+        check(inode_bytes.is_power_of_two() && inode_bytes >= 128 && inode_bytes <= self.block_bytes, &|| {
+            format!("its inodes have {inode_bytes} bytes")
+        })?;
+        check(self.first_inode >= 11 && self.first_inode <= self.inodes, &|| {
+            format!("its first free inode would be {}", self.first_inode)
+        })?;
+        let descriptor = u32::from(self.descriptor_bytes);
+        let plain = self.incompat & incompat::BIT64 == 0;
+        check(plain || (descriptor.is_power_of_two() && (64..=self.block_bytes).contains(&descriptor)), &|| {
+            format!("its group descriptors have {descriptor} bytes")
+        })?;
+        check(self.journal_inode <= self.inodes && self.orphan_file_inode <= self.inodes, &|| {
+            "its journal or orphan file lies outside its inodes".into()
+        })?;
+        let sum = super::checksum::crc32c(u32::MAX, self.raw.get(..0x3FC).unwrap_or_default());
+        check(!self.has_metadata_csum() || u32_at(&self.raw, 0x3FC) == sum, &|| {
+            "the superblock does not match its checksum".into()
+        })
+    }
+}
+
+fn names_of(bits: u32, names: &[(u32, &'static str)], set: &str) -> Vec<String> {
+    (0..32)
+        .map(|n| 1u32 << n)
+        .filter(|bit| bits & bit != 0)
+        .map(|bit| match names.iter().find(|(known, _)| *known == bit) {
+            Some((_, name)) => format!("the feature {name}"),
+            None => format!("an unknown {set} feature ({bit:#x})"),
+        })
+        .collect()
+}
+
+fn unsupported(what: String) -> FsError {
+    FsError::Unsupported { volume: "root", what }
+}
+
+fn corrupt(what: String) -> FsError {
+    FsError::Corrupt { volume: "root", what }
+}
