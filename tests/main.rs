@@ -8,4 +8,5 @@ mod fleet;
 mod ledger;
 mod partitions;
 mod recipe;
+mod rootfs;
 mod support;

@@ -85,10 +85,9 @@ pub fn kind_of(window: &dyn ReadAt) -> Result<FileSystemKind, FsError> {
     const LOOKED_AT: u64 = 0x11000;
     let len = usize::try_from(window.size().0.min(LOOKED_AT)).unwrap_or(0);
     let mut head = vec![0; len];
-    window.read_at(ByteOffset(0), &mut head).map_err(|source: io::Error| FsError::Io {
-        doing: "read the beginning of a partition".into(),
-        source,
-    })?;
+    window
+        .read_at(ByteOffset(0), &mut head)
+        .map_err(|source: io::Error| FsError::Io { doing: "read the beginning of a partition".into(), source })?;
     let found = MAGICS.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
     Ok(match found {
         Some((_, _, kind)) => *kind,

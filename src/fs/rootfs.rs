@@ -13,11 +13,11 @@ use fs_ext4::dir::{DirEntry, DirEntryType};
 use fs_ext4::error::Error as Ext4Error;
 use fs_ext4::inode::Inode;
 
+use super::Clock;
 use super::ext4::Superblock;
 use super::ext4::device::{FixedRuntime, PartitionDevice};
 use super::path::ImagePath;
 use super::tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut, resolve_with};
-use super::Clock;
 use crate::image::WriteAt;
 
 const VOLUME: &str = "root";
@@ -326,7 +326,12 @@ fn entries_of(fs: &Filesystem, directory: u32, path: &ImagePath) -> Result<Vec<D
     }
 }
 
-fn unlink_existing(fs: &Filesystem, place: &Place<'_>, path: &ImagePath, expected: &'static str) -> Result<(), FsError> {
+fn unlink_existing(
+    fs: &Filesystem,
+    place: &Place<'_>,
+    path: &ImagePath,
+    expected: &'static str,
+) -> Result<(), FsError> {
     let Some(number) = place.inode else { return Ok(()) };
     if inode(fs, number, path)?.is_dir() {
         return Err(FsError::WrongKind { path: path.clone(), expected });
@@ -345,8 +350,12 @@ fn remove_tree(fs: &Filesystem, place: &Place<'_>, top: u32, path: &ImagePath) -
     }
     let remove = |e| fail(e, "remove", path);
     let mut seen = HashSet::from([top]);
-    let mut levels =
-        vec![Level { number: top, parent: place.directory, name: place.name.to_vec(), left: entries_of(fs, top, path)? }];
+    let mut levels = vec![Level {
+        number: top,
+        parent: place.directory,
+        name: place.name.to_vec(),
+        left: entries_of(fs, top, path)?,
+    }];
     while let Some(level) = levels.last_mut() {
         let Some(entry) = level.left.pop() else {
             fs.apply_rmdir_at(level.parent, &level.name).map_err(remove)?;

@@ -240,15 +240,15 @@ pub trait TreeMut: Tree {
     fn sync(&self) -> Result<(), FsError>;
 }
 
+/// How to look at one settled path: its link target where it is a symlink.
+pub type LinkAt<'a> = dyn Fn(&ImagePath) -> Result<Option<Vec<u8>>, FsError> + 'a;
+
 /// Follows every symlink of `path`, given how to look at one settled path: its link target where it is a symlink.
 /// Shared by the file systems and by the view of a plan, so that all of them agree on what a path means.
 ///
 /// # Errors
 /// What `link_at` reports, and [`FsError::LinkLoop`] after 40 links (the kernel's `MAXSYMLINKS`).
-pub fn resolve_with(
-    path: &ImagePath,
-    link_at: &dyn Fn(&ImagePath) -> Result<Option<Vec<u8>>, FsError>,
-) -> Result<ImagePath, FsError> {
+pub fn resolve_with(path: &ImagePath, link_at: &LinkAt<'_>) -> Result<ImagePath, FsError> {
     const MOST_LINKS: usize = 40;
     let mut at = ImagePath::root();
     let mut ahead: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();

@@ -5,6 +5,7 @@ mod run;
 
 #[allow(unused_imports)]
 pub use run::{path, run, run_with_input};
+pub mod ext4_disk;
 
 use std::process::Command;
 

@@ -331,7 +331,10 @@ impl Superblock {
         let bits = self.block_bytes * 8;
         let check = |fine: bool, what: &dyn Fn() -> String| if fine { Ok(()) } else { Err(corrupt(what())) };
         check(self.blocks.checked_mul(self.block_size()).is_some_and(|bytes| bytes <= partition), &|| {
-            format!("it claims {} blocks of {} bytes, its partition has {partition} bytes", self.blocks, self.block_bytes)
+            format!(
+                "it claims {} blocks of {} bytes, its partition has {partition} bytes",
+                self.blocks, self.block_bytes
+            )
         })?;
         check(self.first_data_block == u32::from(self.block_bytes == 1024), &|| {
             format!("its first data block is {}", self.first_data_block)
@@ -339,14 +342,14 @@ impl Superblock {
         check(self.blocks_per_group <= bits && self.blocks_per_group.is_multiple_of(8), &|| {
             format!("its groups have {} blocks", self.blocks_per_group)
         })?;
-        check(u32_at(&self.raw, 0x24) == self.blocks_per_group && u32_at(&self.raw, 0x1C) == u32_at(&self.raw, 0x18), &|| {
-            "its cluster size differs from its block size".into()
-        })?;
-        let inodes = u64::from(self.groups) * u64::from(self.inodes_per_group);
         check(
-            self.inodes_per_group > 0 && self.inodes_per_group <= bits && inodes == u64::from(self.inodes),
-            &|| format!("it has {} inodes, {} in each of {} groups", self.inodes, self.inodes_per_group, self.groups),
+            u32_at(&self.raw, 0x24) == self.blocks_per_group && u32_at(&self.raw, 0x1C) == u32_at(&self.raw, 0x18),
+            &|| "its cluster size differs from its block size".into(),
         )?;
+        let inodes = u64::from(self.groups) * u64::from(self.inodes_per_group);
+        check(self.inodes_per_group > 0 && self.inodes_per_group <= bits && inodes == u64::from(self.inodes), &|| {
+            format!("it has {} inodes, {} in each of {} groups", self.inodes, self.inodes_per_group, self.groups)
+        })?;
         let inode_bytes = u32::from(self.inode_bytes);
         check(inode_bytes.is_power_of_two() && inode_bytes >= 128 && inode_bytes <= self.block_bytes, &|| {
             format!("its inodes have {inode_bytes} bytes")
