@@ -1,10 +1,16 @@
 //! The steps that turn a base image into a golden one: each reads a [`View`] of the image and proposes edits with
 //! reasons to a [`Plan`]. Nothing here writes; [`crate::golden`] applies a plan. Steps know no devices and no AWS.
 
+#[cfg(test)]
+pub(crate) mod mem_tree;
 pub mod plan;
+pub mod side;
 pub mod view;
+#[cfg(test)]
+mod view_tests;
 
 pub use plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Volume};
+pub use side::Side;
 pub use view::View;
 
 use crate::fs::FsError;

@@ -1,30 +1,28 @@
 //! What a step sees: the image with all edits so far applied, and the pen to propose more.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Volume};
-use crate::fs::{Attributes, Entry, FileKind, FsError, ImagePath, Stat, Tree};
+use super::side::{Known, Node, Side};
+use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
 pub struct View<'a> {
-    root: &'a dyn Tree,
-    boot: &'a dyn Tree,
-    plan: Plan,
+    pub(super) root: &'a dyn Tree,
+    pub(super) boot: &'a dyn Tree,
+    pub(super) plan: Plan,
     step: &'static str,
-    // (volume, path) -> index of the edit that has the last word on that path.
-    last: BTreeMap<(Volume, ImagePath), usize>,
-}
-
-/// A read-only side of a [`View`].
-pub struct Side<'v, 'a> {
-    view: &'v View<'a>,
-    volume: Volume,
+    /// What the edits so far say about a settled path.
+    pub(super) known: BTreeMap<(Volume, ImagePath), Known>,
+    /// What was removed at some time: what the image holds below it no longer counts, even if the path is made again.
+    pub(super) severed: BTreeSet<(Volume, ImagePath)>,
 }
 
 impl<'a> View<'a> {
     /// A view of an image with nothing proposed yet.
     pub fn new(root: &'a dyn Tree, boot: &'a dyn Tree) -> View<'a> {
-        View { root, boot, plan: Plan::default(), step: "", last: BTreeMap::new() }
+        View { root, boot, plan: Plan::default(), step: "", known: BTreeMap::new(), severed: BTreeSet::new() }
     }
 
     /// From now on, edits and findings belong to this step.
@@ -58,12 +56,7 @@ impl<'a> View<'a> {
     }
 
     /// A reason of the current step.
-    pub fn reason(
-        &self,
-        class: Class,
-        text: impl Into<std::borrow::Cow<'static, str>>,
-        source: &'static str,
-    ) -> Reason {
+    pub fn reason(&self, class: Class, text: impl Into<Cow<'static, str>>, source: &'static str) -> Reason {
         Reason { step: self.step, class, text: text.into(), source: source.into() }
     }
 
@@ -87,7 +80,7 @@ impl<'a> View<'a> {
         volume: Volume,
         path: &ImagePath,
         class: Class,
-        why: impl Into<std::borrow::Cow<'static, str>>,
+        why: impl Into<Cow<'static, str>>,
         source: &'static str,
     ) -> Result<bool, FsError> {
         let path = self.settle(volume, path)?;
@@ -99,11 +92,36 @@ impl<'a> View<'a> {
         Ok(true)
     }
 
+    /// Proposes that everything in a directory goes, and the directory stays as it is. Returns how much there was.
+    /// Nothing is proposed where `path` is not a directory.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn remove_contents(
+        &mut self,
+        volume: Volume,
+        path: &ImagePath,
+        class: Class,
+        why: &'static str,
+        source: &'static str,
+    ) -> Result<usize, FsError> {
+        let path = self.side(volume).resolve(path)?;
+        if !self.side(volume).stat(&path)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+            return Ok(0);
+        }
+        let entries = self.side(volume).list(&path)?;
+        for entry in &entries {
+            self.remove(volume, &path.join(&entry.name)?, class, why, source)?;
+        }
+        Ok(entries.len())
+    }
+
     /// Proposes a file with these bytes. Missing parent directories are proposed too (0755 root). Nothing is proposed
     /// where the file already is exactly that. Returns whether there is an edit.
     ///
     /// # Errors
     /// Where the image cannot be read, or a parent is no directory.
+    #[expect(clippy::too_many_arguments, reason = "path, content and reason are one sentence where it is called")]
     pub fn write(
         &mut self,
         volume: Volume,
@@ -111,7 +129,7 @@ impl<'a> View<'a> {
         content: Content,
         attributes: Attributes,
         class: Class,
-        why: impl Into<std::borrow::Cow<'static, str>>,
+        why: impl Into<Cow<'static, str>>,
         source: &'static str,
     ) -> Result<bool, FsError> {
         const DIFF_LIMIT: u64 = 1 << 20;
@@ -124,7 +142,7 @@ impl<'a> View<'a> {
                 if old == *bytes && (stat.attributes == attributes || volume == Volume::Boot) {
                     return Ok(false);
                 }
-                Some(old)
+                may_be_shown(class).then_some(old)
             }
             (Some(stat), _) if stat.kind == FileKind::Directory => {
                 return Err(FsError::WrongKind { path, expected: "a regular file" });
@@ -145,7 +163,7 @@ impl<'a> View<'a> {
         path: &ImagePath,
         target: &str,
         class: Class,
-        why: impl Into<std::borrow::Cow<'static, str>>,
+        why: impl Into<Cow<'static, str>>,
         source: &'static str,
     ) -> Result<bool, FsError> {
         let path = self.settle(Volume::Root, path)?;
@@ -179,7 +197,7 @@ impl<'a> View<'a> {
         path: &ImagePath,
         attributes: Attributes,
         class: Class,
-        why: impl Into<std::borrow::Cow<'static, str>>,
+        why: impl Into<Cow<'static, str>>,
         source: &'static str,
     ) -> Result<bool, FsError> {
         let path = self.settle(volume, path)?;
@@ -205,7 +223,7 @@ impl<'a> View<'a> {
         path: &ImagePath,
         attributes: Attributes,
         class: Class,
-        why: impl Into<std::borrow::Cow<'static, str>>,
+        why: impl Into<Cow<'static, str>>,
         source: &'static str,
     ) -> Result<bool, FsError> {
         let path = self.settle(Volume::Root, path)?;
@@ -241,210 +259,34 @@ impl<'a> View<'a> {
         Ok(())
     }
 
-    /// Directories resolved, last component as it is.
     fn settle(&self, volume: Volume, path: &ImagePath) -> Result<ImagePath, FsError> {
-        match (path.parent(), path.name()) {
-            (Some(parent), Some(name)) => Ok(self.side(volume).resolve(&parent)?.join(name)?),
-            _ => Ok(path.clone()),
-        }
+        self.side(volume).settle(path)
     }
 
     fn push(&mut self, edit: Edit) {
-        if matches!(edit.change, Change::Remove) {
-            let gone = edit.path.clone();
-            self.last.retain(|(volume, path), _| *volume != edit.volume || !path.is_within(&gone));
-        }
-        self.last.insert((edit.volume, edit.path.clone()), self.plan.edits.len());
+        let at = (edit.volume, edit.path.clone());
+        let index = self.plan.edits.len();
+        let known = match &edit.change {
+            Change::Remove => {
+                self.known.retain(|(volume, path), _| *volume != edit.volume || !path.is_within(&edit.path));
+                self.severed.insert(at.clone());
+                Known { node: Node::Gone, attributes: None }
+            }
+            Change::Write { attributes, .. } => Known { node: Node::File(index), attributes: Some(*attributes) },
+            Change::Directory { attributes } => Known { node: Node::Directory, attributes: Some(*attributes) },
+            Change::Symlink { .. } => Known { node: Node::Symlink(index), attributes: None },
+            // Only mode and owner are new: what the path holds stays as the edits before have it.
+            Change::Attributes { attributes } => {
+                let node = self.known.get(&at).map_or(Node::Kept, |known| known.node);
+                Known { node, attributes: Some(*attributes) }
+            }
+        };
+        self.known.insert(at, known);
         self.plan.edits.push(edit);
     }
 }
 
-enum Pending<'v> {
-    /// The image itself has the word.
-    Untouched,
-    /// It, or a directory above it, was removed.
-    Gone,
-    /// An edit says what is there.
-    Is(&'v Change),
-}
-
-impl Side<'_, '_> {
-    fn tree(&self) -> &dyn Tree {
-        match self.volume {
-            Volume::Root => self.view.root,
-            Volume::Boot => self.view.boot,
-        }
-    }
-
-    fn edit(&self, path: &ImagePath) -> Option<&Change> {
-        let index = self.view.last.get(&(self.volume, path.clone()))?;
-        self.view.plan.edits.get(*index).map(|edit| &edit.change)
-    }
-
-    /// `path` must be settled: only its last component may be a symlink.
-    fn pending(&self, path: &ImagePath) -> Pending<'_> {
-        if let Some(change) = self.edit(path) {
-            return if matches!(change, Change::Remove) { Pending::Gone } else { Pending::Is(change) };
-        }
-        let mut above = path.parent();
-        while let Some(directory) = above {
-            // A directory that was removed, or replaced by something else, takes what it held with it. One that was
-            // removed and made again keeps only what was proposed afterwards, which the lookup above has found.
-            if self.view.plan.edits.iter().any(|edit| {
-                edit.volume == self.volume
-                    && edit.path == directory
-                    && !matches!(edit.change, Change::Directory { .. } | Change::Attributes { .. })
-            }) {
-                return Pending::Gone;
-            }
-            above = directory.parent();
-        }
-        Pending::Untouched
-    }
-
-    fn lstat(&self, path: &ImagePath) -> Result<Option<Stat>, FsError> {
-        let made = |kind, attributes, size| Stat { kind, attributes, size, modified: 0, links: 1, protected: false };
-        Ok(match self.pending(path) {
-            Pending::Untouched => self.tree().stat(path)?,
-            Pending::Gone => None,
-            Pending::Is(Change::Write { content, attributes }) => {
-                Some(made(FileKind::File, *attributes, content.size()))
-            }
-            Pending::Is(Change::Directory { attributes }) => Some(made(FileKind::Directory, *attributes, 0)),
-            Pending::Is(Change::Symlink { target }) => {
-                Some(made(FileKind::Symlink, Attributes::root(0o777), target.len() as u64))
-            }
-            Pending::Is(Change::Attributes { attributes }) => {
-                self.tree().stat(path)?.map(|stat| Stat { attributes: *attributes, ..stat })
-            }
-            Pending::Is(Change::Remove) => None,
-        })
-    }
-
-    fn link(&self, path: &ImagePath) -> Result<Vec<u8>, FsError> {
-        match self.pending(path) {
-            Pending::Is(Change::Symlink { target }) => Ok(target.clone()),
-            Pending::Untouched | Pending::Is(Change::Attributes { .. }) => self.tree().read_link(path),
-            _ => Err(FsError::WrongKind { path: path.clone(), expected: "a symbolic link" }),
-        }
-    }
-
-    fn settled(&self, path: &ImagePath) -> Result<ImagePath, FsError> {
-        self.view.settle(self.volume, path)
-    }
-}
-
-impl Tree for Side<'_, '_> {
-    fn volume(&self) -> &'static str {
-        self.tree().volume()
-    }
-
-    fn stat(&self, path: &ImagePath) -> Result<Option<Stat>, FsError> {
-        self.lstat(&self.settled(path)?)
-    }
-
-    fn resolve(&self, path: &ImagePath) -> Result<ImagePath, FsError> {
-        crate::fs::tree::resolve_with(path, &|at| {
-            Ok(match self.lstat(at)? {
-                Some(stat) if stat.kind == FileKind::Symlink => Some(self.link(at)?),
-                _ => None,
-            })
-        })
-    }
-
-    fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, FsError> {
-        let path = self.settled(path)?;
-        let missing = || FsError::NotFound { volume: self.volume(), path: path.clone() };
-        match self.pending(&path) {
-            Pending::Untouched | Pending::Is(Change::Attributes { .. }) => self.tree().read(&path, limit),
-            Pending::Is(Change::Write { content, .. }) => content.read(&path, limit),
-            Pending::Gone => Err(missing()),
-            Pending::Is(_) => Err(FsError::WrongKind { path: path.clone(), expected: "a regular file" }),
-        }
-    }
-
-    fn read_part(&self, path: &ImagePath, offset: u64, buf: &mut [u8]) -> Result<usize, FsError> {
-        const PROPOSED_LIMIT: u64 = 64 << 20;
-        let path = self.settled(path)?;
-        if let Pending::Untouched | Pending::Is(Change::Attributes { .. }) = self.pending(&path) {
-            return self.tree().read_part(&path, offset, buf);
-        }
-        let whole = self.read(&path, PROPOSED_LIMIT)?;
-        let rest = usize::try_from(offset).ok().and_then(|at| whole.get(at..)).unwrap_or_default();
-        let n = rest.len().min(buf.len());
-        buf.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        Ok(n)
-    }
-
-    fn list(&self, path: &ImagePath) -> Result<Vec<Entry>, FsError> {
-        let path = self.settled(path)?;
-        let mut entries: BTreeMap<Vec<u8>, FileKind> = match self.pending(&path) {
-            Pending::Untouched | Pending::Is(Change::Attributes { .. }) => {
-                self.tree().list(&path)?.into_iter().map(|entry| (entry.name, entry.kind)).collect()
-            }
-            Pending::Is(Change::Directory { .. }) => match self.removed_before(&path) {
-                false if self.tree().stat(&path)?.is_some() => {
-                    self.tree().list(&path)?.into_iter().map(|entry| (entry.name, entry.kind)).collect()
-                }
-                _ => BTreeMap::new(),
-            },
-            Pending::Gone => return Err(FsError::NotFound { volume: self.volume(), path }),
-            Pending::Is(_) => return Err(FsError::WrongKind { path, expected: "a directory" }),
-        };
-        for (volume, at) in self.view.last.keys() {
-            if *volume != self.volume || at.parent().as_ref() != Some(&path) {
-                continue;
-            }
-            let Some(name) = at.name() else { continue };
-            match self.lstat(at)? {
-                Some(stat) => entries.insert(name.to_vec(), stat.kind),
-                None => entries.remove(name),
-            };
-        }
-        Ok(entries.into_iter().map(|(name, kind)| Entry { name, kind }).collect())
-    }
-
-    fn read_link(&self, path: &ImagePath) -> Result<Vec<u8>, FsError> {
-        self.link(&self.settled(path)?)
-    }
-}
-
-impl Side<'_, '_> {
-    fn removed_before(&self, path: &ImagePath) -> bool {
-        self.view.plan.edits.iter().any(|edit| {
-            edit.volume == self.volume && path.is_within(&edit.path) && matches!(edit.change, Change::Remove)
-        })
-    }
-}
-
-impl Content {
-    /// How many bytes it is.
-    pub fn size(&self) -> u64 {
-        match self {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Secret(bytes) => bytes.len() as u64,
-            Content::HostFile { size, .. } => size.0,
-        }
-    }
-
-    /// The content as text, for finding out which lines of an old file stay. Empty for a file of this machine.
-    pub fn shown_lossily(&self) -> std::borrow::Cow<'_, str> {
-        match self {
-            Content::Bytes(bytes) => String::from_utf8_lossy(bytes),
-            Content::Secret(_) | Content::HostFile { .. } => "".into(),
-        }
-    }
-
-    fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, FsError> {
-        if self.size() > limit {
-            return Err(FsError::TooLarge { path: path.clone(), size: self.size(), limit });
-        }
-        match self {
-            Content::Bytes(bytes) => Ok(bytes.clone()),
-            Content::Secret(bytes) => Ok(bytes.to_vec()),
-            Content::HostFile { path, .. } => {
-                std::fs::read(path).map_err(|source| FsError::Io { doing: format!("read {}", path.display()), source })
-            }
-        }
-    }
+/// Whether a plan may show what a file of this class held before: the others are stripped because nobody may see them.
+fn may_be_shown(class: Class) -> bool {
+    matches!(class, Class::Configuration | Class::Privilege | Class::Code)
 }

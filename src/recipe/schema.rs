@@ -55,9 +55,9 @@ pub struct Image {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
-    /// Saved Wi-Fi networks.
+    /// Saved Wi-Fi networks. They stay unless `also` names them; this says that it is meant.
     Wifi,
-    /// `authorized_keys` of every user.
+    /// `authorized_keys` of every user. They stay unless `also` names them; this says that it is meant.
     AuthorizedKeys,
     /// SSH host keys (all cards share them then).
     HostKeys,
@@ -77,6 +77,16 @@ pub enum Keep {
     Inventory,
 }
 
+/// What is only stripped where the recipe says so, because a fleet often wants every card to have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Also {
+    /// `authorized_keys` of every user.
+    AuthorizedKeys,
+    /// Saved Wi-Fi networks.
+    Wifi,
+}
+
 /// `[strip]`: everything is on unless it is kept here, by name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -84,6 +94,9 @@ pub struct Strip {
     /// What stays.
     #[serde(default)]
     pub keep: Vec<Keep>,
+    /// What goes too, although it stays otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Also>,
     /// `true`: bytes between partitions are zeroed too. They are reported either way.
     #[serde(default)]
     pub gaps: bool,
@@ -93,6 +106,23 @@ impl Strip {
     /// Whether the recipe keeps this.
     pub fn keeps(&self, what: Keep) -> bool {
         self.keep.contains(&what)
+    }
+
+    /// Whether the recipe strips this too.
+    pub fn strips(&self, what: Also) -> bool {
+        self.also.contains(&what)
+    }
+
+    /// What the recipe both keeps and strips: a contradiction.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        let both = |keep, also| self.keeps(keep) && self.strips(also);
+        if both(Keep::Wifi, Also::Wifi) {
+            Some("wifi")
+        } else if both(Keep::AuthorizedKeys, Also::AuthorizedKeys) {
+            Some("authorized-keys")
+        } else {
+            None
+        }
     }
 }
 
