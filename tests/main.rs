@@ -3,6 +3,7 @@
 
 mod activations;
 mod aws_activations;
+mod cli;
 mod crash;
 mod fleet;
 mod ledger;

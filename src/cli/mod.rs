@@ -1,19 +1,84 @@
 //! One file per command: its arguments and its wiring, with no logic that a library user would miss.
 //! People's text goes to stderr, answers to stdout. Exit codes are in [`exit`].
 
+mod completions;
+pub mod error;
 pub mod exit;
+mod man;
+mod recipe;
+pub mod ui;
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use error::Error;
+pub use exit::Exit;
+pub use ui::Ui;
 
 /// Prepare SD cards for Raspberry Pi fleets that AWS Systems Manager manages.
+///
+/// cardsmith turns a Raspberry Pi OS image and a recipe into cards: it strips what identified the machine the image came
+/// from, hardens sudo, gives every card its own activation, writes the cards and proves what it wrote.
 #[derive(Parser)]
-#[command(name = "cardsmith", version)]
-struct Cli {}
+#[command(
+    name = "cardsmith",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    max_term_width = 110,
+    after_help = "Begin with `cardsmith demo`: the whole way on a small built-in image, without root, network or AWS.\n\n\
+                  Exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 audit findings, 4 some cards of a batch failed, \
+                  5 verification failed."
+)]
+struct Cli {
+    #[command(flatten)]
+    global: ui::Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One line per command here, one arm in `run`, one file beside this one.
+#[derive(Subcommand)]
+enum Command {
+    Recipe(recipe::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
+    match command {
+        Command::Recipe(args) => recipe::run(args, ui),
+        Command::Completions(args) => completions::run(&args, ui),
+        Command::Man(args) => man::run(&args, ui),
+    }
+}
+
+/// The whole command line as clap knows it: completions and manual pages are made from it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// Parses the arguments, runs the command and reports its one error.
 pub fn main() -> ExitCode {
-    let Cli {} = Cli::parse();
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            // clap's own: 0 for --help and --version, 2 for wrong usage. A closed pipe is fine.
+            let _ = help.print();
+            return ExitCode::from(u8::try_from(help.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    let ui = Ui::new(cli.global);
+    let result = ui.catch_interrupts().and_then(|()| run(cli.command, &ui));
+    let result = result.and_then(|exit| ui.finish().map(|()| exit));
+    match result {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            ui.event("error", &error.fields());
+            let _ = write!(anstream::stderr(), "{}", error.letter());
+            ExitCode::from(error.exit as u8)
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What the tests share: builders of real images, oracles, and the binary under test.
 #![allow(dead_code)]
 
+pub mod binary;
 mod run;
 
 #[allow(unused_imports)]

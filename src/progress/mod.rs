@@ -1,6 +1,15 @@
 //! What long work tells while it runs: to a person, to a program, or to nobody.
 //!
-//! Library rooms take `&dyn Progress` and never print. The command line chooses bars, plain lines or NDJSON.
+//! Library rooms take `&dyn Progress` and never print. The command line chooses: [`Bars`] on a terminal, [`Lines`] where
+//! stderr is a file, [`Events`] for programs.
+
+mod bars;
+mod events;
+mod lines;
+
+pub use bars::Bars;
+pub use events::Events;
+pub use lines::Lines;
 
 use crate::image::ByteSize;
 
@@ -49,4 +58,9 @@ impl Task for SilentTask {
     fn at(&mut self, _: ByteSize) {}
     fn done(self: Box<Self>, _: &str) {}
     fn failed(self: Box<Self>, _: &str) {}
+}
+
+/// Text for a terminal: labels hold names of devices and files, which are untrusted.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

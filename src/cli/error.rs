@@ -1,0 +1,131 @@
+//! The one error of a command: a small letter to the person at the bench.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::exit::Exit;
+use crate::recipe::RecipeError;
+
+/// What failed, why, what state things are in, and what to do next.
+#[derive(Debug)]
+pub struct Error {
+    /// The exit code.
+    pub exit: Exit,
+    /// What failed, on which device or path: one line.
+    pub what: String,
+    /// Why, from the nearest reason to the farthest.
+    pub causes: Vec<String>,
+    /// What state things are in: what is on the card, what was left alone.
+    pub state: Vec<String>,
+    /// The next step.
+    pub help: Vec<String>,
+}
+
+impl Error {
+    /// Something failed ([`Exit::Failed`]).
+    pub fn failed(what: impl Into<String>) -> Error {
+        Error::with(Exit::Failed, what)
+    }
+
+    /// Wrong usage, or a recipe with a mistake; nothing was touched ([`Exit::Usage`]).
+    pub fn usage(what: impl Into<String>) -> Error {
+        Error::with(Exit::Usage, what)
+    }
+
+    /// With any exit code.
+    pub fn with(exit: Exit, what: impl Into<String>) -> Error {
+        Error { exit, what: what.into(), causes: Vec::new(), state: Vec::new(), help: Vec::new() }
+    }
+
+    /// An error of a room: its text becomes `what`, its sources the causes.
+    pub fn of(exit: Exit, error: &dyn std::error::Error) -> Error {
+        let mut letter = Error::with(exit, error.to_string());
+        if let Some(source) = error.source() {
+            letter = letter.because(source);
+        }
+        letter
+    }
+
+    /// Adds a cause and its causes, each once.
+    #[must_use]
+    pub fn because(mut self, cause: &dyn std::error::Error) -> Error {
+        let mut next = Some(cause);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Transparent errors and those that quote their source would say everything twice.
+            let said = self.what.contains(&text) || self.causes.iter().any(|earlier| earlier.contains(&text));
+            if !said && !text.is_empty() {
+                self.causes.push(text);
+            }
+            next = cause.source();
+        }
+        self
+    }
+
+    /// Adds a sentence about the state things are in.
+    #[must_use]
+    pub fn state(mut self, text: impl Into<String>) -> Error {
+        self.state.push(text.into());
+        self
+    }
+
+    /// Adds a next step.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Error {
+        self.help.push(text.into());
+        self
+    }
+
+    /// The letter, for a terminal; colours are stripped by the stream where they do not belong.
+    pub fn letter(&self) -> String {
+        let red = anstyle::AnsiColor::Red.on_default().bold();
+        let dim = anstyle::Style::new().dimmed();
+        let blue = anstyle::AnsiColor::Cyan.on_default().bold();
+        let mut out = format!("{red}error:{red:#} {}\n", clean(&self.what));
+        let mut lines = |mark: String, texts: &[String]| {
+            for line in texts.iter().flat_map(|text| text.lines()) {
+                let _ = writeln!(out, "  {mark} {}", clean(line));
+            }
+        };
+        lines(format!("{red}×{red:#}"), &self.causes);
+        lines(format!("{dim}│{dim:#}"), &self.state);
+        lines(format!("{blue}help:{blue:#}"), &self.help);
+        out
+    }
+
+    /// The letter, for a program.
+    pub fn fields(&self) -> Value {
+        json!({
+            "exit": self.exit as u8,
+            "what": self.what,
+            "causes": self.causes,
+            "state": self.state,
+            "help": self.help,
+        })
+    }
+}
+
+/// Names in messages come from images, recipes and devices: control characters must not reach a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl From<RecipeError> for Error {
+    fn from(error: RecipeError) -> Error {
+        let mut letter = Error::of(Exit::Usage, &error);
+        let help = error.help();
+        if let RecipeError::Mistakes { mistakes } = error {
+            for (index, mistake) in mistakes.iter().enumerate() {
+                if index > 0 {
+                    letter.state.push(mistake.to_string());
+                }
+                letter.state.push(mistake.excerpt.clone());
+                if index > 0 {
+                    letter.state.push(format!("({})", mistake.help));
+                }
+            }
+        }
+        letter.help(help)
+    }
+}

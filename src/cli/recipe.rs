@@ -1,0 +1,103 @@
+//! `cardsmith recipe`: check, schema, new.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{Error, Exit, Ui};
+use crate::recipe::{self, RecipeError};
+
+/// Write and check recipes
+///
+/// A recipe is a TOML file kept in git: which base image, what to strip, harden and add, how cards are named and
+/// activated.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cardsmith recipe new kiosk > kiosk.toml\n  cardsmith recipe check kiosk.toml")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check recipes; neither the image nor AWS is needed
+    #[command(after_help = "Example:\n  cardsmith recipe check recipes/*.toml")]
+    Check {
+        /// The recipes
+        #[arg(required = true, value_name = "RECIPE")]
+        recipes: Vec<PathBuf>,
+    },
+    /// Print the JSON schema of a recipe, for editors
+    #[command(after_help = "Example:\n  cardsmith recipe schema > cardsmith.schema.json\n\n\
+                      Editors with a TOML language server take it by a first line in the recipe:\n  \
+                      #:schema ./cardsmith.schema.json")]
+    Schema,
+    /// Print a new recipe with every key explained
+    #[command(after_help = "Example:\n  cardsmith recipe new kiosk > kiosk.toml")]
+    New {
+        /// Its name: a-z, 0-9 and -
+        #[arg(default_value = "kiosk")]
+        name: String,
+    },
+}
+
+pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
+    match args.command {
+        Command::Check { recipes } => check(&recipes, ui),
+        Command::Schema => {
+            let schema = serde_json::to_string_pretty(&recipe::schema_json())
+                .map_err(|error| Error::failed("cannot make the schema").because(&error))?;
+            ui.raw(format!("{schema}\n").as_bytes());
+            Ok(Exit::Done)
+        }
+        Command::New { name } => {
+            let text = recipe::template(&name);
+            // The name is the only thing that can be wrong with it.
+            recipe::parse(&text, std::path::Path::new("kiosk.toml"))
+                .map_err(|error| Error::usage(format!("{name:?} cannot be a recipe's name")).help(error.help()))?;
+            ui.raw(text.as_bytes());
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// All recipes are checked, so that a run over a repository tells everything at once.
+fn check(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
+    let mut wrong: Option<Error> = None;
+    for path in recipes {
+        match recipe::load(path) {
+            Ok(loaded) => {
+                let name = &loaded.recipe.name;
+                ui.event(
+                    "recipe",
+                    &json!({ "path": path, "ok": true, "name": name, "digest": loaded.digest, "mistakes": [] }),
+                );
+                ui.answer(&format!("{}: a good recipe, {name}", path.display()));
+            }
+            Err(error) => {
+                ui.event("recipe", &json!({ "path": path, "ok": false, "mistakes": mistakes(&error) }));
+                let error = Error::from(error);
+                match &mut wrong {
+                    None => wrong = Some(error),
+                    Some(first) => {
+                        first.state.push(error.what);
+                        first.state.extend(error.state);
+                        first.help.extend(error.help);
+                    }
+                }
+            }
+        }
+    }
+    wrong.map_or(Ok(Exit::Done), Err)
+}
+
+fn mistakes(error: &RecipeError) -> Vec<serde_json::Value> {
+    match error {
+        RecipeError::Mistakes { mistakes } => mistakes
+            .iter()
+            .map(|m| json!({ "line": m.line, "column": m.column, "what": m.what, "help": m.help }))
+            .collect(),
+        other => vec![json!({ "line": null, "column": null, "what": other.to_string(), "help": other.help() })],
+    }
+}

@@ -1,0 +1,148 @@
+//! What every command has at hand: where answers and news go, what the global options say, and whether to stop.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::Error;
+use crate::progress::{Bars, Events, Lines, Progress};
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Answer for programs: one JSON object per line on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only what goes wrong
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Where the record of all cards is kept [default: cardsmith/ledger.db in the XDG state directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Where decoded images are kept [default: cardsmith in the XDG cache directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// The person, or the program, at the other end.
+pub struct Ui {
+    /// The global options.
+    pub global: Global,
+    progress: Box<dyn Progress>,
+    out: Arc<Answers>,
+    cancel: Arc<AtomicBool>,
+}
+
+/// stdout, with the first thing that went wrong on it.
+#[derive(Default)]
+struct Answers {
+    broken: Mutex<Option<std::io::Error>>,
+}
+
+impl Answers {
+    fn write(&self, bytes: &[u8]) {
+        let Ok(mut broken) = self.broken.lock() else { return };
+        if broken.is_none() {
+            let mut stdout = std::io::stdout().lock();
+            *broken = stdout.write_all(bytes).and_then(|()| stdout.flush()).err();
+        }
+    }
+}
+
+impl Ui {
+    /// Bars on a terminal, lines elsewhere, events with `--json`.
+    pub fn new(global: Global) -> Ui {
+        let out = Arc::new(Answers::default());
+        let progress: Box<dyn Progress> = if global.json {
+            let sink = out.clone();
+            Box::new(Events::new(Arc::new(move |event: &Value| sink.write(format!("{event}\n").as_bytes()))))
+        } else if global.quiet {
+            Box::new(Lines::quiet())
+        } else if std::io::stderr().is_terminal() {
+            Box::new(Bars::new())
+        } else {
+            Box::new(Lines::new())
+        };
+        Ui { global, progress, out, cancel: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// Where news of running work goes.
+    pub fn progress(&self) -> &dyn Progress {
+        self.progress.as_ref()
+    }
+
+    /// Whether the answer is for a program.
+    pub fn json(&self) -> bool {
+        self.global.json
+    }
+
+    /// A part of the answer for people, on stdout. Silent with `--json`, where [`Ui::event`] speaks.
+    pub fn answer(&self, text: &str) {
+        if !self.global.json {
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            let text = format!("{text}{end}");
+            let coloured = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+            let text = if coloured { text } else { anstream::adapter::strip_str(&text).to_string() };
+            self.out.write(text.as_bytes());
+        }
+    }
+
+    /// A part of the answer for programs; silent without `--json`. `fields` becomes the event's fields.
+    pub fn event(&self, name: &str, fields: &impl Serialize) {
+        if self.global.json {
+            let fields = serde_json::to_value(fields).unwrap_or_else(|error| Value::String(error.to_string()));
+            self.out.write(format!("{}\n", Events::line(name, fields)).as_bytes());
+        }
+    }
+
+    /// Exactly these bytes on stdout, for people and programs alike: a schema, a completion script.
+    pub fn raw(&self, bytes: &[u8]) {
+        self.out.write(bytes);
+    }
+
+    /// Something for people only, on stderr; silent with `--quiet`.
+    pub fn say(&self, text: &str) {
+        if !self.global.quiet && !self.global.json {
+            self.progress.note(text);
+        }
+    }
+
+    /// Set once somebody pressed Ctrl-C; long work looks at it between chunks.
+    pub fn cancel(&self) -> Arc<AtomicBool> {
+        self.cancel.clone()
+    }
+
+    /// Lets Ctrl-C (and SIGTERM, SIGHUP) end long work in order; the second one ends it at once.
+    ///
+    /// # Errors
+    /// Where no handler can be installed.
+    pub fn catch_interrupts(&self) -> Result<(), Error> {
+        let cancel = self.cancel.clone();
+        ctrlc::set_handler(move || {
+            if cancel.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            let _ = writeln!(std::io::stderr(), "\nstopping in order; press Ctrl-C again to stop at once");
+        })
+        .map_err(|error| Error::failed("cannot catch Ctrl-C").because(&error))
+    }
+
+    /// What went wrong on stdout. A reader that has read enough (`| head`) is fine.
+    ///
+    /// # Errors
+    /// Everything else: an answer that went nowhere must not look like success.
+    pub fn finish(&self) -> Result<(), Error> {
+        let broken = self.out.broken.lock().ok().and_then(|mut broken| broken.take());
+        match broken {
+            Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::failed("cannot write the answer to stdout").because(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
