@@ -1,3 +1,19 @@
 //! Cards: listing devices, the safety gate, the writer, the verifier, a batch of cards and its receipts.
 //! Nothing is written to a device that did not pass the gate, and no card is bootable before all of it was verified.
 //! It knows image bytes and the ledger, but neither recipes' steps nor file systems.
+
+mod buffer;
+mod cleared;
+pub mod devices;
+mod direct;
+pub mod gate;
+mod ioctl;
+pub mod medium;
+pub mod obstacle;
+pub mod usage;
+
+pub use cleared::{ClearedDevice, ClearedFile};
+pub use devices::{Device, Host};
+pub use gate::{GateError, GateOptions};
+pub use medium::{Medium, MediumRecord, ReadBack};
+pub use obstacle::Obstacle;

@@ -1,0 +1,181 @@
+//! What passed the gate, held open: the only things of this library that can be written to.
+
+use std::fs::OpenOptions;
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use tempfile::NamedTempFile;
+
+use super::devices::{Device, DeviceNumber, Host};
+use super::direct::Direct;
+use super::ioctl;
+use super::medium::{Medium, MediumRecord, ReadBack};
+use crate::image::{ByteOffset, ByteRange, ByteSize};
+
+/// A device that passed every check of the gate, held open exclusively.
+pub struct ClearedDevice {
+    direct: Direct,
+    device: Device,
+    host: Host,
+}
+
+impl ClearedDevice {
+    pub(super) fn open(host: &Host, path: &Path, device: Device) -> io::Result<ClearedDevice> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let direct = Direct::open(path, &options, OFlags::EXCL, device.logical_block.0)?;
+        Ok(ClearedDevice { direct, device, host: host.clone() })
+    }
+}
+
+impl ReadBack for ClearedDevice {
+    fn size(&self) -> ByteSize {
+        self.device.size
+    }
+
+    fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        self.direct.read(at, buf)
+    }
+}
+
+impl Medium for ClearedDevice {
+    fn record(&self) -> MediumRecord {
+        MediumRecord {
+            path: self.device.path.clone(),
+            slot: self.device.slot.clone(),
+            model: Some(self.device.description()),
+            serial: self.device.serial.clone(),
+            size: self.device.size,
+        }
+    }
+
+    fn grain(&self) -> ByteSize {
+        self.device.logical_block
+    }
+
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+        self.direct.write(at, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.direct.file().sync_all()
+    }
+
+    fn discard(&self, range: ByteRange) -> io::Result<()> {
+        if self.device.discard_max.0 == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        ioctl::discard(self.direct.file(), range)
+    }
+
+    fn is_fresh(&self) -> bool {
+        false
+    }
+
+    /// Compares what the descriptor is with what sysfs says of the device now and said when it was judged.
+    fn check_identity(&self) -> Result<(), String> {
+        let words = |error: io::Error| error.to_string();
+        let open = self.direct.file().metadata().map_err(words)?;
+        if !open.file_type().is_block_device() || DeviceNumber::from_raw(open.rdev()) != self.device.number {
+            return Err("the path leads to another device now".to_owned());
+        }
+        let mut file = self.direct.file();
+        let size = file.seek(SeekFrom::End(0)).map_err(words)?;
+        if size != self.device.size.0 {
+            return Err(format!("it is {} bytes large now, it was {}", size, self.device.size.0));
+        }
+        let seen = ioctl::diskseq(self.direct.file());
+        if seen.is_some() && self.device.diskseq.is_some() && seen != self.device.diskseq {
+            return Err("another card was put in".to_owned());
+        }
+        let now = super::devices::find(&self.host, self.device.number).map_err(words)?;
+        match now {
+            None => Err("the device is gone".to_owned()),
+            Some(now) if now.identity() != self.device.identity() => Err("another card was put in".to_owned()),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A card image in the making. It lies beside its target under a temporary name that goes with the process, and takes
+/// its own name when all of it was verified: a card image of that name is always whole.
+pub struct ClearedFile {
+    // Readable by its owner only, like everything that holds an activation code.
+    file: NamedTempFile,
+    past_cache: Direct,
+    target: PathBuf,
+    replace: bool,
+    size: ByteSize,
+}
+
+impl ClearedFile {
+    pub(super) fn create(dir: &Path, target: &Path, replace: bool, size: ByteSize) -> io::Result<ClearedFile> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".part").tempfile_in(dir)?;
+        file.as_file().set_len(size.0)?;
+        let past_cache = Direct::open(file.path(), &super::gate::read_only(), OFlags::empty(), super::buffer::PAGE as u64)?;
+        Ok(ClearedFile { file, past_cache, target: target.to_owned(), replace, size })
+    }
+}
+
+impl ReadBack for ClearedFile {
+    fn size(&self) -> ByteSize {
+        self.size
+    }
+
+    fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        self.past_cache.read(at, buf)
+    }
+}
+
+impl Medium for ClearedFile {
+    fn record(&self) -> MediumRecord {
+        MediumRecord { path: self.target.clone(), slot: None, model: None, serial: None, size: self.size }
+    }
+
+    fn grain(&self) -> ByteSize {
+        ByteSize(1)
+    }
+
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+        self.file.as_file().write_all_at(bytes, at.0)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.as_file().sync_all()
+    }
+
+    fn discard(&self, _: ByteRange) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_fresh(&self) -> bool {
+        true
+    }
+
+    fn check_identity(&self) -> Result<(), String> {
+        let words = |error: io::Error| error.to_string();
+        let open = self.file.as_file().metadata().map_err(words)?;
+        let named = std::fs::symlink_metadata(self.file.path()).map_err(words)?;
+        if (open.dev(), open.ino()) == (named.dev(), named.ino()) && open.len() == self.size.0 {
+            Ok(())
+        } else {
+            Err("another program replaced or resized the file".to_owned())
+        }
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        let ClearedFile { file, target, replace, .. } = *self;
+        let dir = file.path().parent().map(Path::to_owned);
+        let named = if replace { file.persist(&target) } else { file.persist_noclobber(&target) };
+        named.map_err(|error| error.error)?;
+        // The name is on the disk when its directory is.
+        dir.map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
+    }
+}

@@ -1,0 +1,94 @@
+//! What a card is written to and read back from.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{ByteOffset, ByteRange, ByteSize};
+
+/// Something that can be read past every cache of this machine.
+pub trait ReadBack: Send + Sync {
+    /// How large it is, in bytes.
+    fn size(&self) -> ByteSize;
+
+    /// Fills `buf` with what the medium itself holds from `at`, not with what this machine remembers.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()>;
+}
+
+/// A medium that may be written to.
+///
+/// In this library only what passed the gate is one: [`super::gate::ClearedDevice`] and [`super::gate::ClearedFile`].
+/// The writer takes nothing else. Tests add cards that misbehave.
+pub trait Medium: ReadBack {
+    /// How people and receipts know it.
+    fn record(&self) -> MediumRecord;
+
+    /// The smallest run that the device writes, in bytes; offsets and lengths are multiples of it.
+    fn grain(&self) -> ByteSize;
+
+    /// Puts `bytes` at `at`.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns when the device says that all written bytes are on the medium.
+    ///
+    /// # Errors
+    /// Whatever the device reports; also for writes that failed behind our back.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Tells the device that it need not keep a run of bytes.
+    ///
+    /// # Errors
+    /// `Unsupported` where the device has no such thing.
+    fn discard(&self, range: ByteRange) -> io::Result<()>;
+
+    /// Whether it is new, so that it reads as zeros wherever nothing was written.
+    fn is_fresh(&self) -> bool;
+
+    /// Whether this is still the medium that the gate let through.
+    ///
+    /// # Errors
+    /// In words, what is different.
+    fn check_identity(&self) -> Result<(), String>;
+
+    /// All of it was verified: let go of it. A card image gets its name here and not before.
+    ///
+    /// # Errors
+    /// Whatever the system reports.
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+/// A medium as receipts, the ledger and messages name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediumRecord {
+    /// Device node or file.
+    pub path: PathBuf,
+    /// The reader's place (`usb-1-4.2`, `mmc0`), where it is a device in a reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    /// Vendor and model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The card's CID or the reader's serial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<String>,
+    /// Its size in bytes.
+    pub size: ByteSize,
+}
+
+impl MediumRecord {
+    /// `card in slot "usb-1-4.2" (/dev/sdb)`, or `card image kiosk-1.img`.
+    pub fn name(&self) -> String {
+        match &self.slot {
+            Some(slot) => format!("card in slot {slot:?} ({})", self.path.display()),
+            None if self.path.starts_with("/dev") => format!("card {}", self.path.display()),
+            None => format!("card image {}", self.path.display()),
+        }
+    }
+}

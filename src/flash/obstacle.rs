@@ -1,0 +1,123 @@
+//! Why a device cannot be written to, and what a person can do about it. `devices` shows it, the gate enforces it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::devices::Device;
+use super::usage::Use;
+use crate::image::ByteSize;
+
+/// One reason against writing to a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// The running system lies on it.
+    System {
+        /// What of it: `/`, `/boot/firmware`, `swap`.
+        what: Vec<String>,
+    },
+    /// Something on it is mounted.
+    Mounted {
+        /// Where.
+        at: Vec<String>,
+    },
+    /// Another device is built on it.
+    Held {
+        /// Which.
+        by: Vec<String>,
+    },
+    /// A CD, DVD or floppy drive.
+    Optical,
+    /// A reader without a card.
+    NoMedium,
+    /// Writing is switched off.
+    ReadOnly,
+    /// Not made to be taken out.
+    Fixed,
+    /// Smaller than the image.
+    TooSmall {
+        /// What it offers.
+        size: ByteSize,
+        /// What the image needs.
+        needed: ByteSize,
+    },
+}
+
+impl Obstacle {
+    pub(super) fn of(device: &Device, fixed_ok: bool, needed: Option<ByteSize>) -> Option<Obstacle> {
+        let texts = |pick: fn(&Use) -> Option<String>| device.uses.iter().filter_map(pick).collect::<Vec<_>>();
+        let what = texts(|a_use| match a_use {
+            Use::System { what } => Some(what.clone()),
+            _ => None,
+        });
+        let at = texts(|a_use| match a_use {
+            Use::Mounted { at } => Some(at.display().to_string()),
+            _ => None,
+        });
+        let by = texts(|a_use| match a_use {
+            Use::Holder { device } => Some(device.clone()),
+            _ => None,
+        });
+        if !what.is_empty() {
+            return Some(Obstacle::System { what });
+        }
+        if !at.is_empty() {
+            return Some(Obstacle::Mounted { at });
+        }
+        if !by.is_empty() {
+            return Some(Obstacle::Held { by });
+        }
+        if device.optical {
+            return Some(Obstacle::Optical);
+        }
+        if device.size.0 == 0 {
+            return Some(Obstacle::NoMedium);
+        }
+        if device.read_only {
+            return Some(Obstacle::ReadOnly);
+        }
+        if !device.removable && !fixed_ok {
+            return Some(Obstacle::Fixed);
+        }
+        needed.filter(|needed| *needed > device.size).map(|needed| Obstacle::TooSmall { size: device.size, needed })
+    }
+
+    /// What a person can do about it.
+    pub fn next_step(&self, device: &str) -> String {
+        match self {
+            Obstacle::System { .. } => "this disk is never written to; `cardsmith devices` shows which can be".to_owned(),
+            Obstacle::Mounted { at } => {
+                format!("make sure that this is the card you mean, then `umount {}`", at.join(" "))
+            }
+            Obstacle::Held { by } => format!("close {} first (LVM, RAID or encryption), if this is the card you mean", by.join(", ")),
+            Obstacle::Optical => "put the card into a card reader; `cardsmith devices` shows which are there".to_owned(),
+            Obstacle::NoMedium => "put a card in and run the command again".to_owned(),
+            Obstacle::ReadOnly => "slide the lock on the SD adapter up, put the card back in and run the command again; a card \
+                                   that stays read-only is worn out"
+                .to_owned(),
+            Obstacle::Fixed => format!(
+                "look at it twice with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
+            ),
+            Obstacle::TooSmall { .. } => "use a larger card".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::System { what } => write!(f, "the running system lies on it ({})", what.join(", ")),
+            Obstacle::Mounted { at } => write!(f, "it is mounted at {}", at.join(", ")),
+            Obstacle::Held { by } => write!(f, "it is a part of {}", by.join(", ")),
+            Obstacle::Optical => write!(f, "it is a disc or floppy drive"),
+            Obstacle::NoMedium => write!(f, "there is no card in it"),
+            Obstacle::ReadOnly => write!(f, "it is read-only"),
+            Obstacle::Fixed => write!(f, "it is a fixed disk, not a removable card"),
+            Obstacle::TooSmall { size, needed } => {
+                write!(f, "it is too small: it holds {size} ({} bytes), the image needs {needed} ({} bytes)", size.0, needed.0)
+            }
+        }
+    }
+}

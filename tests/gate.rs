@@ -1,0 +1,313 @@
+//! What may be written to and what not. Loop devices stand in for cards; a made-up sysfs stands in for other machines.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use cardsmith::flash::devices::{self, Transport};
+use cardsmith::flash::gate::{self, GateError, GateOptions};
+use cardsmith::flash::{Host, Medium, Obstacle};
+use cardsmith::image::ByteSize;
+
+use crate::support::loop_device::LoopDevice;
+
+const MIB: u64 = 1 << 20;
+
+fn clear(target: &Path, options: &GateOptions) -> Result<Box<dyn Medium>, GateError> {
+    gate::clear(&Host::this(), target, options, ByteSize(8 * MIB))
+}
+
+fn refused(result: Result<Box<dyn Medium>, GateError>) -> GateError {
+    match result {
+        Ok(_) => panic!("the gate let it through"),
+        Err(error) => {
+            assert!(!error.next_step().is_empty());
+            error
+        }
+    }
+}
+
+fn fixed_ok(path: &Path) -> GateOptions {
+    GateOptions { fixed_ok: vec![path.to_owned()], ..GateOptions::default() }
+}
+
+#[test]
+fn a_loop_device_counts_as_fixed_until_its_path_is_given_again() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let error = refused(clear(&card.path, &GateOptions::default()));
+    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::Fixed, .. }), "{error}");
+    assert!(error.next_step().contains(&format!("--fixed-ok {}", card.path.display())), "{}", error.next_step());
+    // Another device's path does not count.
+    refused(clear(&card.path, &fixed_ok(Path::new("/dev/null"))));
+    let cleared = clear(&card.path, &fixed_ok(&card.path)).unwrap();
+    assert_eq!(cleared.size(), ByteSize(16 * MIB));
+    cleared.check_identity().unwrap();
+}
+
+#[test]
+fn a_device_that_someone_else_holds_is_refused_by_the_kernel() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let held = clear(&card.path, &fixed_ok(&card.path)).unwrap();
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    assert!(matches!(error, GateError::Busy { .. }), "{error}");
+    drop(held);
+    clear(&card.path, &fixed_ok(&card.path)).unwrap();
+}
+
+#[test]
+fn a_mounted_device_is_refused_and_the_mount_point_named() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let dir = tempfile::Builder::new().prefix("a mount point ").tempdir().unwrap();
+    let mounted = card.mount(dir.path());
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    let at = dir.path().display().to_string();
+    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::Mounted { .. }, .. }), "{error}");
+    assert!(error.to_string().contains(&at) && error.next_step().contains(&at), "{error}");
+    drop(mounted);
+    clear(&card.path, &fixed_ok(&card.path)).unwrap();
+}
+
+#[test]
+fn a_mounted_partition_protects_its_disk_and_a_partition_is_no_target() {
+    let Some(card) = LoopDevice::with(32 * MIB, &["--partscan"]) else { return };
+    let script = "label: dos\nstart=2048, size=20480, type=83\n";
+    let mut sfdisk = std::process::Command::new("sfdisk").arg("-q").arg(&card.path)
+        .stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut sfdisk.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    assert!(sfdisk.wait().unwrap().success());
+    let partition = PathBuf::from(format!("{}p1", card.path.display()));
+    let number = format!("/sys/class/block/{}/dev", partition.file_name().unwrap().to_str().unwrap());
+    if !partition.exists() {
+        // No udev here: the node is made by hand, for this test's own device.
+        let Ok(number) = std::fs::read_to_string(number) else {
+            eprintln!("SKIPPED, NOT TESTED: the kernel scans no partitions of loop devices here");
+            return;
+        };
+        let (major, minor) = number.trim().split_once(':').unwrap();
+        let made = std::process::Command::new("mknod").arg(&partition).args(["b", major, minor]).status().unwrap();
+        assert!(made.success());
+    }
+    let error = refused(clear(&partition, &fixed_ok(&partition)));
+    assert!(matches!(&error, GateError::Partition { disk: Some(disk), .. } if *disk == card.path), "{error}");
+
+    let dir = tempfile::tempdir().unwrap();
+    assert!(std::process::Command::new("mke2fs").args(["-qFt", "ext4"]).arg(&partition).status().unwrap().success());
+    assert!(std::process::Command::new("mount").arg(&partition).arg(dir.path()).status().unwrap().success());
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    assert!(std::process::Command::new("umount").arg(dir.path()).status().unwrap().success());
+    let _ = std::fs::remove_file(&partition);
+    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::Mounted { .. }, .. }), "{error}");
+}
+
+#[test]
+fn a_card_that_is_too_small_is_refused_before_anything_is_written() {
+    let Some(card) = LoopDevice::new(4 * MIB) else { return };
+    let before = card.bytes();
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    let small = Obstacle::TooSmall { size: ByteSize(4 * MIB), needed: ByteSize(8 * MIB) };
+    assert!(matches!(&error, GateError::Refused { obstacle, .. } if *obstacle == small), "{error}");
+    assert_eq!(card.bytes(), before);
+}
+
+#[test]
+fn a_read_only_device_is_refused() {
+    let Some(card) = LoopDevice::with(16 * MIB, &["--read-only"]) else { return };
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::ReadOnly, .. }), "{error}");
+}
+
+#[test]
+fn a_link_to_a_device_is_followed_and_judged_as_the_device() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("by-id");
+    symlink(&card.path, &link).unwrap();
+    refused(clear(&link, &GateOptions::default()));
+    clear(&link, &fixed_ok(&card.path)).unwrap();
+    let error = gate::clear_all(&Host::this(), &[link, card.path.clone()], &fixed_ok(&card.path), ByteSize(MIB));
+    assert!(matches!(error, Err(GateError::Twice { .. })));
+}
+
+#[test]
+fn the_disk_of_the_running_system_is_refused() {
+    let system = devices::list(&Host::this()).unwrap().into_iter()
+        .find(|device| matches!(device.obstacle(true, None), Some(Obstacle::System { .. })));
+    let Some(system) = system else {
+        eprintln!("SKIPPED, NOT TESTED: the root file system lies on no disk that is visible here");
+        return;
+    };
+    // Without --fixed-ok on purpose: should the first check ever be lost, the second one still stands.
+    let error = refused(clear(&system.path, &GateOptions::default()));
+    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::System { .. }, .. }), "{error}");
+}
+
+#[test]
+fn the_disk_of_the_running_system_is_refused_even_with_fixed_ok() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let number = std::fs::read_to_string(format!("/sys/block/{}/dev", card.path.file_name().unwrap().to_str().unwrap()));
+    let host = tempfile::tempdir().unwrap();
+    symlink("/sys", host.path().join("sys")).unwrap();
+    symlink("/dev", host.path().join("dev")).unwrap();
+    std::fs::create_dir_all(host.path().join("proc/self")).unwrap();
+    let line = format!("27 1 {} / / rw - ext4 {} rw\n", number.unwrap().trim(), card.path.display());
+    std::fs::write(host.path().join("proc/self/mountinfo"), line).unwrap();
+    let told = Host::under(host.path());
+    let error = refused(gate::clear(&told, &card.path, &fixed_ok(&card.path), ByteSize(MIB)));
+    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::System { .. }, .. }), "{error}");
+    assert!(error.next_step().contains("never"), "{}", error.next_step());
+}
+
+#[test]
+fn what_is_no_card_is_refused_and_nothing_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let none = GateOptions::default();
+    assert!(matches!(refused(clear(dir.path(), &none)), GateError::Directory { .. }));
+    assert!(matches!(refused(clear(Path::new("/dev/null"), &none)), GateError::NeitherDeviceNorFile { .. }));
+    assert!(matches!(refused(clear(Path::new("/dev/sdzz"), &none)), GateError::NotThere { .. }));
+    assert!(!Path::new("/dev/sdzz").exists());
+    assert!(matches!(refused(clear(&dir.path().join("no/card.img"), &none)), GateError::NotThere { .. }));
+    symlink(dir.path().join("nowhere"), dir.path().join("dangling")).unwrap();
+    assert!(matches!(refused(clear(&dir.path().join("dangling"), &none)), GateError::NotThere { .. }));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_card_image_appears_only_when_it_is_finished() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("card.img");
+    let card = clear(&target, &GateOptions::default()).unwrap();
+    assert!(!target.exists());
+    drop(card);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+    clear(&target, &GateOptions::default()).unwrap().finish().unwrap();
+    assert_eq!(std::fs::metadata(&target).unwrap().len(), 8 * MIB);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&target).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "a card image holds an activation");
+
+    assert!(matches!(refused(clear(&target, &GateOptions::default())), GateError::Exists { .. }));
+    let overwrite = GateOptions { overwrite: true, ..GateOptions::default() };
+    clear(&target, &overwrite).unwrap();
+    let input = GateOptions { inputs: vec![target.clone()], ..overwrite };
+    assert!(matches!(refused(clear(&target, &input)), GateError::Input { .. }));
+    assert_eq!(std::fs::metadata(&target).unwrap().len(), 8 * MIB);
+}
+
+/// A machine's sysfs, procfs and /dev in a folder.
+struct Machine(tempfile::TempDir);
+
+impl Machine {
+    fn new(mountinfo: &str, swaps: &str) -> Machine {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("proc/self")).unwrap();
+        std::fs::create_dir_all(dir.path().join("sys/block")).unwrap();
+        std::fs::create_dir_all(dir.path().join("dev/mapper")).unwrap();
+        std::fs::write(dir.path().join("proc/self/mountinfo"), mountinfo).unwrap();
+        std::fs::write(dir.path().join("proc/swaps"), format!("Filename Type Size Used Priority\n{swaps}")).unwrap();
+        Machine(dir)
+    }
+
+    /// `place`: the disk's folder below sys/devices. Attributes are files below it.
+    fn disk(&self, place: &str, number: &str, attributes: &[(&str, &str)]) -> &Machine {
+        let real = self.0.path().join("sys/devices").join(place);
+        std::fs::create_dir_all(&real).unwrap();
+        let name = real.file_name().unwrap().to_owned();
+        let usual = [("dev", number), ("size", "61063168"), ("ro", "0"), ("removable", "0")];
+        for (file, value) in usual.iter().chain(attributes) {
+            let path = real.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("{value}\n")).unwrap();
+        }
+        symlink(&real, self.0.path().join("sys/block").join(&name)).unwrap();
+        std::fs::write(self.0.path().join("dev").join(&name), "").unwrap();
+        self
+    }
+
+    fn list(&self) -> Vec<cardsmith::flash::Device> {
+        devices::list(&Host::under(self.0.path())).unwrap()
+    }
+
+    fn find(&self, name: &str) -> cardsmith::flash::Device {
+        self.list().into_iter().find(|device| device.path.ends_with(name)).unwrap()
+    }
+}
+
+#[test]
+fn a_bench_that_is_a_raspberry_pi_keeps_its_own_card_and_offers_the_one_in_the_reader() {
+    let pi = Machine::new(
+        "22 1 179:2 / / rw - ext4 /dev/mmcblk0p2 rw\n23 22 179:1 / /boot/firmware rw - vfat /dev/mmcblk0p1 rw\n",
+        "/var/swap file 204796 0 -2\n",
+    );
+    pi.disk("platform/soc/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa/block/mmcblk0", "179:0", &[
+        ("device/type", "SD"), ("device/cid", "1b534d454231515430"), ("device/name", "EB1QT"),
+        ("mmcblk0p1/partition", "1"), ("mmcblk0p1/dev", "179:1"),
+        ("mmcblk0p2/partition", "2"), ("mmcblk0p2/dev", "179:2"),
+    ]);
+    pi.disk("platform/scb/pci0/usb1/1-1/1-1.3/1-1.3:1.0/host0/target0:0:0/0:0:0:1/block/sda", "8:0", &[
+        ("removable", "1"), ("device/vendor", "Generic"), ("device/model", "STORAGE DEVICE"), ("diskseq", "9"),
+    ]);
+    let own = pi.find("mmcblk0");
+    let what = vec!["/".to_owned(), "/boot/firmware".to_owned(), "swap".to_owned()];
+    assert_eq!(own.obstacle(true, None), Some(Obstacle::System { what }));
+    assert_eq!((own.transport, own.slot.as_deref()), (Transport::Sd, Some("mmc0")));
+    assert_eq!(own.serial.as_deref(), Some("1b534d454231515430"));
+    let card = pi.find("sda");
+    assert_eq!(card.obstacle(false, None), None);
+    assert_eq!((card.transport, card.slot.as_deref()), (Transport::Usb, Some("usb-1-1.3.lun1")));
+    assert_eq!((card.description().as_str(), card.diskseq), ("Generic STORAGE DEVICE", Some(9)));
+}
+
+#[test]
+fn an_sd_card_in_its_own_slot_is_removable_and_soldered_memory_is_not() {
+    let laptop = Machine::new("22 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n", "");
+    laptop.disk("pci0/mmc_host/mmc0/mmc0:1/block/mmcblk0", "179:0", &[("device/type", "SD")]);
+    laptop.disk("pci0/mmc_host/mmc1/mmc1:1/block/mmcblk1", "179:8", &[("device/type", "MMC")]);
+    laptop.disk("pci0/usb1/1-2/1-2:1.0/host0/target0:0:0/0:0:0:0/block/sdb", "8:16", &[("size", "0"), ("removable", "1")]);
+    laptop.disk("pci0/ata2/host1/target1:0:0/1:0:0:0/block/sr0", "11:0", &[("removable", "1")]);
+    assert_eq!(laptop.find("mmcblk0").obstacle(false, None), None);
+    assert_eq!(laptop.find("mmcblk1").obstacle(false, None), Some(Obstacle::Fixed));
+    assert_eq!(laptop.find("sdb").obstacle(false, None), Some(Obstacle::NoMedium));
+    assert_eq!(laptop.find("sr0").obstacle(true, None), Some(Obstacle::Optical));
+}
+
+#[test]
+fn the_system_is_found_through_encryption_raid_btrfs_overlays_and_loop_files() {
+    // / is an overlay over a squashfs in a file on a stick; swap lies on an encrypted partition; /srv is a btrfs of two disks.
+    let machine = Machine::new(
+        "20 1 8:1 / /run/live rw - ext4 /dev/sda1 rw\n\
+         21 1 7:0 / /run/rootfs ro - squashfs /dev/loop0 ro\n\
+         22 1 0:40 / / rw - overlay overlay rw,lowerdir=/run/rootfs,upperdir=/run/live/upper\n\
+         23 22 0:50 / /srv/with\\040blank rw - btrfs /dev/sdc rw\n\
+         24 22 254:1 / /mnt rw - ext4 /dev/mapper/data rw\n",
+        "/dev/dm-0 partition 1 0 -2\n",
+    );
+    let removable = ("removable", "1");
+    machine.disk("pci0/block/sda", "8:0", &[removable, ("sda1/partition", "1"), ("sda1/dev", "8:1")]);
+    machine.disk("virtual/block/loop0", "7:0", &[("loop/backing_file", "/run/live/filesystem.squashfs")]);
+    machine.disk("pci0/block/sdb", "8:16", &[removable, ("sdb1/partition", "1"), ("sdb1/dev", "8:17"), ("sdb1/holders/dm-0", "")]);
+    machine.disk("virtual/block/dm-0", "254:0", &[("slaves/sdb1", "")]);
+    machine.disk("pci0/block/sdc", "8:32", &[removable]);
+    machine.disk("pci0/block/sdd", "8:48", &[removable]);
+    machine.disk("pci0/block/sde", "8:64", &[removable, ("holders/md0", "")]);
+    machine.disk("pci0/block/sdf", "8:80", &[removable]);
+    let pool = machine.0.path().join("sys/fs/btrfs/1234/devices");
+    std::fs::create_dir_all(&pool).unwrap();
+    for member in ["sdc", "sdd"] {
+        std::fs::write(pool.join(member), "").unwrap();
+    }
+    let what = |name: &str| machine.find(name).obstacle(true, None);
+    assert_eq!(what("sda"), Some(Obstacle::System { what: vec!["/".to_owned()] }));
+    assert_eq!(what("loop0"), Some(Obstacle::System { what: vec!["/".to_owned()] }));
+    assert_eq!(what("sdb"), Some(Obstacle::System { what: vec!["swap".to_owned()] }));
+    assert_eq!(what("sdc"), Some(Obstacle::Mounted { at: vec!["/srv/with blank".to_owned()] }));
+    assert_eq!(what("sdd"), Some(Obstacle::Mounted { at: vec!["/srv/with blank".to_owned()] }));
+    assert_eq!(what("sde"), Some(Obstacle::Held { by: vec!["md0".to_owned()] }));
+    assert_eq!(what("sdf"), None);
+}
+
+#[test]
+fn without_a_list_of_mounts_no_device_is_called_free() {
+    let machine = Machine::new("", "");
+    machine.disk("pci0/block/sda", "8:0", &[("removable", "1")]);
+    std::fs::remove_file(machine.0.path().join("proc/self/mountinfo")).unwrap();
+    assert!(devices::list(&Host::under(machine.0.path())).is_err());
+}
