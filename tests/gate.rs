@@ -70,8 +70,12 @@ fn a_mounted_device_is_refused_and_the_mount_point_named() {
 fn a_mounted_partition_protects_its_disk_and_a_partition_is_no_target() {
     let Some(card) = LoopDevice::with(32 * MIB, &["--partscan"]) else { return };
     let script = "label: dos\nstart=2048, size=20480, type=83\n";
-    let mut sfdisk = std::process::Command::new("sfdisk").arg("-q").arg(&card.path)
-        .stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut sfdisk = std::process::Command::new("sfdisk")
+        .arg("-q")
+        .arg(&card.path)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     std::io::Write::write_all(&mut sfdisk.stdin.take().unwrap(), script.as_bytes()).unwrap();
     assert!(sfdisk.wait().unwrap().success());
     let partition = PathBuf::from(format!("{}p1", card.path.display()));
@@ -129,7 +133,9 @@ fn a_link_to_a_device_is_followed_and_judged_as_the_device() {
 
 #[test]
 fn the_disk_of_the_running_system_is_refused() {
-    let system = devices::list(&Host::this()).unwrap().into_iter()
+    let system = devices::list(&Host::this())
+        .unwrap()
+        .into_iter()
         .find(|device| matches!(device.obstacle(true, None), Some(Obstacle::System { .. })));
     let Some(system) = system else {
         eprintln!("SKIPPED, NOT TESTED: the root file system lies on no disk that is visible here");
@@ -143,7 +149,8 @@ fn the_disk_of_the_running_system_is_refused() {
 #[test]
 fn the_disk_of_the_running_system_is_refused_even_with_fixed_ok() {
     let Some(card) = LoopDevice::new(16 * MIB) else { return };
-    let number = std::fs::read_to_string(format!("/sys/block/{}/dev", card.path.file_name().unwrap().to_str().unwrap()));
+    let number =
+        std::fs::read_to_string(format!("/sys/block/{}/dev", card.path.file_name().unwrap().to_str().unwrap()));
     let host = tempfile::tempdir().unwrap();
     symlink("/sys", host.path().join("sys")).unwrap();
     symlink("/dev", host.path().join("dev")).unwrap();
@@ -237,14 +244,24 @@ fn a_bench_that_is_a_raspberry_pi_keeps_its_own_card_and_offers_the_one_in_the_r
         "22 1 179:2 / / rw - ext4 /dev/mmcblk0p2 rw\n23 22 179:1 / /boot/firmware rw - vfat /dev/mmcblk0p1 rw\n",
         "/var/swap file 204796 0 -2\n",
     );
-    pi.disk("platform/soc/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa/block/mmcblk0", "179:0", &[
-        ("device/type", "SD"), ("device/cid", "1b534d454231515430"), ("device/name", "EB1QT"),
-        ("mmcblk0p1/partition", "1"), ("mmcblk0p1/dev", "179:1"),
-        ("mmcblk0p2/partition", "2"), ("mmcblk0p2/dev", "179:2"),
-    ]);
-    pi.disk("platform/scb/pci0/usb1/1-1/1-1.3/1-1.3:1.0/host0/target0:0:0/0:0:0:1/block/sda", "8:0", &[
-        ("removable", "1"), ("device/vendor", "Generic"), ("device/model", "STORAGE DEVICE"), ("diskseq", "9"),
-    ]);
+    pi.disk(
+        "platform/soc/fe340000.mmc/mmc_host/mmc0/mmc0:aaaa/block/mmcblk0",
+        "179:0",
+        &[
+            ("device/type", "SD"),
+            ("device/cid", "1b534d454231515430"),
+            ("device/name", "EB1QT"),
+            ("mmcblk0p1/partition", "1"),
+            ("mmcblk0p1/dev", "179:1"),
+            ("mmcblk0p2/partition", "2"),
+            ("mmcblk0p2/dev", "179:2"),
+        ],
+    );
+    pi.disk(
+        "platform/scb/pci0/usb1/1-1/1-1.3/1-1.3:1.0/host0/target0:0:0/0:0:0:1/block/sda",
+        "8:0",
+        &[("removable", "1"), ("device/vendor", "Generic"), ("device/model", "STORAGE DEVICE"), ("diskseq", "9")],
+    );
     let own = pi.find("mmcblk0");
     let what = vec!["/".to_owned(), "/boot/firmware".to_owned(), "swap".to_owned()];
     assert_eq!(own.obstacle(true, None), Some(Obstacle::System { what }));
@@ -261,7 +278,11 @@ fn an_sd_card_in_its_own_slot_is_removable_and_soldered_memory_is_not() {
     let laptop = Machine::new("22 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n", "");
     laptop.disk("pci0/mmc_host/mmc0/mmc0:1/block/mmcblk0", "179:0", &[("device/type", "SD")]);
     laptop.disk("pci0/mmc_host/mmc1/mmc1:1/block/mmcblk1", "179:8", &[("device/type", "MMC")]);
-    laptop.disk("pci0/usb1/1-2/1-2:1.0/host0/target0:0:0/0:0:0:0/block/sdb", "8:16", &[("size", "0"), ("removable", "1")]);
+    laptop.disk(
+        "pci0/usb1/1-2/1-2:1.0/host0/target0:0:0/0:0:0:0/block/sdb",
+        "8:16",
+        &[("size", "0"), ("removable", "1")],
+    );
     laptop.disk("pci0/ata2/host1/target1:0:0/1:0:0:0/block/sr0", "11:0", &[("removable", "1")]);
     assert_eq!(laptop.find("mmcblk0").obstacle(false, None), None);
     assert_eq!(laptop.find("mmcblk1").obstacle(false, None), Some(Obstacle::Fixed));
@@ -283,7 +304,11 @@ fn the_system_is_found_through_encryption_raid_btrfs_overlays_and_loop_files() {
     let removable = ("removable", "1");
     machine.disk("pci0/block/sda", "8:0", &[removable, ("sda1/partition", "1"), ("sda1/dev", "8:1")]);
     machine.disk("virtual/block/loop0", "7:0", &[("loop/backing_file", "/run/live/filesystem.squashfs")]);
-    machine.disk("pci0/block/sdb", "8:16", &[removable, ("sdb1/partition", "1"), ("sdb1/dev", "8:17"), ("sdb1/holders/dm-0", "")]);
+    machine.disk(
+        "pci0/block/sdb",
+        "8:16",
+        &[removable, ("sdb1/partition", "1"), ("sdb1/dev", "8:17"), ("sdb1/holders/dm-0", "")],
+    );
     machine.disk("virtual/block/dm-0", "254:0", &[("slaves/sdb1", "")]);
     machine.disk("pci0/block/sdc", "8:32", &[removable]);
     machine.disk("pci0/block/sdd", "8:48", &[removable]);

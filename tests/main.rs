@@ -6,6 +6,7 @@ mod aws_activations;
 mod cli;
 mod crash;
 mod fleet;
+mod gate;
 mod ledger;
 mod partitions;
 mod recipe;

@@ -37,7 +37,5 @@ impl std::ops::DerefMut for AlignedBuffer {
 
 /// Whether a direct transfer of `bytes` at `at` can be made as it is, for a device of this grain.
 pub(super) fn is_aligned(at: u64, bytes: &[u8], grain: u64) -> bool {
-    at.is_multiple_of(grain)
-        && (bytes.len() as u64).is_multiple_of(grain)
-        && bytes.as_ptr().align_offset(PAGE) == 0
+    at.is_multiple_of(grain) && (bytes.len() as u64).is_multiple_of(grain) && bytes.as_ptr().align_offset(PAGE) == 0
 }

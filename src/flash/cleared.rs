@@ -119,7 +119,8 @@ impl ClearedFile {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".part").tempfile_in(dir)?;
         file.as_file().set_len(size.0)?;
-        let past_cache = Direct::open(file.path(), &super::gate::read_only(), OFlags::empty(), super::buffer::PAGE as u64)?;
+        let past_cache =
+            Direct::open(file.path(), &super::gate::read_only(), OFlags::empty(), super::buffer::PAGE as u64)?;
         Ok(ClearedFile { file, past_cache, target: target.to_owned(), replace, size })
     }
 }

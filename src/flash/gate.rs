@@ -131,9 +131,11 @@ impl GateError {
             GateError::Exists { .. } => "choose another name, or add `--overwrite`".to_owned(),
             GateError::Input { .. } => "choose another name".to_owned(),
             GateError::Twice { .. } => "name each target once".to_owned(),
-            GateError::Busy { .. } => "another program has it open, or something on it is mounted in another namespace or \
+            GateError::Busy { .. } => {
+                "another program has it open, or something on it is mounted in another namespace or \
                                        container; end that and run the command again"
-                .to_owned(),
+                    .to_owned()
+            }
             GateError::Permission { path } if path.starts_with("/dev") => {
                 "run the command with sudo, or as a member of the group that owns the device (often `disk`)".to_owned()
             }
@@ -196,7 +198,10 @@ pub fn clear(
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A misspelt device must not become a file in /dev, which is memory.
             let parent = parent(target).and_then(|dir| std::fs::canonicalize(dir).ok()).ok_or_else(not_there)?;
-            if !parent.is_dir() || (parent.starts_with("/dev") && !parent.starts_with("/dev/shm")) || target.is_symlink() {
+            if !parent.is_dir()
+                || (parent.starts_with("/dev") && !parent.starts_with("/dev/shm"))
+                || target.is_symlink()
+            {
                 return Err(not_there());
             }
             clear_file(target, false, needed)
@@ -232,9 +237,7 @@ fn clear_device(
     let cleared = ClearedDevice::open(host, target, device).map_err(|source| match source.kind() {
         io::ErrorKind::ResourceBusy => GateError::Busy { path: path.clone() },
         io::ErrorKind::PermissionDenied => GateError::Permission { path: path.clone() },
-        io::ErrorKind::ReadOnlyFilesystem => {
-            GateError::Refused { path: path.clone(), obstacle: Obstacle::ReadOnly }
-        }
+        io::ErrorKind::ReadOnlyFilesystem => GateError::Refused { path: path.clone(), obstacle: Obstacle::ReadOnly },
         _ => GateError::Io { doing: "could not open", path: path.clone(), source },
     })?;
 

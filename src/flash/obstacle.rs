@@ -87,16 +87,24 @@ impl Obstacle {
     /// What a person can do about it.
     pub fn next_step(&self, device: &str) -> String {
         match self {
-            Obstacle::System { .. } => "this disk is never written to; `cardsmith devices` shows which can be".to_owned(),
+            Obstacle::System { .. } => {
+                "this disk is never written to; `cardsmith devices` shows which can be".to_owned()
+            }
             Obstacle::Mounted { at } => {
                 format!("make sure that this is the card you mean, then `umount {}`", at.join(" "))
             }
-            Obstacle::Held { by } => format!("close {} first (LVM, RAID or encryption), if this is the card you mean", by.join(", ")),
-            Obstacle::Optical => "put the card into a card reader; `cardsmith devices` shows which are there".to_owned(),
+            Obstacle::Held { by } => {
+                format!("close {} first (LVM, RAID or encryption), if this is the card you mean", by.join(", "))
+            }
+            Obstacle::Optical => {
+                "put the card into a card reader; `cardsmith devices` shows which are there".to_owned()
+            }
             Obstacle::NoMedium => "put a card in and run the command again".to_owned(),
-            Obstacle::ReadOnly => "slide the lock on the SD adapter up, put the card back in and run the command again; a card \
+            Obstacle::ReadOnly => {
+                "slide the lock on the SD adapter up, put the card back in and run the command again; a card \
                                    that stays read-only is worn out"
-                .to_owned(),
+                    .to_owned()
+            }
             Obstacle::Fixed => format!(
                 "look at it twice with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
             ),
@@ -116,7 +124,11 @@ impl fmt::Display for Obstacle {
             Obstacle::ReadOnly => write!(f, "it is read-only"),
             Obstacle::Fixed => write!(f, "it is a fixed disk, not a removable card"),
             Obstacle::TooSmall { size, needed } => {
-                write!(f, "it is too small: it holds {size} ({} bytes), the image needs {needed} ({} bytes)", size.0, needed.0)
+                write!(
+                    f,
+                    "it is too small: it holds {size} ({} bytes), the image needs {needed} ({} bytes)",
+                    size.0, needed.0
+                )
             }
         }
     }

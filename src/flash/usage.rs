@@ -32,8 +32,7 @@ pub enum Use {
 }
 
 /// Mount points that a running system cannot lose.
-const SYSTEM_MOUNTS: [&str; 9] =
-    ["/", "/usr", "/etc", "/var", "/home", "/boot", "/boot/firmware", "/boot/efi", "/efi"];
+const SYSTEM_MOUNTS: [&str; 9] = ["/", "/usr", "/etc", "/var", "/home", "/boot", "/boot/firmware", "/boot/efi", "/efi"];
 
 /// The uses of every disk, by the disk's name.
 pub(super) struct Uses(BTreeMap<String, BTreeSet<Use>>);
@@ -120,9 +119,10 @@ impl Map<'_> {
             self.below_btrfs(seen, found);
         }
         if mount.kind == "overlay" {
-            let layers = mount.options.split(',').filter_map(|option| {
-                option.strip_prefix("lowerdir=").or_else(|| option.strip_prefix("upperdir="))
-            });
+            let layers = mount
+                .options
+                .split(',')
+                .filter_map(|option| option.strip_prefix("lowerdir=").or_else(|| option.strip_prefix("upperdir=")));
             for path in layers.flat_map(|dirs| dirs.split(':')).filter(|dir| dir.starts_with('/')) {
                 self.below_path(Path::new(path), seen, found);
             }

@@ -7,6 +7,7 @@ mod run;
 #[allow(unused_imports)]
 pub use run::{path, run, run_with_input};
 pub mod ext4_disk;
+pub mod loop_device;
 
 use std::process::Command;
 
