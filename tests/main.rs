@@ -4,6 +4,7 @@
 mod activations;
 mod aws_activations;
 mod cli;
+mod bootfs;
 mod crash;
 mod fleet;
 mod gate;

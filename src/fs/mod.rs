@@ -2,13 +2,16 @@
 //! Works on byte windows of [`crate::image`] and knows nothing of recipes, SSM or devices.
 //! Paths are resolved inside the image, never on the host.
 
+pub mod bootfs;
 pub mod clock;
 pub mod ext4;
+pub mod fat;
 pub mod path;
 pub mod probe;
 pub mod rootfs;
 pub mod tree;
 
+pub use bootfs::BootFs;
 pub use clock::Clock;
 pub use path::ImagePath;
 pub use rootfs::RootFs;

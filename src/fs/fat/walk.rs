@@ -1,0 +1,127 @@
+//! A walk over every directory of a FAT volume: who owns which cluster. Finds what `fatfs` would trip over.
+
+use super::volume::{FIRST_CLUSTER, FatVolume, corrupt};
+use crate::fs::FsError;
+use crate::fs::ext4::raw::{u16_at, u32_at};
+use crate::image::{ByteOffset, ByteRange, ReadAt};
+
+/// Bytes in a directory entry.
+pub const ENTRY_BYTES: usize = 32;
+/// Long name fragment.
+pub const ATTR_LONG_NAME: u8 = 0x0F;
+const ATTR_VOLUME: u8 = 0x08;
+const ATTR_DIRECTORY: u8 = 0x10;
+/// A FAT directory holds 65,536 entries at most: 2 MiB.
+const MOST_DIRECTORY_BYTES: u64 = 2 << 20;
+
+/// A file or directory found by the walk.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Where its short entry lies in the partition; `None` for the root directory.
+    pub entry_at: Option<u64>,
+    /// Its clusters, in order. Empty for an empty file and for the fixed root.
+    pub chain: Vec<u32>,
+    /// Its size as the entry says; 0 for directories.
+    pub size: u64,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
+/// Everything that is reachable in a volume.
+#[derive(Debug, Clone)]
+pub struct FatTree {
+    /// The root directory first, then all others as they were found.
+    pub nodes: Vec<Node>,
+    /// By cluster number: whether something owns it.
+    pub owned: Vec<bool>,
+}
+
+impl FatTree {
+    /// Walks all directories.
+    ///
+    /// # Errors
+    /// [`FsError::Corrupt`] for a chain that leaves the volume, runs through a free cluster, or meets another chain
+    /// or itself.
+    pub fn read(window: &dyn ReadAt, volume: &FatVolume) -> Result<FatTree, FsError> {
+        let mut tree = FatTree { nodes: Vec::new(), owned: vec![false; volume.table.len()] };
+        let root = if volume.root_cluster == 0 { Vec::new() } else { tree.claim(volume, volume.root_cluster)? };
+        tree.nodes.push(Node { entry_at: None, chain: root, size: 0, is_directory: true });
+        let mut next = 0;
+        while let Some(node) = tree.nodes.get(next) {
+            next += 1;
+            if !node.is_directory {
+                continue;
+            }
+            for place in directory_places(volume, node) {
+                let mut block = vec![0; usize::try_from(place.len.0).unwrap_or(0)];
+                window
+                    .read_at(place.start, &mut block)
+                    .map_err(|source| FsError::Io { doing: "read a directory of the boot partition".into(), source })?;
+                let ended = tree.take_entries(volume, &block, place.start)?;
+                if ended {
+                    break;
+                }
+            }
+        }
+        Ok(tree)
+    }
+
+    /// Adds what a piece of a directory names; says whether the directory ends in it.
+    fn take_entries(&mut self, volume: &FatVolume, block: &[u8], at: ByteOffset) -> Result<bool, FsError> {
+        for (n, entry) in block.chunks_exact(ENTRY_BYTES).enumerate() {
+            let (first, attributes) = (u16_at(entry, 0) as u8, u16_at(entry, 11) as u8);
+            match first {
+                0 => return Ok(true),
+                0xE5 | b'.' => continue,
+                _ if attributes & ATTR_LONG_NAME == ATTR_LONG_NAME || attributes & ATTR_VOLUME != 0 => continue,
+                _ => {}
+            }
+            let high = if volume.root_cluster == 0 { 0 } else { u32::from(u16_at(entry, 20)) };
+            let cluster = (high << 16) | u32::from(u16_at(entry, 26));
+            let is_directory = attributes & ATTR_DIRECTORY != 0;
+            if is_directory && cluster == 0 {
+                return Err(corrupt("a directory has no cluster".into()));
+            }
+            let chain = if cluster == 0 { Vec::new() } else { self.claim(volume, cluster)? };
+            if is_directory && chain.len() as u64 * volume.cluster_bytes > MOST_DIRECTORY_BYTES {
+                return Err(corrupt("a directory is larger than any can be".into()));
+            }
+            let size = if is_directory { 0 } else { u64::from(u32_at(entry, 28)) };
+            let entry_at = Some(at.0 + (n * ENTRY_BYTES) as u64);
+            self.nodes.push(Node { entry_at, chain, size, is_directory });
+        }
+        Ok(false)
+    }
+
+    fn claim(&mut self, volume: &FatVolume, first: u32) -> Result<Vec<u32>, FsError> {
+        let mut chain = Vec::new();
+        let mut cluster = first;
+        loop {
+            let inside = (FIRST_CLUSTER..volume.clusters + FIRST_CLUSTER).contains(&cluster);
+            let owned = self.owned.get_mut(cluster as usize).filter(|_| inside);
+            let Some(owned) = owned else {
+                return Err(corrupt(format!("a chain of clusters leads to {cluster}, which is none")));
+            };
+            if std::mem::replace(owned, true) {
+                return Err(corrupt(format!("cluster {cluster} belongs to two chains, or twice to one")));
+            }
+            chain.push(cluster);
+            match volume.entry(cluster) {
+                entry if volume.is_last(entry) => return Ok(chain),
+                entry if entry < FIRST_CLUSTER || entry == volume.bad_mark() => {
+                    return Err(corrupt(format!("the chain of cluster {first} runs into a free or bad cluster")));
+                }
+                entry => cluster = entry,
+            }
+        }
+    }
+}
+
+/// The places of a directory's entries, in order.
+pub fn directory_places(volume: &FatVolume, directory: &Node) -> Vec<ByteRange> {
+    if directory.chain.is_empty() {
+        vec![volume.fixed_root]
+    } else {
+        directory.chain.iter().filter_map(|&cluster| volume.place(cluster)).collect()
+    }
+}
