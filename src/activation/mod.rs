@@ -1,7 +1,28 @@
-//! Who issues activations: AWS, or a file of pre-issued ones. An activation's code lives in memory and on the card,
-//! nowhere else. This room keeps no record; that is the ledger's.
+//! Who issues activations: AWS, or a file of pre-issued ones; and the [`Desk`], which hands them to cards one by one
+//! and writes each step to the ledger. An activation's code lives in memory and on the card, nowhere else: not in the
+//! ledger, a log, JSON, an error or the environment. This room touches no image and no device.
+
+mod aws;
+mod desk;
+mod error;
+mod file;
+mod issuer;
+mod lifetime;
+mod request;
+mod service;
+mod sweep;
 
 use secrecy::{ExposeSecret, SecretString};
+
+pub use aws::AwsIssuer;
+pub use desk::{Desk, Order};
+pub use error::ActivationError;
+pub use file::ActivationFile;
+pub use issuer::Issuer;
+pub use lifetime::{Lifetime, NotALifetime};
+pub use request::CardRequest;
+pub use service::{AwsError, KnownActivation, Service, block_on_current_thread, sdk_config};
+pub use sweep::{SweepReport, Swept, sweep};
 
 /// The code of one activation. It has no `Debug`, `Display`, `Serialize` or `Clone` on purpose.
 pub struct ActivationCode(SecretString);

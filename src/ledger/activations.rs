@@ -141,21 +141,29 @@ impl Ledger {
     }
 
     /// Records one more activation that AWS has for a card of ours and that no record speaks of, as due for deletion.
-    pub fn stray_found(&self, card: CardKey, region: &str, description: &str, id: &str) -> Result<(), LedgerError> {
+    pub fn stray_found(
+        &self,
+        card: CardKey,
+        region: &str,
+        description: &str,
+        id: &str,
+    ) -> Result<ActivationKey, LedgerError> {
         self.write("stray found", |change| {
             let insert = "INSERT INTO activations
                 (card, source, activation_id, region, description, state, began, changed)
                 VALUES (?1, 'aws', ?2, ?3, ?4, 'due', ?5, ?5)";
             change.execute(insert, params![card.0, id, region, description, now()])?;
+            let key = ActivationKey(change.last_insert_rowid());
             event(change, Some(card), "stray activation found", id)?;
-            Ok(())
+            Ok(key)
         })
     }
 
-    /// Says that AWS has it no longer.
+    /// Says that AWS has it no longer. Two sweeps at once may both find that.
     pub fn activation_deleted(&self, key: ActivationKey) -> Result<(), LedgerError> {
         self.write("activation deleted", |change| {
-            move_activation(change, key, &[ActivationState::Due], ActivationState::Deleted)
+            let from = [ActivationState::Due, ActivationState::Deleted];
+            move_activation(change, key, &from, ActivationState::Deleted)
         })
     }
 

@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::cards::{Left, fail_card};
-use super::{Ledger, LedgerError, event, now};
+use super::{CardKey, Ledger, LedgerError, event, now};
 use crate::image::Sha256Digest;
 
 /// One start of `flash`. Ends when it is given to [`Ledger::end_run`]; dropped without that, or killed, it counts as
@@ -80,37 +80,54 @@ impl Ledger {
 
     /// Books the open cards of every run that died as failed, and their activations as due, free or lost.
     pub fn bury_dead_runs(&self) -> Result<Vec<Crashed>, LedgerError> {
-        let open = self.read("find open runs", |db| {
-            db.prepare("SELECT id FROM runs WHERE ended IS NULL")?
-                .query_map([], |row| row.get::<_, String>(0))?
-                .collect::<Result<Vec<_>, _>>()
-        })?;
         let mut left = Vec::new();
-        for run in open {
-            let path = self.lock_path(&run);
-            let Some(_lock) = dead(&path).map_err(|source| LedgerError::Io {
-                doing: "look at a run of",
-                path: path.clone(),
-                source,
-            })?
-            else {
-                continue;
-            };
+        for run in self.open_runs()? {
+            let Some(_lock) = self.lock_if_dead(&run)? else { continue };
             left.extend(self.bury(&run, "its run died")?);
-            let _ = std::fs::remove_file(&path);
+            let _ = std::fs::remove_file(self.lock_path(&run));
         }
         Ok(left)
     }
 
+    /// The open cards of runs that died; nothing is changed.
+    pub fn dead_cards(&self) -> Result<Vec<Crashed>, LedgerError> {
+        let mut left = Vec::new();
+        for run in self.open_runs()? {
+            if self.lock_if_dead(&run)?.is_some() {
+                let open = self.read("find open cards", |db| open_cards(db, &run))?;
+                left.extend(open.into_iter().map(|(_, card)| card));
+            }
+        }
+        Ok(left)
+    }
+
+    /// The runs that are under way, in this process or another one.
+    pub fn live_runs(&self) -> Result<Vec<String>, LedgerError> {
+        let mut live = Vec::new();
+        for run in self.open_runs()? {
+            if self.lock_if_dead(&run)?.is_none() {
+                live.push(run);
+            }
+        }
+        Ok(live)
+    }
+
+    fn open_runs(&self) -> Result<Vec<String>, LedgerError> {
+        self.read("find open runs", |db| {
+            db.prepare("SELECT id FROM runs WHERE ended IS NULL")?
+                .query_map([], |row| row.get::<_, String>(0))?
+                .collect::<Result<Vec<_>, _>>()
+        })
+    }
+
+    fn lock_if_dead(&self, run: &str) -> Result<Option<Lock>, LedgerError> {
+        let path = self.lock_path(run);
+        dead(&path).map_err(|source| LedgerError::Io { doing: "look at a run of", path, source })
+    }
+
     fn bury(&self, run: &str, why: &str) -> Result<Vec<Crashed>, LedgerError> {
         self.write("end run", |change| {
-            let open = change
-                .prepare("SELECT id, name, medium, state = 'sealing' FROM cards WHERE run = ?1 AND state IN ('reserved', 'sealing')")?
-                .query_map([run], |row| {
-                    let card = Crashed { name: row.get(1)?, medium: row.get(2)?, may_boot: row.get(3)? };
-                    Ok((super::CardKey(row.get(0)?), card))
-                })?
-                .collect::<Result<Vec<_>, _>>()?;
+            let open = open_cards(change, run)?;
             for (key, card) in &open {
                 let left = if card.may_boot { Left::MayBoot } else { Left::CannotBoot };
                 fail_card(change, *key, "unfinished", why, left)?;
@@ -120,6 +137,17 @@ impl Ledger {
             Ok(open.into_iter().map(|(_, card)| card).collect())
         })
     }
+}
+
+fn open_cards(db: &Connection, run: &str) -> rusqlite::Result<Vec<(CardKey, Crashed)>> {
+    let select = "SELECT id, name, medium, state = 'sealing' FROM cards
+        WHERE run = ?1 AND state IN ('reserved', 'sealing') ORDER BY id";
+    db.prepare(select)?
+        .query_map([run], |row| {
+            let card = Crashed { name: row.get(1)?, medium: row.get(2)?, may_boot: row.get(3)? };
+            Ok((CardKey(row.get(0)?), card))
+        })?
+        .collect()
 }
 
 enum Lock {

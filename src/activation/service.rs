@@ -1,0 +1,218 @@
+//! SSM's side of activations, through the AWS SDK: credentials, profiles, regions, proxies and `AWS_ENDPOINT_URL_SSM`
+//! are the SDK's business.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::ProvideCredentials;
+use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::runtime::Runtime;
+
+use crate::ledger::fault;
+
+/// How long one attempt may take. A dead connection must not hold up a bench for the minutes that TCP would take.
+const ATTEMPT: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(6);
+
+/// A call to AWS that failed.
+#[derive(Debug)]
+pub struct AwsError {
+    /// What was tried, as a sentence goes on after "cannot".
+    pub doing: String,
+    /// The service's error code, such as `AccessDeniedException`, where it answered.
+    pub code: Option<String>,
+    /// What it said, or what stood in the way.
+    pub message: String,
+    /// Whether the service may have done it all the same.
+    pub ambiguous: bool,
+}
+
+impl AwsError {
+    fn hint(&self) -> &'static str {
+        match self.code.as_deref() {
+            Some("AccessDeniedException" | "AccessDenied") => {
+                "; the policy that this needs: cardsmith fleet policy --bench"
+            }
+            Some("ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId") => {
+                "; sign in again (aws sso login, or a new AWS_PROFILE)"
+            }
+            Some("ThrottlingException" | "Throttling") => "; AWS wants fewer calls per second: try again in a minute",
+            Some("NoCredentials") => "; set AWS_PROFILE, or run aws configure or aws sso login",
+            None => "; is the network up, the region right, and no proxy in the way?",
+            _ => "",
+        }
+    }
+
+    /// Whether the service refused because it was asked too often. Nothing was done then.
+    pub fn is_throttling(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        matches!(
+            code,
+            "ThrottlingException"
+                | "Throttling"
+                | "ThrottledException"
+                | "TooManyRequestsException"
+                | "RequestLimitExceeded"
+                | "RequestThrottled"
+                | "RequestThrottledException"
+                | "TooManyUpdates"
+        )
+    }
+
+    /// Whether the caller's policy forbids it.
+    pub fn is_denied(&self) -> bool {
+        matches!(self.code.as_deref(), Some("AccessDeniedException" | "AccessDenied"))
+    }
+}
+
+impl fmt::Display for AwsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+        write!(f, "cannot {}: {code}{}{}", self.doing, self.message, self.hint())
+    }
+}
+
+impl StdError for AwsError {}
+
+/// Makes ours of the SDK's error. Anything but a clear answer of the kind 4xx may have been done all the same.
+pub(crate) fn aws_error<E>(doing: &str, error: SdkError<E>) -> AwsError
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let doing = doing.to_owned();
+    if let SdkError::ServiceError(answer) = &error {
+        let status = answer.raw().status().as_u16();
+        let meta = answer.err();
+        let code = meta.code().unwrap_or("an error without a code").to_owned();
+        let message = meta.message().unwrap_or("no message").to_owned();
+        return AwsError { doing, code: Some(code), message, ambiguous: status >= 500 };
+    }
+    let not_sent = matches!(error, SdkError::ConstructionFailure(_)) || was_refused(&error);
+    AwsError { doing, code: None, message: DisplayErrorContext(&error).to_string(), ambiguous: !not_sent }
+}
+
+/// Whether nobody listened: what was never sent was never done.
+fn was_refused(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// A runtime that lives on whichever thread waits for it: the tool has no other asynchronous work.
+pub fn block_on_current_thread() -> Result<Runtime, AwsError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| AwsError {
+        doing: "start what talks to AWS".to_owned(),
+        code: Some("Runtime".to_owned()),
+        message: error.to_string(),
+        ambiguous: false,
+    })
+}
+
+/// The SDK's configuration from the environment, for one region, or for the environment's.
+pub async fn sdk_config(region: Option<&str>) -> SdkConfig {
+    // ring, not the SDK's own aws-lc: it is in the program anyway and needs no C toolchain of its own.
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt()).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    loader.load().await
+}
+
+/// `CARDSMITH_AWS_TIMEOUT` (seconds) is for links where 20 seconds are too short, and for tests where they are too long.
+fn attempt() -> Duration {
+    let wanted = std::env::var("CARDSMITH_AWS_TIMEOUT").ok().and_then(|text| text.parse().ok());
+    wanted.filter(|seconds| *seconds > 0).map_or(ATTEMPT, Duration::from_secs)
+}
+
+/// An activation as AWS describes it; it never tells the code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownActivation {
+    /// Its id.
+    pub id: String,
+    /// What it was made with.
+    pub description: String,
+    /// How many nodes registered with it.
+    pub registrations: i32,
+    /// Whether it can be used no longer.
+    pub expired: bool,
+}
+
+/// SSM in one region.
+pub struct Service {
+    pub(crate) runtime: Runtime,
+    pub(crate) client: Client,
+    region: String,
+}
+
+impl Service {
+    /// Takes credentials and configuration from the environment, as every AWS tool does.
+    ///
+    /// # Errors
+    /// When there are no credentials or no region. Nothing was sent to SSM yet.
+    pub fn connect(region: Option<&str>) -> Result<Service, AwsError> {
+        let runtime = block_on_current_thread()?;
+        let config = runtime.block_on(sdk_config(region));
+        let wrong = |code: &str, message: String| AwsError {
+            doing: "talk to AWS".to_owned(),
+            code: Some(code.to_owned()),
+            message,
+            ambiguous: false,
+        };
+        let region = config.region().map(ToString::to_string);
+        let region =
+            region.ok_or_else(|| wrong("NoRegion", "no region: set AWS_REGION or give --region".to_owned()))?;
+        let provider = config.credentials_provider();
+        let provider = provider.ok_or_else(|| wrong("NoCredentials", "no credentials".to_owned()))?;
+        let found = runtime.block_on(provider.provide_credentials());
+        found.map_err(|error| wrong("NoCredentials", DisplayErrorContext(&error).to_string()))?;
+        Ok(Service { runtime, client: Client::new(&config), region })
+    }
+
+    /// The region.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Every activation of the account in this region.
+    pub fn activations(&self) -> Result<Vec<KnownActivation>, AwsError> {
+        fault::point("DescribeActivations");
+        let pages = self.client.describe_activations().max_results(50).into_paginator().items().send();
+        let all = self.runtime.block_on(pages.collect::<Result<Vec<_>, _>>());
+        let all = all.map_err(|error| aws_error("list the activations", error))?;
+        fault::point("DescribeActivations");
+        let known = all.into_iter().map(|activation| KnownActivation {
+            id: activation.activation_id.unwrap_or_default().to_ascii_lowercase(),
+            description: activation.description.unwrap_or_default(),
+            registrations: activation.registrations_count.unwrap_or_default(),
+            expired: activation.expired,
+        });
+        Ok(known.filter(|activation| !activation.id.is_empty()).collect())
+    }
+
+    /// Deletes an activation. One that AWS does not have is as good as deleted: a second attempt after an answer that
+    /// never arrived finds exactly that.
+    pub fn delete(&self, id: &str) -> Result<(), AwsError> {
+        fault::point("DeleteActivation");
+        let result = self.runtime.block_on(self.client.delete_activation().activation_id(id).send());
+        fault::point("DeleteActivation");
+        match result.map_err(|error| aws_error(&format!("delete activation {id}"), error)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.code.as_deref() == Some("InvalidActivation") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
