@@ -10,6 +10,7 @@ mod fleet;
 mod gate;
 mod ledger;
 mod partitions;
+mod pi_images;
 mod recipe;
 mod rootfs;
 mod support;

@@ -1,0 +1,487 @@
+//! Small but real images with the Raspberry Pi OS layout: made by sfdisk, mkfs.fat, mtools and mke2fs, in about a second.
+//!
+//! `PiImage::lived_in().power_cut().build()` gives an image in a directory of its own. What was built once is kept under
+//! `target/tmp/pi-images` and copied, because every test is a process of its own.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::mounted::Mounted;
+use super::pi_tree::{self, Tree};
+use super::run::{path as tool_path, run, run_with_input};
+use super::volume::Volume;
+
+/// `pi-gen` up to bookworm, and from trixie on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// Debian 12.
+    Bookworm,
+    /// Debian 13.
+    Trixie,
+}
+
+/// Where the agent comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    /// Raspberry Pi OS has none.
+    None,
+    /// The Debian package.
+    Deb,
+    /// The snap.
+    Snap,
+}
+
+/// A secret or identity that is in the image, by a name that tests can ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needle {
+    /// `vault-key`, `instance-id`, `wifi-psk`, …
+    pub name: String,
+    /// The bytes as they stand in the image.
+    pub bytes: Vec<u8>,
+}
+
+/// What kind of image to build. Its `Debug` text is the key under which the image is kept.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    pub generation: Generation,
+    pub lived_in: bool,
+    pub agent: Agent,
+    features: Option<String>,
+    block_size: u32,
+    pub gpt: bool,
+    grown: bool,
+    nearly_full: bool,
+    power_cut: bool,
+    hand_cleaned: bool,
+    /// Lines for a debugfs session after everything else but the last check, `cd`-free, absolute paths.
+    extra_files: Vec<(String, u32, Vec<u8>)>,
+    boot_files: Vec<(String, Vec<u8>)>,
+    without: Vec<String>,
+}
+
+/// The disk id of every MBR image; PARTUUID is made of it.
+pub const DISK_ID: &str = "4f2a9c31";
+/// The GUIDs of the partitions of every GPT image.
+pub const PART_GUIDS: [&str; 2] = ["aaaaaaaa-bbbb-4ccc-8ddd-000000000001", "aaaaaaaa-bbbb-4ccc-8ddd-000000000002"];
+const ALIGN: u64 = 8 << 20;
+/// The smallest round size with enough 512-byte clusters for FAT32.
+const BOOT_BYTES: u64 = 36 << 20;
+const ROOT_BYTES: u64 = 20 << 20;
+const EPOCH: &str = "1760000000";
+const PI_GEN: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,flex_bg,sparse_super,large_file,\
+                      dir_nlink,extra_isize,metadata_csum";
+
+/// An image in a directory of its own, which vanishes with it.
+pub struct PiImage {
+    dir: tempfile::TempDir,
+    path: PathBuf,
+    needles: Vec<Needle>,
+}
+
+impl PiImage {
+    /// An image as it is published: trixie, no agent, no host keys, no identity.
+    pub fn fresh() -> Spec {
+        Spec {
+            generation: Generation::Trixie,
+            lived_in: false,
+            agent: Agent::None,
+            features: None,
+            block_size: 4096,
+            gpt: false,
+            grown: false,
+            nearly_full: false,
+            power_cut: false,
+            hand_cleaned: false,
+            extra_files: Vec::new(),
+            boot_files: Vec::new(),
+            without: Vec::new(),
+        }
+    }
+
+    /// An image read back from a card that was in use, registered with SSM, full of secrets: trixie, agent from its .deb.
+    pub fn lived_in() -> Spec {
+        Spec { lived_in: true, agent: Agent::Deb, ..PiImage::fresh() }
+    }
+
+    /// The image file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory that holds it and what a test makes beside it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A path in that directory.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The ext4 partition.
+    pub fn root(&self) -> Volume {
+        Volume::root_of(&self.path)
+    }
+
+    /// The FAT partition.
+    pub fn boot(&self) -> Volume {
+        Volume::boot_of(&self.path)
+    }
+
+    /// Secrets and identities that no golden image may hold, by default.
+    pub fn needles(&self) -> Vec<Needle> {
+        self.needles.iter().filter(|n| !is_operators(&n.name)).cloned().collect()
+    }
+
+    /// What belongs to the operator: `wifi-psk`, `authorized-key`, `user-aws-key`.
+    pub fn operators_needles(&self) -> Vec<Needle> {
+        self.needles.iter().filter(|n| is_operators(&n.name)).cloned().collect()
+    }
+
+    /// The needle with this name.
+    pub fn needle(&self, name: &str) -> Needle {
+        let found = self.needles.iter().find(|n| n.name == name).cloned();
+        found.unwrap_or_else(|| {
+            panic!("no needle {name:?} in {:?}", self.needles.iter().map(|n| &n.name).collect::<Vec<_>>())
+        })
+    }
+
+    /// Writes a recipe for the image beside it. `extra` is TOML after the `[image]` table.
+    pub fn recipe(&self, extra: &str) -> PathBuf {
+        let recipe = self.beside("recipe.toml");
+        let source = self.path.file_name().unwrap().to_str().unwrap();
+        fs::write(&recipe, format!("name = \"fixture\"\n\n[image]\nsource = \"{source}\"\n\n{extra}\n")).unwrap();
+        recipe
+    }
+
+    /// SHA-256 of the whole file: shows that a run left the input alone.
+    pub fn digest(&self) -> String {
+        super::volume::sha256_of(&self.path)
+    }
+
+    /// A copy beside it whose root file system the kernel replayed and unmounted. Needs root.
+    pub fn replayed_by_kernel(&self) -> PathBuf {
+        let copy = self.beside("replayed.img");
+        copy_sparse(&self.path, &copy);
+        drop(Mounted::read_write(&Volume::root_of(&copy)));
+        copy
+    }
+}
+
+fn is_operators(name: &str) -> bool {
+    matches!(name, "wifi-psk" | "authorized-key" | "user-aws-key")
+}
+
+impl Spec {
+    /// Debian 13: the default.
+    pub fn trixie(self) -> Spec {
+        Spec { generation: Generation::Trixie, ..self }
+    }
+
+    /// Debian 12: another ext4 feature set, another cmdline.txt, an empty machine-id, no cloud-init.
+    pub fn bookworm(self) -> Spec {
+        Spec { generation: Generation::Bookworm, ..self }
+    }
+
+    /// With the agent from its .deb.
+    pub fn deb_agent(self) -> Spec {
+        Spec { agent: Agent::Deb, ..self }
+    }
+
+    /// With the agent from the snap.
+    pub fn snap_agent(self) -> Spec {
+        Spec { agent: Agent::Snap, ..self }
+    }
+
+    /// The exact ext4 features, as for `mke2fs -O`; begin with `none,` for an exact list.
+    pub fn features(self, features: &str) -> Spec {
+        Spec { features: Some(features.to_owned()), ..self }
+    }
+
+    /// The features of pi-gen's own images, and these besides.
+    pub fn more_features(self, more: &str) -> Spec {
+        let features = format!("{},{more}", self.feature_list());
+        Spec { features: Some(features), ..self }
+    }
+
+    /// As images from before mid-2022: no checksums of metadata.
+    pub fn without_metadata_csum(self) -> Spec {
+        self.features(PI_GEN.trim_end_matches(",metadata_csum"))
+    }
+
+    /// Small files live in their inodes.
+    pub fn inline_data(self) -> Spec {
+        self.more_features("inline_data")
+    }
+
+    /// Bytes of a block of the root file system: 1024, 2048 or 4096.
+    pub fn block_size(self, bytes: u32) -> Spec {
+        Spec { block_size: bytes, ..self }
+    }
+
+    /// A GUID partition table.
+    pub fn gpt(self) -> Spec {
+        Spec { gpt: true, ..self }
+    }
+
+    /// The root partition and file system were grown, as the first boot does.
+    pub fn grown(self) -> Spec {
+        Spec { grown: true, ..self }
+    }
+
+    /// The root file system has 16 KiB left.
+    pub fn nearly_full(self) -> Spec {
+        Spec { nearly_full: true, ..self }
+    }
+
+    /// The power went while the kernel was writing: a journal to replay, and orphans. Needs root.
+    pub fn power_cut(self) -> Spec {
+        Spec { power_cut: true, ..self }
+    }
+
+    /// Somebody mounted the card and deleted the vault, logs, keys and histories with `rm`. Needs root.
+    pub fn hand_cleaned(self) -> Spec {
+        Spec { hand_cleaned: true, ..self }
+    }
+
+    /// One more file in the root file system (replaces one that is there), owned by root.
+    pub fn file(mut self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Spec {
+        self.extra_files.push((path.trim_start_matches('/').to_owned(), mode, content.as_ref().to_vec()));
+        self
+    }
+
+    /// One more file in the boot partition (replaces one that is there).
+    pub fn boot_file(mut self, path: &str, content: impl AsRef<[u8]>) -> Spec {
+        self.boot_files.push((path.to_owned(), content.as_ref().to_vec()));
+        self
+    }
+
+    /// Without this path of the root file system.
+    pub fn without(mut self, path: &str) -> Spec {
+        self.without.push(path.trim_start_matches('/').to_owned());
+        self
+    }
+
+    /// Without any NOPASSWD rule, as the images since 2026-04-13.
+    pub fn without_nopasswd(self) -> Spec {
+        self.without("etc/sudoers.d/010_pi-nopasswd")
+            .without("etc/sudoers.d/90-cloud-init-users")
+            .without("etc/sudoers.d/ssm-agent-users")
+    }
+
+    fn feature_list(&self) -> String {
+        match (&self.features, self.generation) {
+            (Some(list), _) => list.clone(),
+            (None, Generation::Bookworm) => PI_GEN.to_owned(),
+            (None, Generation::Trixie) => format!("{PI_GEN},metadata_csum_seed,orphan_file"),
+        }
+    }
+
+    /// What `PARTUUID=` is followed by, for partition 1 or 2.
+    pub fn part_uuid(&self, number: usize) -> String {
+        if self.gpt { PART_GUIDS[number - 1].to_owned() } else { format!("{DISK_ID}-{number:02x}") }
+    }
+
+    /// Builds the image, or copies the one that was built before.
+    pub fn build(self) -> PiImage {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("pi-images");
+        fs::create_dir_all(&cache).unwrap();
+        let mut key = Sha256::new();
+        key.update(format!("{self:?}"));
+        for source in [
+            include_str!("pi_image.rs"),
+            include_str!("pi_tree.rs"),
+            include_str!("pi_secrets.rs"),
+            include_str!("mounted.rs"),
+        ] {
+            key.update(source);
+        }
+        let key: String = key.finalize().iter().take(10).map(|b| format!("{b:02x}")).collect();
+        let kept = cache.join(format!("{key}.img"));
+        let kept_needles = cache.join(format!("{key}.json"));
+        let lock = File::create(cache.join(format!("{key}.lock"))).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
+        if !kept.exists() {
+            let work = tempfile::tempdir_in(&cache).unwrap();
+            let image = work.path().join("image");
+            let needles = self.assemble(work.path(), &image);
+            fs::write(&kept_needles, serde_json::to_vec(&needles).unwrap()).unwrap();
+            fs::rename(&image, &kept).unwrap();
+        }
+        drop(lock);
+        let dir = tempfile::Builder::new().prefix("pi-image-").tempdir().unwrap();
+        let path = dir.path().join("base.img");
+        copy_sparse(&kept, &path);
+        let needles = serde_json::from_slice(&fs::read(&kept_needles).unwrap()).unwrap();
+        PiImage { dir, path, needles }
+    }
+
+    fn assemble(&self, work: &Path, image: &Path) -> Vec<Needle> {
+        let mut tree = Tree::new(work);
+        pi_tree::fill(&mut tree, self);
+        for path in &self.without {
+            tree.remove(path);
+        }
+        for (path, mode, content) in &self.extra_files {
+            tree.remove(path);
+            tree.file(path, *mode, content);
+        }
+        for (path, content) in &self.boot_files {
+            tree.boot_file(path, content);
+        }
+        let (p1, p2) = (ALIGN, ALIGN + BOOT_BYTES);
+        // A GPT keeps a copy of itself in the last 33 sectors.
+        let tail = if self.gpt { 1 << 20 } else { 0 };
+        File::create(image).unwrap().set_len(p2 + ROOT_BYTES + tail).unwrap();
+        let sectors = |bytes: u64| bytes / 512;
+        let table = if self.gpt {
+            format!(
+                "label: gpt\nlabel-id: 01234567-89AB-4DEF-8123-456789ABCDEF\nunit: sectors\n\
+                 start={}, size={}, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7, uuid={}\n\
+                 start={}, size={}, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid={}\n",
+                sectors(p1),
+                sectors(BOOT_BYTES),
+                PART_GUIDS[0],
+                sectors(p2),
+                sectors(ROOT_BYTES),
+                PART_GUIDS[1]
+            )
+        } else {
+            format!(
+                "label: dos\nlabel-id: 0x{DISK_ID}\nunit: sectors\nstart={}, size={}, type=c\nstart={}, size={}, type=83\n",
+                sectors(p1),
+                sectors(BOOT_BYTES),
+                sectors(p2),
+                sectors(ROOT_BYTES)
+            )
+        };
+        run_with_input(Command::new("sfdisk").arg("-q").arg(image), table.as_bytes());
+        run(Command::new("mkfs.fat")
+            .args(["-n", "bootfs", "-F", "32", "-s", "1", "-i", "4F2A9C31", "-h", &sectors(p1).to_string()])
+            .args(["--offset", &sectors(p1).to_string()])
+            .arg(image)
+            .arg((BOOT_BYTES / 1024).to_string())
+            .env("SOURCE_DATE_EPOCH", EPOCH));
+        tree.settle(EPOCH);
+        let fat = format!("{}@@{p1}", image.display());
+        run(Command::new("sh")
+            .args(["-c", "cd \"$1\" && exec mcopy -s -p -m -i \"$2\" ./* ::", "sh"])
+            .arg(tree.boot())
+            .arg(&fat)
+            .envs([("MTOOLS_SKIP_CHECK", "1"), ("TZ", "UTC")]));
+        let root = work.join("root.ext4");
+        let script = format!(
+            "{}mke2fs -q -F -t ext4 -L rootfs -U 11111111-2222-4333-8444-555555555555 -O '{}' -b {} -I 256 -i 16384 \
+             -J size=4 -E 'hash_seed=66666666-7777-4888-9999-aaaaaaaaaaaa,root_owner=0:0' -d '{}' '{}' {}k\n",
+            tree.ownership_script(),
+            self.feature_list(),
+            self.block_size,
+            tree.root().display(),
+            root.display(),
+            ROOT_BYTES / 1024
+        );
+        let needles = tree.needles();
+        as_root(&script);
+        if self.lived_in {
+            // FS_APPEND_FL and FS_EXTENT_FL: what `chattr +a` sets, and what mke2fs -d does not copy.
+            let request = format!("set_inode_field /{} flags 0x80020", pi_tree::APPEND_ONLY);
+            run(Command::new("debugfs").args(["-w", "-R", &request]).arg(&root));
+        }
+        check(&root, "-fyD");
+        if self.nearly_full {
+            fill_up(work, &root);
+        }
+        put(&root, image, p2);
+        if self.grown {
+            grow(image, &root, p2);
+        }
+        if self.hand_cleaned {
+            let mounted = Mounted::read_write(&Volume::root_of(image));
+            pi_tree::clean_by_hand(mounted.path());
+        }
+        if self.power_cut {
+            cut_power(image, work);
+        }
+        needles
+    }
+}
+
+/// A shell script as root: really, or as fakeroot makes mke2fs believe.
+fn as_root(script: &str) {
+    let script = format!("set -e\n{script}");
+    let mut command = if rustix::process::geteuid().is_root() {
+        Command::new("sh")
+    } else {
+        let mut fakeroot = Command::new("fakeroot");
+        fakeroot.args(["--", "sh"]);
+        fakeroot
+    };
+    run_with_input(command.arg("-s").env("SOURCE_DATE_EPOCH", EPOCH), script.as_bytes());
+}
+
+/// e2fsck that may repair; anything but "clean" and "repaired" is an error of the builder.
+fn check(root: &Path, how: &str) {
+    let out = Command::new("e2fsck").arg(how).arg(root).env("PATH", tool_path()).env("LC_ALL", "C").output().unwrap();
+    let code = out.status.code();
+    assert!(matches!(code, Some(0 | 1)), "e2fsck {how}: {code:?}\n{}", String::from_utf8_lossy(&out.stdout));
+}
+
+/// The file system's bytes into their partition.
+fn put(root: &Path, image: &Path, at: u64) {
+    let bytes = fs::read(root).unwrap();
+    let image = File::options().write(true).open(image).unwrap();
+    for (i, block) in bytes.chunks(4096).enumerate() {
+        if block.iter().any(|&b| b != 0) {
+            image.write_all_at(block, at + i as u64 * 4096).unwrap();
+        }
+    }
+}
+
+fn fill_up(work: &Path, root: &Path) {
+    let header = run(Command::new("dumpe2fs").arg("-h").arg(root));
+    let text = String::from_utf8_lossy(&header.stdout).into_owned();
+    let number =
+        |name: &str| -> u64 { text.lines().find_map(|l| l.strip_prefix(name)).unwrap().trim().parse().unwrap() };
+    let bytes = (number("Free blocks:") * number("Block size:")).checked_sub(16 << 10).unwrap();
+    let filler = work.join("filler");
+    // Not zeros: debugfs would leave holes.
+    fs::write(&filler, vec![b'f'; bytes as usize]).unwrap();
+    run(Command::new("debugfs").args(["-w", "-R", &format!("write {} filler", filler.display())]).arg(root));
+    check(root, "-fy");
+}
+
+fn grow(image: &Path, root: &Path, p2: u64) {
+    let grown = 200 << 20;
+    run(Command::new("truncate").args(["-s", &(p2 + grown + (1 << 20)).to_string()]).arg(image));
+    run_with_input(
+        Command::new("sfdisk").args(["-q", "-N", "2"]).arg(image),
+        format!(", {}\n", grown / 512).as_bytes(),
+    );
+    run(Command::new("truncate").args(["-s", &grown.to_string()]).arg(root));
+    run(Command::new("resize2fs").arg(root));
+    check(root, "-fn");
+    put(root, image, p2);
+}
+
+/// What a pulled plug leaves: the backing file is copied while the kernel has the file system mounted, after changes
+/// that are only in the journal, and with files that are deleted but still open.
+fn cut_power(image: &Path, work: &Path) {
+    let cut = work.join("cut.img");
+    let mounted = Mounted::read_write(&Volume::root_of(image));
+    let open = pi_tree::live_on(mounted.path());
+    copy_sparse(image, &cut);
+    drop(open);
+    drop(mounted);
+    fs::rename(&cut, image).unwrap();
+}
+
+/// A copy that is as sparse as its source.
+pub fn copy_sparse(from: &Path, to: &Path) {
+    run(Command::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to));
+}
