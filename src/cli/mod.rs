@@ -2,6 +2,7 @@
 //! People's text goes to stderr, answers to stdout. Exit codes are in [`exit`].
 
 mod completions;
+#[allow(dead_code)] mod demo;
 pub mod error;
 pub mod exit;
 mod man;
