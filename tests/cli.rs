@@ -130,3 +130,16 @@ fn the_schema_is_json_that_describes_the_new_recipe() {
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
     assert_eq!(schema["type"], "object");
 }
+
+#[test]
+fn devices_are_shown_with_the_reason_why_they_are_not_written() {
+    let home = tempfile::tempdir().unwrap();
+    let people = cardsmith(home.path(), ["devices", "--all"]).exits(0);
+    let program = cardsmith(home.path(), ["devices", "--all", "--json"]).exits(0);
+    for event in program.named("device") {
+        let path = event["device"]["path"].as_str().unwrap();
+        let line = people.out.lines().find(|line| line.split_whitespace().next() == Some(path));
+        assert!(line.is_some(), "{path} is not in\n{}", people.out);
+        assert_eq!(event["obstacle"].is_null(), event["next"].is_null(), "{event}");
+    }
+}

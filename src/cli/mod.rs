@@ -2,11 +2,14 @@
 //! People's text goes to stderr, answers to stdout. Exit codes are in [`exit`].
 
 mod completions;
-#[allow(dead_code)] mod demo;
+#[allow(dead_code)]
+mod demo;
+mod devices;
 pub mod error;
 pub mod exit;
 mod man;
 mod recipe;
+pub mod table;
 pub mod ui;
 
 use std::io::Write;
@@ -43,6 +46,7 @@ struct Cli {
 /// One line per command here, one arm in `run`, one file beside this one.
 #[derive(Subcommand)]
 enum Command {
+    Devices(devices::Args),
     Recipe(recipe::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -50,6 +54,7 @@ enum Command {
 
 fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
     match command {
+        Command::Devices(args) => devices::run(&args, ui),
         Command::Recipe(args) => recipe::run(args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         Command::Man(args) => man::run(&args, ui),
