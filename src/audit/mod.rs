@@ -1,3 +1,60 @@
 //! Rules that read any image, golden or card, and report findings. It shares no code with the writing side
 //! ([`crate::prepare`], [`crate::fs`]): it reads ext4 with `ext4-view`, so that one mistake is not made twice.
 //! It never writes.
+
+mod reader;
+mod report;
+mod rule;
+mod rules;
+mod sarif;
+
+pub use reader::{AuditError, AuditImage, PathStat};
+pub use report::Report;
+pub use rule::{Finding, RULES, Rule, Severity, find_rule};
+pub use sarif::sarif;
+
+use std::sync::Arc;
+
+use crate::image::ReadAt;
+
+/// What an image is meant to be: a card carries an activation, a golden image must not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// The image that cards are made from.
+    #[default]
+    Golden,
+    /// One finished card.
+    Card,
+}
+
+/// How to audit.
+#[derive(Debug, Clone, Default)]
+pub struct AuditOptions {
+    /// What the image is meant to be.
+    pub kind: Kind,
+    /// Also compare every byte of the image with what its files hold, to find what deleting left behind.
+    pub deep: bool,
+    /// Rule ids that may be found.
+    pub allow: Vec<String>,
+}
+
+/// Reads `image` by all rules.
+///
+/// # Errors
+/// [`AuditError`] where there is no root file system to read. What is wrong inside it is a finding, not an error.
+pub fn audit(image: Arc<dyn ReadAt>, options: &AuditOptions) -> Result<Report, AuditError> {
+    let image = AuditImage::open(image)?;
+    let mut report = Report::default();
+    for rule in RULES.iter().filter(|rule| options.deep || !rule.deep) {
+        let mut found = Vec::new();
+        (rule.check)(&image, options, &mut |place: String, text: String| {
+            found.push(Finding { rule: rule.id, severity: rule.severity, place, text });
+        })?;
+        report.rules_checked += 1;
+        match options.allow.iter().any(|id| id == rule.id) {
+            true => report.allowed.extend(found),
+            false => report.findings.extend(found),
+        }
+    }
+    Ok(report)
+}

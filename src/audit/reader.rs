@@ -1,0 +1,344 @@
+//! The audit's own eyes: ext4 through `ext4-view`, FAT through `fatfs`, both read-only.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
+
+use crate::image::partitions::PartitionTable;
+use crate::image::{ByteOffset, ReadAt, Window};
+
+/// So much of one file is read; what the rules look at is far smaller.
+const READ_LIMIT: u64 = 8 << 20;
+
+/// A directory tree with more entries than this is reported as far as it was read.
+const WALK_LIMIT: usize = 2_000_000;
+
+/// Why an image cannot be audited at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuditError {
+    /// There is no partition table.
+    #[error(transparent)]
+    Partitions(#[from] crate::image::partitions::PartitionError),
+    /// There is no root file system.
+    #[error("found no root file system: none of the {partitions} partitions is ext4 with an /etc directory{}", .reasons.join(""))]
+    NoRoot {
+        /// How many partitions there are.
+        partitions: usize,
+        /// Why each one that looked like ext4 was passed over.
+        reasons: Vec<String>,
+    },
+    /// The root file system could not be read.
+    #[error("the root file system could not be read at {place}")]
+    Root {
+        /// Path.
+        place: String,
+        /// The reader's reason.
+        #[source]
+        source: Ext4Error,
+    },
+    /// The image could not be read.
+    #[error("could not read the image")]
+    Io(#[from] io::Error),
+}
+
+/// What is known of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathStat {
+    /// Regular file, directory, symlink, …
+    pub kind: FileType,
+    /// Permission bits.
+    pub mode: u16,
+    /// Numeric user.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl From<&ext4_view::Metadata> for PathStat {
+    fn from(m: &ext4_view::Metadata) -> PathStat {
+        PathStat { kind: m.file_type(), mode: m.mode() & 0o7777, uid: m.uid(), gid: m.gid(), size: m.len() }
+    }
+}
+
+/// An image, open for the rules.
+pub struct AuditImage {
+    /// The whole image.
+    pub whole: Arc<dyn ReadAt>,
+    /// The root partition.
+    pub root_window: Window<dyn ReadAt>,
+    root: Ext4,
+    boot: Option<fatfs::FileSystem<Cursor>>,
+}
+
+impl AuditImage {
+    /// Finds the root and boot file systems by what they hold.
+    ///
+    /// # Errors
+    /// [`AuditError::NoRoot`] and unreadable images.
+    pub fn open(whole: Arc<dyn ReadAt>) -> Result<AuditImage, AuditError> {
+        let table = PartitionTable::read(&*whole)?;
+        let (mut root, mut boot, mut reasons) = (None, None, Vec::new());
+        for partition in &table.partitions {
+            let window = Window::new(whole.clone(), partition.range)?;
+            match Ext4::load(Box::new(Eyes(window.clone()))) {
+                Ok(fs) if root.is_none() && fs.exists("/etc").unwrap_or(false) => root = Some((window, fs)),
+                Ok(_) | Err(Ext4Error::Corrupt(_)) if !has_ext_magic(&window) => {}
+                Ok(_) => reasons.push(format!("; partition {} is ext4 without an /etc", partition.number)),
+                Err(error) if has_ext_magic(&window) => {
+                    reasons.push(format!("; partition {}: {error}", partition.number));
+                }
+                Err(_) if boot.is_none() => boot = open_fat(window),
+                Err(_) => {}
+            }
+            if boot.is_none() && !has_ext_magic(&Window::new(whole.clone(), partition.range)?) {
+                boot = open_fat(Window::new(whole.clone(), partition.range)?);
+            }
+        }
+        match root {
+            Some((root_window, root)) => Ok(AuditImage { whole, root_window, root, boot }),
+            None => Err(AuditError::NoRoot { partitions: table.partitions.len(), reasons }),
+        }
+    }
+
+    /// What is at `path` (the last component is not followed); `None` where nothing is.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn stat(&self, path: &str) -> Result<Option<PathStat>, AuditError> {
+        match self.root.symlink_metadata(path) {
+            Ok(metadata) => Ok(Some(PathStat::from(&metadata))),
+            Err(error) => absent(error, path),
+        }
+    }
+
+    /// [`AuditImage::stat`] with symlinks followed to the end.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn resolved(&self, path: &str) -> Result<Option<PathStat>, AuditError> {
+        match self.root.metadata(path) {
+            Ok(metadata) => Ok(Some(PathStat::from(&metadata))),
+            Err(error) => absent(error, path),
+        }
+    }
+
+    /// A file's content, symlinks followed; `None` where no regular file is there. At most 8 MiB of it.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, AuditError> {
+        let mut file = match self.root.open(path) {
+            Ok(file) => file,
+            Err(error) => return absent(error, path),
+        };
+        let mut content = vec![0; usize::try_from(file.metadata().len().min(READ_LIMIT)).unwrap_or_default()];
+        let mut filled = 0;
+        while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_bytes(rest) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(source) => return Err(AuditError::Root { place: path.to_owned(), source }),
+            }
+        }
+        content.truncate(filled);
+        Ok(Some(content))
+    }
+
+    /// Reads a regular file from beginning to end in windows of `window` bytes, each followed by up to `overlap` bytes
+    /// of the next one: `look(bytes, fresh, offset)`, where `fresh` is how many bytes are not overlap.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn read_whole(
+        &self,
+        path: &str,
+        window: usize,
+        overlap: usize,
+        look: &mut dyn FnMut(&[u8], usize, u64),
+    ) -> Result<(), AuditError> {
+        let mut file = match self.root.open(path) {
+            Ok(file) => file,
+            Err(error) => return absent::<()>(error, path).map(|_| ()),
+        };
+        let failed = |source| AuditError::Root { place: path.to_owned(), source };
+        let (mut buffer, mut held, mut offset) = (vec![0; window + overlap], 0, 0u64);
+        loop {
+            while let Some(rest) = buffer.get_mut(held..).filter(|rest| !rest.is_empty()) {
+                match file.read_bytes(rest).map_err(failed)? {
+                    0 => break,
+                    n => held += n,
+                }
+            }
+            let fresh = held.min(window);
+            if fresh == 0 {
+                return Ok(());
+            }
+            look(buffer.get(..held).unwrap_or_default(), fresh, offset);
+            buffer.copy_within(fresh..held, 0);
+            held -= fresh;
+            offset = offset.saturating_add(fresh as u64);
+        }
+    }
+
+    /// [`AuditImage::bytes`] as text, lossily.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn text(&self, path: &str) -> Result<Option<String>, AuditError> {
+        Ok(self.bytes(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// A symlink's target; `None` where there is no symlink.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn link(&self, path: &str) -> Result<Option<String>, AuditError> {
+        match self.root.read_link(path) {
+            Ok(target) => Ok(Some(target.display().to_string())),
+            Err(Ext4Error::NotASymlink) => Ok(None),
+            Err(error) => absent(error, path),
+        }
+    }
+
+    /// The names in a directory, sorted; empty where there is none.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn names(&self, path: &str) -> Result<Vec<String>, AuditError> {
+        let failed = |source| AuditError::Root { place: path.to_owned(), source };
+        let entries = match self.root.read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return Ok(absent(error, path)?.unwrap_or_default()),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name().display().to_string();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Every regular file below `path`, without following symlinks.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn files_below(&self, path: &str) -> Result<Vec<String>, AuditError> {
+        let (mut found, mut ahead, mut seen) = (Vec::new(), vec![path.to_owned()], 0);
+        while let Some(at) = ahead.pop() {
+            seen += 1;
+            match self.stat(&at)?.map(|stat| stat.kind) {
+                Some(FileType::Directory) if seen < WALK_LIMIT => {
+                    let base = if at == "/" { "" } else { &at };
+                    ahead.extend(self.names(&at)?.into_iter().map(|name| format!("{base}/{name}")));
+                }
+                Some(FileType::Regular) => found.push(at),
+                _ => {}
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// A text file of the boot partition; `None` where there is none.
+    ///
+    /// # Errors
+    /// The image's.
+    pub fn boot_text(&self, name: &str) -> Result<Option<String>, AuditError> {
+        let Some(boot) = &self.boot else { return Ok(None) };
+        let Ok(file) = boot.root_dir().open_file(name) else { return Ok(None) };
+        let mut content = Vec::new();
+        file.take(READ_LIMIT).read_to_end(&mut content)?;
+        Ok(Some(String::from_utf8_lossy(&content).into_owned()))
+    }
+
+    /// Home directories: those of `/etc/passwd` and whatever is in `/home`.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn homes(&self) -> Result<Vec<String>, AuditError> {
+        let passwd = self.text("/etc/passwd")?.unwrap_or_default();
+        let mut homes: Vec<String> = passwd
+            .lines()
+            .filter_map(|line| line.split(':').nth(5))
+            .filter(|home| home.starts_with("/home/") || *home == "/root")
+            .map(str::to_owned)
+            .chain(self.names("/home")?.into_iter().map(|name| format!("/home/{name}")))
+            .chain(["/root".to_owned()])
+            .collect();
+        homes.sort_unstable();
+        homes.dedup();
+        Ok(homes)
+    }
+}
+
+fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, AuditError> {
+    match error {
+        Ext4Error::NotFound | Ext4Error::NotADirectory | Ext4Error::IsADirectory | Ext4Error::IsASpecialFile => Ok(None),
+        source => Err(AuditError::Root { place: path.to_owned(), source }),
+    }
+}
+
+fn has_ext_magic(window: &Window<dyn ReadAt>) -> bool {
+    let mut magic = [0; 2];
+    window.read_at(ByteOffset(1024 + 0x38), &mut magic).is_ok() && magic == [0x53, 0xef]
+}
+
+fn open_fat(window: Window<dyn ReadAt>) -> Option<fatfs::FileSystem<Cursor>> {
+    let options = fatfs::FsOptions::new().update_accessed_date(false);
+    let boot = fatfs::FileSystem::new(Cursor { window, at: 0 }, options).ok()?;
+    let holds = |name| boot.root_dir().open_file(name).is_ok();
+    (holds("cmdline.txt") || holds("config.txt")).then_some(boot)
+}
+
+struct Eyes(Window<dyn ReadAt>);
+
+impl Ext4Read for Eyes {
+    fn read(&mut self, start: u64, dst: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.0.read_at(ByteOffset(start), dst)?)
+    }
+}
+
+/// `fatfs` wants a cursor that could write; this one cannot.
+struct Cursor {
+    window: Window<dyn ReadAt>,
+    at: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = self.window.size().0.saturating_sub(self.at);
+        let n = usize::try_from(left).unwrap_or(buf.len()).min(buf.len());
+        let Some(part) = buf.get_mut(..n) else { return Ok(0) };
+        self.window.read_at(ByteOffset(self.at), part)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Write for Cursor {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "an audit never writes"))
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Cursor {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.window.size().0.checked_add_signed(by),
+        };
+        self.at = place.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.at)
+    }
+}

@@ -1,0 +1,100 @@
+//! Activations: the file that a card carries, and codes that were typed or logged.
+
+use ext4_view::FileType;
+
+use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::rule::{Found, Rule, Severity};
+use crate::audit::{AuditOptions, Kind};
+
+/// Where cardsmith puts a card's activation; the register unit removes it after success.
+const PLACE: &str = "/var/lib/cardsmith/activation";
+
+/// `activation-file`
+pub const ACTIVATION_FILE: Rule = Rule {
+    id: "activation-file",
+    severity: Severity::Error,
+    title: "an activation on a golden image, or one that is open to others on a card",
+    deep: false,
+    check: activation_file,
+    page: "\
+On a golden image there must be no /var/lib/cardsmith/activation: all cards would share one activation. On a card
+(`audit --card`) it must be a regular file, mode 0600, owned by root.
+
+Remedy: make cards with `cardsmith flash`, never by copying a finished card.",
+};
+
+/// `activation-code`
+pub const CODES: Rule = Rule {
+    id: "activation-code",
+    severity: Severity::Error,
+    title: "an activation code in a history, a log or a first-boot script",
+    deep: false,
+    check: codes,
+    page: "\
+The agent takes activation codes as arguments, so a code that was typed stands in shell histories, auth logs,
+cloud-init's scripts and the boot partition's user-data, firstrun.sh or custom.toml.
+
+A code with registrations left lets anybody add a node to the account.
+
+Remedy: `cardsmith golden` removes histories and logs; delete the activation (`aws ssm delete-activation`).",
+};
+
+fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    let stat = image.stat(PLACE)?;
+    match (options.kind, stat) {
+        (Kind::Golden, Some(_)) => found(PLACE.to_owned(), "an activation on an image that cards are made from".to_owned()),
+        (Kind::Card, Some(stat)) => {
+            if stat.kind != FileType::Regular || stat.mode != 0o600 || (stat.uid, stat.gid) != (0, 0) {
+                let (mode, uid, gid) = (stat.mode, stat.uid, stat.gid);
+                found(PLACE.to_owned(), format!("has mode {mode:04o} and owner {uid}:{gid}; must be a file, 0600 root"));
+            }
+        }
+        (_, None) => {}
+    }
+    Ok(())
+}
+
+fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    let mut look = |place: String, text: Option<String>| {
+        if text.is_some_and(|text| has_code(&text)) {
+            found(place, "an activation code was given on a command line here".to_owned());
+        }
+    };
+    for home in image.homes()? {
+        for path in image.names(&home)?.into_iter().filter(|name| name.ends_with("history")) {
+            let path = format!("{home}/{path}");
+            look(path.clone(), image.text(&path)?);
+        }
+    }
+    for place in ["/var/log", "/var/lib/cloud"] {
+        for path in image.files_below(place)? {
+            look(path.clone(), image.text(&path)?);
+        }
+    }
+    for name in ["user-data", "firstrun.sh", "custom.toml", "cmdline.txt"] {
+        look(format!("boot:/{name}"), image.boot_text(name)?);
+    }
+    Ok(())
+}
+
+/// `-code X` or `-activation-code X` with something as long as a code behind it.
+fn has_code(text: &str) -> bool {
+    const SHORTEST_CODE: usize = 20;
+    text.match_indices("-code").any(|(at, word)| {
+        let rest = text.get(at + word.len()..).unwrap_or_default();
+        let rest = rest.trim_start_matches(['=', ' ', '\t', '"', '\'', '\\']);
+        rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b)).count() >= SHORTEST_CODE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_code;
+
+    #[test]
+    fn a_code_is_told_from_other_arguments() {
+        assert!(has_code("sudo amazon-ssm-agent -register -code \"AbCdEfGhIjKlMnOpQrSt\" -id x"));
+        assert!(has_code("ssm-setup-cli -activation-code=AbCd+fGh/jKlMnOpQrSt"));
+        assert!(!has_code("gcc -fno-code-hoisting -code small"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Residue: what deleting left behind. Telling strings in the raw image are counted against those in live files: what
+//! is there more often stands in free blocks, journal copies, slack or deleted entries. No bitmap is trusted for it.
+
+use std::collections::HashMap;
+
+use crate::audit::AuditOptions;
+use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::rule::{Found, Rule, Severity};
+use crate::image::{ByteOffset, ReadAt, Sha256Digest};
+
+/// `residue`
+pub const RESIDUE: Rule = Rule {
+    id: "residue",
+    severity: Severity::Error,
+    title: "secrets or ids of deleted files, still there as bytes",
+    deep: true,
+    check: residue,
+    page: "\
+Only with --deep. Searches every byte of the image for private keys (PEM, and the agent's JSON), managed-instance ids,
+AWS keys and session tokens, and activation codes on command lines; counts them against what live files hold. What is
+there more often than files account for is left of deleted files: in free blocks, in the journal, in directory slack.
+
+Deleting a file does not remove its bytes. Everybody who gets the image gets them.
+
+Remedy: `cardsmith golden` scrubs free space, journal and slack, and proves that what it stripped is gone.",
+};
+
+/// So much of the image is looked at in one go.
+const WINDOW: usize = 4 << 20;
+/// What follows a marker and makes it one particular string.
+const LONGEST: usize = 256;
+
+/// What is looked for: how it begins, how long the rest must be, of which bytes, and what it is.
+struct Marker {
+    begins: &'static [u8],
+    shortest: usize,
+    longest: usize,
+    belongs: fn(u8) -> bool,
+    what: &'static str,
+}
+
+const MARKERS: &[Marker] = &[
+    Marker { begins: b"mi-", shortest: 17, longest: 17, belongs: is_hex, what: "a managed-instance id" },
+    Marker {
+        begins: b"\"privateKey\":\"",
+        shortest: 40,
+        longest: 64,
+        belongs: is_base64,
+        what: "a private key of the agent's vault",
+    },
+    Marker { begins: b" PRIVATE KEY-----\n", shortest: 40, longest: 60, belongs: is_base64, what: "a private key (PEM)" },
+    Marker { begins: b"ASIA", shortest: 16, longest: 16, belongs: is_key_id, what: "a temporary AWS access key" },
+    Marker { begins: b"aws_session_token", shortest: 40, longest: 64, belongs: is_assigned, what: "an AWS session token" },
+    Marker { begins: b"-code ", shortest: 20, longest: 64, belongs: is_quoted, what: "an activation code on a command line" },
+];
+
+fn is_hex(b: u8) -> bool {
+    b.is_ascii_digit() || (b'a'..=b'f').contains(&b)
+}
+fn is_base64(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"+/=".contains(&b)
+}
+fn is_key_id(b: u8) -> bool {
+    b.is_ascii_digit() || b.is_ascii_uppercase()
+}
+fn is_assigned(b: u8) -> bool {
+    is_base64(b) || b" \t".contains(&b)
+}
+fn is_quoted(b: u8) -> bool {
+    is_base64(b) || b"\"'".contains(&b)
+}
+
+/// How often one particular string was seen, and where first. The string itself is not kept.
+type Seen = HashMap<(usize, Sha256Digest), (u64, u64)>;
+
+fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    let mut raw = Seen::new();
+    let mut at = ByteOffset(0);
+    let mut buffer = vec![0; WINDOW + LONGEST];
+    while let Some(run) = image.root_window.next_data(at)?.filter(|run| !run.is_empty()) {
+        let mut place = run.start;
+        while let Some(left) = run.end().checked_since(place).filter(|left| left.0 > 0) {
+            // The window overlaps the next one, so that nothing is cut; what begins in the overlap is counted there.
+            let fresh = usize::try_from(left.0).unwrap_or(WINDOW).min(WINDOW);
+            let n = (fresh + LONGEST).min(usize::try_from(image.root_window.size().0 - place.0).unwrap_or(usize::MAX));
+            let Some(window) = buffer.get_mut(..n) else { break };
+            image.root_window.read_at(place, window)?;
+            count(window, fresh, place.0, &mut raw);
+            place = ByteOffset(place.0 + fresh as u64);
+        }
+        at = run.end();
+    }
+    if raw.is_empty() {
+        return Ok(());
+    }
+    let mut live = Seen::new();
+    for path in image.files_below("/")? {
+        image.read_whole(&path, WINDOW, LONGEST, &mut |window, fresh, at| count(window, fresh, at, &mut live))?;
+    }
+    let mut rest: Vec<(usize, u64, u64)> = raw
+        .into_iter()
+        .filter_map(|(key, (times, first))| {
+            let accounted = live.get(&key).map_or(0, |(times, _)| *times);
+            times.checked_sub(accounted).filter(|&left| left > 0).map(|left| (key.0, left, first))
+        })
+        .collect();
+    rest.sort_unstable();
+    for (marker, times, first) in rest {
+        let what = MARKERS.get(marker).map_or("", |marker| marker.what);
+        let at = ByteOffset(image.root_window.range().start.0.saturating_add(first));
+        found(format!("image, {at}"), format!("{what}, {times} times more than files account for"));
+    }
+    Ok(())
+}
+
+fn count(window: &[u8], fresh: usize, base: u64, seen: &mut Seen) {
+    for (index, marker) in MARKERS.iter().enumerate() {
+        let Some(&first) = marker.begins.first() else { continue };
+        let mut from = 0;
+        while let Some(step) = window.get(from..fresh).and_then(|rest| rest.iter().position(|&b| b == first)) {
+            let at = from + step;
+            from = at + 1;
+            let Some(rest) = window.get(at..).and_then(|rest| rest.strip_prefix(marker.begins)) else { continue };
+            let length = rest.iter().take(marker.longest + 1).take_while(|&&b| (marker.belongs)(b)).count();
+            let exact = marker.shortest == marker.longest;
+            if length < marker.shortest || (exact && length != marker.longest) {
+                continue;
+            }
+            let text = rest.get(..length.min(marker.longest)).unwrap_or_default();
+            let entry = seen.entry((index, Sha256Digest::of(text))).or_insert((0, base + at as u64));
+            entry.0 += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_told_apart_and_counted() {
+        let text = b"x mi-0123456789abcdef0 mi-0123456789abcdef0 mi-0123456789abcdef01 ASIAABCDEFGHIJKLMNOP -code short";
+        let mut seen = Seen::new();
+        count(text, text.len(), 100, &mut seen);
+        let mut times: Vec<_> = seen.values().copied().collect();
+        times.sort_unstable();
+        assert_eq!(times, [(1, 166), (2, 102)]);
+    }
+}

@@ -1,0 +1,71 @@
+//! SARIF 2.1.0 for CI annotations (OASIS standard; what code hosts read).
+
+use serde_json::{Value, json};
+
+use super::report::Report;
+use super::rule::{RULES, Severity};
+
+/// The report as a SARIF log about `image`, a path relative to the repository where CI runs.
+pub fn sarif(report: &Report, image: &str) -> Value {
+    let level = |severity| match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let rules: Vec<Value> = RULES
+        .iter()
+        .map(|rule| {
+            json!({
+                "id": rule.id,
+                "shortDescription": { "text": rule.title },
+                "fullDescription": { "text": rule.page },
+                "help": { "text": rule.page },
+                "defaultConfiguration": { "level": level(rule.severity) },
+            })
+        })
+        .collect();
+    let index = |id: &str| RULES.iter().position(|rule| rule.id == id);
+    let results: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|finding| (finding, false))
+        .chain(report.allowed.iter().map(|finding| (finding, true)))
+        .map(|(finding, allowed)| {
+            let mut result = json!({
+                "ruleId": finding.rule,
+                "ruleIndex": index(finding.rule),
+                "level": level(finding.severity),
+                "message": { "text": format!("{}: {}", finding.place, finding.text) },
+                "locations": [{
+                    "physicalLocation": { "artifactLocation": { "uri": uri(image) } },
+                    "logicalLocations": [{ "fullyQualifiedName": finding.place, "kind": "member" }],
+                }],
+            });
+            if allowed {
+                result["suppressions"] = json!([{ "kind": "external", "justification": "allowed by --allow or the recipe" }]);
+            }
+            result
+        })
+        .collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": { "name": "cardsmith", "version": env!("CARGO_PKG_VERSION"), "rules": rules } },
+            "results": results,
+            "columnKind": "unicodeCodePoints",
+        }],
+    })
+}
+
+/// A path as a URI reference: everything but unreserved characters and `/` is escaped.
+fn uri(path: &str) -> String {
+    let mut out = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

@@ -1,0 +1,137 @@
+//! Why there is no golden image. Nothing was written in any of these cases; the overlay is gone.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::apply::ApplyError;
+use super::manifest::ManifestError;
+use crate::fs::FsError;
+use crate::image::partitions::PartitionError;
+use crate::image::source::SourceError;
+use crate::prepare::StepError;
+
+/// Why there is no golden image, or no card image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GoldenError {
+    /// The base image cannot be opened.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// It has no usable partition table.
+    #[error("{image}: its partition table cannot be used")]
+    Partitions {
+        /// The base image.
+        image: String,
+        /// Why.
+        #[source]
+        source: PartitionError,
+    },
+    /// A root or boot file system is missing, or of a kind that is not edited.
+    #[error("{image}: {what}")]
+    Layout {
+        /// The base image.
+        image: String,
+        /// What is wrong, partition by partition.
+        what: String,
+    },
+    /// A file system of the image cannot be used.
+    #[error("{image}: could not {doing}")]
+    Fs {
+        /// The base image.
+        image: String,
+        /// "repair the root file system", "open the boot file system", "scrub …".
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: FsError,
+    },
+    /// A step refuses.
+    #[error("the {step} step cannot prepare this image")]
+    Step {
+        /// Which step.
+        step: &'static str,
+        /// Why, and what to do.
+        #[source]
+        source: StepError,
+    },
+    /// The plan could not be carried out.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A check after the edits failed: this is a bug of cardsmith or of a library, or damaged memory.
+    #[error("the edited image did not pass the check \"{check}\": {what}")]
+    Check {
+        /// Which check.
+        check: &'static str,
+        /// What it said.
+        what: String,
+    },
+    /// Something that was stripped is still there as bytes.
+    #[error("{count} of {searched} needles are still in the finished image; the first, {kind} of {origin}, at {at} in {owner}")]
+    Needles {
+        /// How many were found.
+        count: usize,
+        /// How many were searched for.
+        searched: usize,
+        /// What the first one is: "private key".
+        kind: &'static str,
+        /// Where it was taken from.
+        origin: String,
+        /// Where it still is, as an offset in the image.
+        at: crate::image::ByteOffset,
+        /// The file or region that holds it.
+        owner: String,
+    },
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The golden image beside a manifest is not the one that the manifest describes.
+    #[error("{image} is not the image that {manifest} describes: {what}", image = image.display(), manifest = manifest.display())]
+    NotTheImage {
+        /// The image.
+        image: PathBuf,
+        /// The manifest.
+        manifest: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// Bytes could not be read or written.
+    #[error("could not {doing}")]
+    Io {
+        /// "read the base image", "write golden.img".
+        doing: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl GoldenError {
+    /// What the person can do next.
+    pub fn help(&self) -> String {
+        match self {
+            GoldenError::Step { source: StepError::Refused { next, .. } | StepError::HostFile { next, .. }, .. } => {
+                next.clone()
+            }
+            GoldenError::Needles { owner, .. } => format!(
+                "if {owner} is a file that you keep, remove it from the base image or name it under `[strip] remove` in \
+                 the recipe; if it is not a file, please report this as a bug of cardsmith"
+            ),
+            GoldenError::Check { .. } => {
+                "nothing was written; please report this as a bug of cardsmith, with the output of `cardsmith inspect`".to_owned()
+            }
+            GoldenError::Apply(ApplyError::Edit { source: FsError::NoSpace { .. }, .. }) => {
+                "nothing was written; the image's file system is full: make it larger (truncate, parted, resize2fs on a copy) \
+                 or add less in the recipe"
+                    .to_owned()
+            }
+            GoldenError::Layout { .. } | GoldenError::Partitions { .. } => {
+                "cardsmith reads Raspberry Pi OS images: a FAT boot partition and an ext4 root; `cardsmith inspect` shows what \
+                 this image has"
+                    .to_owned()
+            }
+            GoldenError::NotTheImage { .. } => "make it again with `cardsmith golden`, and keep both files together".to_owned(),
+            GoldenError::Manifest(_) => "name a manifest that `cardsmith golden` wrote (FILE.manifest.json)".to_owned(),
+            _ => "nothing was written; the base image is untouched".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Which partition is the boot file system and which the root: found by what they hold, not by number.
+
+use std::sync::Arc;
+
+use super::error::GoldenError;
+use crate::fs::bootfs::BootFs;
+use crate::fs::clock::Clock;
+use crate::fs::repair::repair;
+use crate::fs::rootfs::RootFs;
+use crate::fs::{FsError, ImagePath, Tree};
+use crate::image::partitions::{Partition, PartitionTable};
+use crate::image::volume::VolumeKind;
+use crate::image::{ByteOffset, Overlay, ReadAt, Window, WriteAt};
+
+/// An image with its two file systems open for editing in an overlay.
+pub struct Opened {
+    /// Everything that is written goes here.
+    pub overlay: Arc<Overlay>,
+    /// The partition table.
+    pub table: PartitionTable,
+    /// The partition with the boot file system.
+    pub boot_partition: Partition,
+    /// The partition with the root file system.
+    pub root_partition: Partition,
+    /// The boot file system.
+    pub boot: BootFs,
+    /// The root file system.
+    pub root: RootFs,
+    /// What was repaired, in words.
+    pub repaired: Option<String>,
+    /// The time that edits carry.
+    pub clock: Clock,
+}
+
+/// Opens `base` for editing in a new overlay. `name` is for messages; without a `clock` the time is the newest that
+/// the root file system's superblock knows, which is the same on every machine.
+///
+/// # Errors
+/// [`GoldenError`] where the image is not laid out as Pi OS images are, or cannot be repaired.
+pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<Opened, GoldenError> {
+    let io = |source| GoldenError::Io { doing: format!("read {name}"), source };
+    let table = PartitionTable::read(&*base)
+        .map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
+    let overlay = Arc::new(Overlay::new(base).map_err(io)?);
+    let window = |partition: &Partition| -> Result<Arc<dyn WriteAt>, GoldenError> {
+        let whole: Arc<dyn WriteAt> = overlay.clone();
+        Ok(Arc::new(Window::new(whole, partition.range).map_err(io)?))
+    };
+
+    let (mut roots, mut boots, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for partition in &table.partitions {
+        match VolumeKind::probe(&window(partition)?).map_err(io)? {
+            kind if kind.is_ext() => roots.push(partition.clone()),
+            kind if kind.is_fat() => boots.push(partition.clone()),
+            kind => others.push((partition.clone(), kind)),
+        }
+    }
+    if roots.is_empty() {
+        return Err(GoldenError::Layout { image: name.to_owned(), what: no_root(&others) });
+    }
+
+    // One candidate is opened without ado, so that what is wrong with it is said, not that "no root was found".
+    let only = roots.len() == 1;
+    let mut root = None;
+    for partition in roots {
+        let window = window(&partition)?;
+        let clock = match clock {
+            Some(clock) => clock,
+            None => newest_time(&*window).map_err(io)?,
+        };
+        match open_root(window, clock) {
+            Ok((fs, repaired)) if holds(&fs, "/etc") => {
+                root = Some((partition, fs, repaired, clock));
+                break;
+            }
+            Ok(_) if only => {
+                let what = format!("partition {} is ext4 but has no /etc: not a root file system", partition.number);
+                return Err(GoldenError::Layout { image: name.to_owned(), what });
+            }
+            Err((doing, source)) if only => return Err(GoldenError::Fs { image: name.to_owned(), doing, source }),
+            _ => {}
+        }
+    }
+    let Some((root_partition, root, repaired, clock)) = root else {
+        let what = "none of its ext4 partitions could be opened and holds /etc".to_owned();
+        return Err(GoldenError::Layout { image: name.to_owned(), what });
+    };
+    let (boot_partition, boot) = open_boot(boots, &window, clock, name)?;
+    Ok(Opened { overlay, table, boot_partition, root_partition, boot, root, repaired, clock })
+}
+
+fn open_root(window: Arc<dyn WriteAt>, clock: Clock) -> Result<(RootFs, Option<String>), (&'static str, FsError)> {
+    let report = repair(window.clone(), clock).map_err(|e| ("repair its root file system", e))?;
+    let root = RootFs::open(window, clock).map_err(|e| ("open its root file system", e))?;
+    Ok((root, report.map(|report| report.to_string())))
+}
+
+fn open_boot(
+    candidates: Vec<Partition>,
+    window: &dyn Fn(&Partition) -> Result<Arc<dyn WriteAt>, GoldenError>,
+    clock: Clock,
+    name: &str,
+) -> Result<(Partition, BootFs), GoldenError> {
+    let only = candidates.len() == 1;
+    let mut last = None;
+    for partition in candidates {
+        match BootFs::open(window(&partition)?, clock) {
+            Ok(fs) if only || holds(&fs, "/cmdline.txt") || holds(&fs, "/config.txt") => return Ok((partition, fs)),
+            Ok(_) => {}
+            Err(source) => last = Some(source),
+        }
+    }
+    Err(match last {
+        Some(source) => GoldenError::Fs { image: name.to_owned(), doing: "open its boot file system", source },
+        None => GoldenError::Layout {
+            image: name.to_owned(),
+            what: "it has no boot file system: no FAT partition with cmdline.txt or config.txt".to_owned(),
+        },
+    })
+}
+
+fn holds(tree: &dyn Tree, path: &str) -> bool {
+    ImagePath::new(path).is_ok_and(|path| matches!(tree.stat(&path), Ok(Some(_))))
+}
+
+fn no_root(others: &[(Partition, VolumeKind)]) -> String {
+    let telling = others.iter().filter_map(|(partition, kind)| {
+        Some(format!("partition {} is {kind}: {}", partition.number, kind.refusal()?))
+    });
+    let all: Vec<String> = telling.collect();
+    match all.is_empty() {
+        true => "it has no root file system (no ext4 partition)".to_owned(),
+        false => format!("it has no root file system that can be edited; {}", all.join("; ")),
+    }
+}
+
+/// The newest of the superblock's times: made, mounted, written (`s_mkfs_time`, `s_mtime`, `s_wtime`, each with its
+/// high byte; Documentation/filesystems/ext4/super.rst).
+fn newest_time(window: &dyn ReadAt) -> std::io::Result<Clock> {
+    const SUPERBLOCK: u64 = 1024;
+    let time = |low: u64, high: u64| -> std::io::Result<i64> {
+        let (mut lo, mut hi) = ([0; 4], [0; 1]);
+        window.read_at(ByteOffset(SUPERBLOCK + low), &mut lo)?;
+        window.read_at(ByteOffset(SUPERBLOCK + high), &mut hi)?;
+        Ok(i64::from(u32::from_le_bytes(lo)) | i64::from(hi[0]) << 32)
+    };
+    let newest = time(0x2c, 0x275)?.max(time(0x30, 0x274)?).max(time(0x108, 0x276)?);
+    Ok(Clock { seconds: newest })
+}

@@ -1,0 +1,96 @@
+//! What must be true of an image after edits, checked by readers that did not write it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::error::GoldenError;
+use super::layout::Opened;
+use crate::fs::reread::{self, Expect};
+use crate::fs::{ImagePath, Tree};
+use crate::image::{Sha256Digest, Window, WriteAt};
+use crate::prepare::{Change, Content, Plan, Volume};
+
+/// Runs every check on the partitions of `opened` after `plan` was applied to them. Returns what was checked, in words.
+///
+/// # Errors
+/// [`GoldenError::Check`] with what a check said.
+pub fn prove(opened: &Opened, plan: &Plan) -> Result<Vec<String>, GoldenError> {
+    let window = |range| -> Result<Arc<dyn WriteAt>, GoldenError> {
+        let whole: Arc<dyn WriteAt> = opened.overlay.clone();
+        let window = Window::new(whole, range);
+        Ok(Arc::new(window.map_err(|source| GoldenError::Io { doing: "read the edited image".into(), source })?))
+    };
+    let root = window(opened.root_partition.range)?;
+    let mut passed = Vec::new();
+
+    let expected = expectations(plan, Volume::Root);
+    reread::verify(root.clone(), &expected).map_err(|what| failed("ext4 read again by another reader", what.to_string()))?;
+    passed.push(format!("ext4-view read {} edited paths of the root file system as planned", expected.len()));
+
+    let expected = expectations(plan, Volume::Boot);
+    for (path, expect) in &expected {
+        boot_is(&opened.boot, path, expect).map_err(|what| failed("FAT read again", what))?;
+    }
+    passed.push(format!("{} edited paths of the boot file system read as planned", expected.len()));
+
+    crate::fs::check::check(root.clone()).map_err(|what| failed("consistency", what.to_string()))?;
+    passed.push("own consistency check of the root file system: clean".to_owned());
+
+    if crate::fs::e2fsck::check(&*root).map_err(|what| failed("e2fsck -fn", what.to_string()))?.is_some() {
+        passed.push("e2fsck -fn: clean".to_owned());
+    }
+    Ok(passed)
+}
+
+fn failed(check: &'static str, what: String) -> GoldenError {
+    GoldenError::Check { check, what }
+}
+
+/// What each edited path must be in the end: the last edit of a path has the word, and a removal also speaks for
+/// what was proposed below it before.
+pub fn expectations(plan: &Plan, volume: Volume) -> Vec<(ImagePath, Expect)> {
+    let mut last: BTreeMap<ImagePath, Expect> = BTreeMap::new();
+    for edit in plan.edits.iter().filter(|edit| edit.volume == volume) {
+        let expect = match &edit.change {
+            Change::Remove => {
+                last.retain(|path, _| !path.is_within(&edit.path));
+                Expect::Absent
+            }
+            Change::Write { content, attributes } => {
+                let sha256 = match content {
+                    Content::Bytes(bytes) => Sha256Digest::of(bytes),
+                    Content::Secret(bytes) => Sha256Digest::of(bytes),
+                    Content::HostFile { sha256, .. } => *sha256,
+                };
+                Expect::File { sha256, size: content.size(), attributes: *attributes }
+            }
+            Change::Directory { attributes } => Expect::Directory { attributes: *attributes },
+            Change::Symlink { target } => Expect::Symlink { target: target.clone() },
+            Change::Attributes { attributes } => match last.get(&edit.path) {
+                Some(Expect::File { sha256, size, .. }) => {
+                    Expect::File { sha256: *sha256, size: *size, attributes: *attributes }
+                }
+                _ => Expect::Attributes { attributes: *attributes },
+            },
+        };
+        last.insert(edit.path.clone(), expect);
+    }
+    last.into_iter().collect()
+}
+
+fn boot_is(boot: &dyn Tree, path: &ImagePath, expect: &Expect) -> Result<(), String> {
+    let stat = boot.stat(path).map_err(|e| e.to_string())?;
+    match (expect, stat) {
+        (Expect::Absent, None) => Ok(()),
+        (Expect::Absent, Some(_)) => Err(format!("{path} is still there")),
+        (_, None) => Err(format!("{path} is missing")),
+        (Expect::File { sha256, size, .. }, Some(_)) => {
+            let content = boot.read(path, *size).map_err(|e| e.to_string())?;
+            match Sha256Digest::of(&content) == *sha256 {
+                true => Ok(()),
+                false => Err(format!("{path} does not hold what was written")),
+            }
+        }
+        _ => Ok(()),
+    }
+}
