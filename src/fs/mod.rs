@@ -6,6 +6,7 @@ pub mod bootfs;
 pub mod clock;
 pub mod ext4;
 pub mod fat;
+pub mod owner;
 pub mod path;
 pub mod probe;
 pub mod rootfs;

@@ -70,7 +70,7 @@ impl RootFs {
         self.clock
     }
 
-    fn with<T>(&self, act: impl FnOnce(&Filesystem) -> Result<T, FsError>) -> Result<T, FsError> {
+    pub(super) fn with<T>(&self, act: impl FnOnce(&Filesystem) -> Result<T, FsError>) -> Result<T, FsError> {
         let mut mounted = self.mounted.lock().unwrap_or_else(PoisonError::into_inner);
         let fs = match mounted.take() {
             Some(fs) => fs,

@@ -8,6 +8,7 @@ pub mod file;
 mod gpt;
 mod mbr;
 pub mod overlay;
+pub mod picture;
 pub mod partitions;
 pub mod units;
 pub mod volume;

@@ -1,0 +1,189 @@
+//! A picture of an image: where its partitions lie, and which bytes are used, edited, wiped or never written. SVG, made
+//! to be understood at a glance: one bar to scale for the whole image, then one wide bar per partition.
+
+use std::fmt::Write;
+
+use super::units::{ByteOffset, ByteRange, ByteSize};
+
+/// What a run of bytes is; where several apply, the last one in this order wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ink {
+    /// Carries no meaning: never read, written or verified.
+    Free,
+    /// Carries meaning.
+    Used,
+    /// Held something that was wiped.
+    Wiped,
+    /// Was changed by the recipe.
+    Edited,
+}
+
+impl Ink {
+    const ALL: [Ink; 4] = [Ink::Used, Ink::Edited, Ink::Wiped, Ink::Free];
+
+    fn colour(self) -> &'static str {
+        match self {
+            Ink::Free => "#eceff4",
+            Ink::Used => "#4c78a8",
+            Ink::Wiped => "#b8d8be",
+            Ink::Edited => "#e4572e",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Ink::Free => "free, never written",
+            Ink::Used => "used",
+            Ink::Wiped => "wiped by the scrub",
+            Ink::Edited => "edited by the recipe",
+        }
+    }
+}
+
+/// One partition of the picture.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// "1 boot (FAT32)".
+    pub label: String,
+    /// Where it lies.
+    pub range: ByteRange,
+}
+
+/// What to draw.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// The image's name.
+    pub title: String,
+    /// Its size.
+    pub size: ByteSize,
+    /// Its partitions.
+    pub blocks: Vec<Block>,
+    /// What its bytes are; anything not named is free.
+    pub runs: Vec<(ByteRange, Ink)>,
+}
+
+const WIDTH: u64 = 960;
+const LEFT: u64 = 20;
+
+impl Picture {
+    /// The picture as SVG text.
+    pub fn to_svg(&self) -> String {
+        let height = 150 + 74 * self.blocks.len();
+        let mut svg = String::new();
+        let _ = writeln!(
+            svg,
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 {height}" font-family="sans-serif" font-size="13" fill="#2e3440">
+<title>Map of {title}</title>
+<rect width="1000" height="{height}" fill="#ffffff"/>
+<text x="{LEFT}" y="28" font-size="17" font-weight="bold">{title}</text>
+<text x="980" y="28" text-anchor="end">{size}</text>"##,
+            title = escape(&self.title),
+            size = self.size
+        );
+        self.overview(&mut svg);
+        for (index, block) in self.blocks.iter().enumerate() {
+            self.row(&mut svg, block, 108 + 74 * index as u64);
+        }
+        let mut x = LEFT;
+        let y = height - 18;
+        for ink in Ink::ALL {
+            let _ = writeln!(
+                svg,
+                r##"<rect x="{x}" y="{}" width="14" height="14" fill="{}" stroke="#d8dee9"/><text x="{}" y="{}">{}</text>"##,
+                y - 12,
+                ink.colour(),
+                x + 20,
+                y,
+                ink.label()
+            );
+            x += 60 + 7 * ink.label().len() as u64;
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    /// The whole image to scale, partitions framed and numbered.
+    fn overview(&self, svg: &mut String) {
+        self.strip(svg, ByteRange { start: ByteOffset(0), len: self.size }, 44, 26);
+        for block in &self.blocks {
+            let (x, end) = (self.column(block.range.start.0), self.column(block.range.end().0));
+            let _ = writeln!(
+                svg,
+                r##"<rect x="{x}" y="44" width="{}" height="26" fill="none" stroke="#2e3440" stroke-width="1.5"><title>{}</title></rect>"##,
+                end.saturating_sub(x).max(2),
+                escape(&block.label)
+            );
+        }
+    }
+
+    fn column(&self, at: u64) -> u64 {
+        LEFT + scale(at, self.size.0, WIDTH)
+    }
+
+    fn row(&self, svg: &mut String, block: &Block, y: u64) {
+        let mut sums = [0u64; 4];
+        for (run, ink) in &self.runs {
+            if let (Some(part), Some(sum)) = (run.intersect(&block.range), sums.get_mut(*ink as usize)) {
+                *sum = sum.saturating_add(part.len.0);
+            }
+        }
+        let [_, used, wiped, edited] = sums;
+        let free = block.range.len.0.saturating_sub(used).saturating_sub(wiped);
+        let _ = writeln!(
+            svg,
+            r##"<text x="{LEFT}" y="{}"><tspan font-weight="bold">{}</tspan> · {} · {} used, {} of it edited · {} never written</text>"##,
+            y,
+            escape(&block.label),
+            block.range.len,
+            ByteSize(used),
+            ByteSize(edited),
+            ByteSize(free.saturating_add(wiped)),
+        );
+        self.strip(svg, block.range, y + 8, 34);
+    }
+
+    /// One bar: every pixel column has the ink of what is in it, so that a single edited block is seen.
+    fn strip(&self, svg: &mut String, range: ByteRange, y: u64, height: u64) {
+        let mut columns = vec![Ink::Free; WIDTH as usize];
+        for (run, ink) in &self.runs {
+            let Some(part) = run.intersect(&range) else { continue };
+            let first = scale(part.start.0 - range.start.0, range.len.0, WIDTH);
+            let last = scale(part.end().0 - range.start.0 - 1, range.len.0, WIDTH);
+            for column in columns.iter_mut().take(last as usize + 1).skip(first as usize) {
+                *column = (*column).max(*ink);
+            }
+        }
+        let mut at = 0;
+        while let Some(&ink) = columns.get(at) {
+            let length = columns.iter().skip(at).take_while(|&&other| other == ink).count();
+            let _ = writeln!(
+                svg,
+                r##"<rect x="{}" y="{y}" width="{length}" height="{height}" fill="{}"/>"##,
+                LEFT + at as u64,
+                ink.colour()
+            );
+            at += length;
+        }
+        let _ = writeln!(svg, r##"<rect x="{LEFT}" y="{y}" width="{WIDTH}" height="{height}" fill="none" stroke="#d8dee9"/>"##);
+    }
+}
+
+fn scale(at: u64, whole: u64, width: u64) -> u64 {
+    // 128 bits: a byte offset times a width leaves 64 bits for absurd images.
+    let scaled = u128::from(at) * u128::from(width) / u128::from(whole.max(1));
+    u64::try_from(scaled).unwrap_or(width).min(width)
+}
+
+fn escape(text: &str) -> String {
+    let plain = text.chars().filter(|c| !c.is_control());
+    plain.fold(String::new(), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+        out
+    })
+}
