@@ -3,8 +3,8 @@
 
 mod activations;
 mod aws_activations;
-mod cli;
 mod bootfs;
+mod cli;
 mod crash;
 mod fleet;
 mod gate;

@@ -280,7 +280,9 @@ impl AuditImage {
 
 fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, AuditError> {
     match error {
-        Ext4Error::NotFound | Ext4Error::NotADirectory | Ext4Error::IsADirectory | Ext4Error::IsASpecialFile => Ok(None),
+        Ext4Error::NotFound | Ext4Error::NotADirectory | Ext4Error::IsADirectory | Ext4Error::IsASpecialFile => {
+            Ok(None)
+        }
         source => Err(AuditError::Root { place: path.to_owned(), source }),
     }
 }

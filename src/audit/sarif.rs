@@ -42,7 +42,8 @@ pub fn sarif(report: &Report, image: &str) -> Value {
                 }],
             });
             if allowed {
-                result["suppressions"] = json!([{ "kind": "external", "justification": "allowed by --allow or the recipe" }]);
+                result["suppressions"] =
+                    json!([{ "kind": "external", "justification": "allowed by --allow or the recipe" }]);
             }
             result
         })

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rust_fs_ext4::Filesystem;
+use fs_ext4::Filesystem;
 
 use super::path::ImagePath;
 use super::rootfs::RootFs;

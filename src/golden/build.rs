@@ -7,7 +7,6 @@ use super::error::GoldenError;
 use super::layout::{self, Opened};
 use super::manifest::{
     Base, GoldenFile, MANIFEST_VERSION, Manifest, NeedleRecord, PartitionRecord, edit_records, finding_records,
-    map_digest,
 };
 use super::map::{gaps_with_data, mapped_runs};
 use super::needles::{self, Needles};
@@ -15,9 +14,8 @@ use super::prove::prove;
 use super::{Golden, apply};
 use crate::fs::clock::Clock;
 use crate::fs::scrub::scrub;
-use crate::image::blockmap::BlockMap;
 use crate::image::source::{self, OpenedSource};
-use crate::image::{ReadAt, WriteAt};
+use crate::image::{BlockMap, ReadAt, WriteAt};
 use crate::prepare::{self, Plan};
 use crate::progress::Progress;
 use crate::recipe::LoadedRecipe;
@@ -130,7 +128,6 @@ impl Prepared {
         let mut task = progress.task("digest", Some(opened.overlay.size()));
         let image: Arc<dyn ReadAt> = opened.overlay.clone();
         let map = BlockMap::digest(&*image, &mapped_runs(&opened)?, task.as_mut()).map_err(io)?;
-        let map = map.into_ranges();
         task.done("every mapped range has its digest");
 
         let manifest = Manifest {
@@ -140,7 +137,7 @@ impl Prepared {
             recipe_sha256: recipe.digest,
             base,
             clock: opened.clock.seconds,
-            image: GoldenFile { file: None, file_sha256: None, size: image.size(), digest: map_digest(&map) },
+            image: GoldenFile { file: None, file_sha256: None, size: image.size(), digest: map.fingerprint() },
             partitions: partitions(&opened),
             repaired: opened.repaired.clone(),
             edits: edit_records(&plan),
@@ -149,6 +146,7 @@ impl Prepared {
                                        "gaps_wiped": recipe.recipe.strip.gaps }),
             needles,
             checks,
+            changed: opened.overlay.differing().map_err(io)?,
             map,
         };
         Ok(Golden { image, manifest })

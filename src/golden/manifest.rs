@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{ByteRange, ByteSize, Sha256Digest};
+use crate::image::{BlockMap, ByteRange, ByteSize, Sha256Digest};
 use crate::prepare::{Change, Content, Plan};
 use crate::recipe::Recipe;
 
@@ -50,8 +50,10 @@ pub struct Manifest {
     pub needles: NeedleRecord,
     /// Which checks it passed, in words.
     pub checks: Vec<String>,
+    /// Where the image differs from its base: what was edited and what was wiped.
+    pub changed: Vec<ByteRange>,
     /// Digest of each run of bytes that carries meaning; the rest of the image is never read, written or verified.
-    pub map: Vec<MappedRange>,
+    pub map: BlockMap,
 }
 
 /// The base image.
@@ -78,8 +80,7 @@ pub struct GoldenFile {
     pub file_sha256: Option<Sha256Digest>,
     /// Size of the image in bytes, decoded.
     pub size: ByteSize,
-    /// Digest over the map: offsets, lengths and digests of all mapped ranges. Two images with the same value are the
-    /// same wherever it matters; this is the digest that tags, receipts and the ledger name.
+    /// Digest over the map ([`BlockMap::fingerprint`]): the one that tags, receipts and the ledger name.
     pub digest: Sha256Digest,
 }
 
@@ -149,16 +150,6 @@ pub struct NeedleRecord {
     pub kinds: std::collections::BTreeMap<String, u64>,
     /// Their digests, sorted.
     pub digests: Vec<Sha256Digest>,
-}
-
-/// A run of bytes that carries meaning, and what it must read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MappedRange {
-    /// Where it lies.
-    #[serde(flatten)]
-    pub range: ByteRange,
-    /// Its digest.
-    pub sha256: Sha256Digest,
 }
 
 /// Why a manifest cannot be used.
@@ -236,18 +227,8 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), String> {
-        let mut behind = 0;
-        for mapped in &self.map {
-            let end = mapped.range.start.checked_add(mapped.range.len);
-            let Some(end) = end.filter(|end| end.0 <= self.image.size.0) else {
-                return Err(format!("a mapped range at {} leaves the image", mapped.range.start));
-            };
-            if mapped.range.start.0 < behind {
-                return Err(format!("the mapped range at {} overlaps the one before it", mapped.range.start));
-            }
-            behind = end.0;
-        }
-        if map_digest(&self.map) != self.image.digest {
+        let map = BlockMap::new(self.map.ranges().to_vec(), self.image.size).map_err(|bad| bad.to_string())?;
+        if map.fingerprint() != self.image.digest {
             return Err("the digest over its map is not the one that it states".to_owned());
         }
         if self.image.file.as_ref().is_some_and(|file| file.components().count() != 1 || file.is_absolute()) {
@@ -263,18 +244,6 @@ impl Manifest {
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
-}
-
-/// The digest over a map; see [`GoldenFile::digest`].
-pub fn map_digest(map: &[MappedRange]) -> Sha256Digest {
-    use sha2::{Digest, Sha256};
-    let mut hasher = Sha256::new();
-    for mapped in map {
-        hasher.update(mapped.range.start.0.to_le_bytes());
-        hasher.update(mapped.range.len.0.to_le_bytes());
-        hasher.update(mapped.sha256.0);
-    }
-    Sha256Digest::from_hasher(hasher)
 }
 
 /// The serialised name of a unit variant, as the manifest shows enums.

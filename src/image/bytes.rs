@@ -105,10 +105,16 @@ impl ReadAt for Memory {
 }
 
 /// One partition of an image: a window that nothing reaches out of.
-#[derive(Clone)]
 pub struct Window<T: ?Sized> {
     whole: Arc<T>,
     range: ByteRange,
+}
+
+// Not derived: a derive would ask for `T: Clone`, though only the handle is copied.
+impl<T: ?Sized> Clone for Window<T> {
+    fn clone(&self) -> Window<T> {
+        Window { whole: self.whole.clone(), range: self.range }
+    }
 }
 
 impl<T: ReadAt + ?Sized> Window<T> {

@@ -2,17 +2,20 @@
 //! Nothing here knows about files inside a partition, about recipes or about people.
 //! A base image is only ever opened for reading.
 
+pub mod blockmap;
+pub mod bmap;
 pub mod bytes;
 pub mod digest;
 pub mod file;
 mod gpt;
 mod mbr;
 pub mod overlay;
-pub mod picture;
 pub mod partitions;
+pub mod picture;
 pub mod units;
 pub mod volume;
 
+pub use blockmap::{BlockMap, MappedRange};
 pub use bytes::{Memory, ReadAt, Window, WriteAt};
 pub use digest::Sha256Digest;
 pub use file::ImageFile;

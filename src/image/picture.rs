@@ -164,7 +164,10 @@ impl Picture {
             );
             at += length;
         }
-        let _ = writeln!(svg, r##"<rect x="{LEFT}" y="{y}" width="{WIDTH}" height="{height}" fill="none" stroke="#d8dee9"/>"##);
+        let _ = writeln!(
+            svg,
+            r##"<rect x="{LEFT}" y="{y}" width="{WIDTH}" height="{height}" fill="none" stroke="#d8dee9"/>"##
+        );
     }
 }
 

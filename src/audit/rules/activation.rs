@@ -42,11 +42,16 @@ Remedy: `cardsmith golden` removes histories and logs; delete the activation (`a
 fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let stat = image.stat(PLACE)?;
     match (options.kind, stat) {
-        (Kind::Golden, Some(_)) => found(PLACE.to_owned(), "an activation on an image that cards are made from".to_owned()),
+        (Kind::Golden, Some(_)) => {
+            found(PLACE.to_owned(), "an activation on an image that cards are made from".to_owned())
+        }
         (Kind::Card, Some(stat)) => {
             if stat.kind != FileType::Regular || stat.mode != 0o600 || (stat.uid, stat.gid) != (0, 0) {
                 let (mode, uid, gid) = (stat.mode, stat.uid, stat.gid);
-                found(PLACE.to_owned(), format!("has mode {mode:04o} and owner {uid}:{gid}; must be a file, 0600 root"));
+                found(
+                    PLACE.to_owned(),
+                    format!("has mode {mode:04o} and owner {uid}:{gid}; must be a file, 0600 root"),
+                );
             }
         }
         (_, None) => {}

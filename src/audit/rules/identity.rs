@@ -119,7 +119,10 @@ fn no_regenerator(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Res
             }
         }
     }
-    found("/etc/ssh".to_owned(), "holds no host keys, and no enabled unit runs ssh-keygen: sshd will not start".to_owned());
+    found(
+        "/etc/ssh".to_owned(),
+        "holds no host keys, and no enabled unit runs ssh-keygen: sshd will not start".to_owned(),
+    );
     Ok(())
 }
 

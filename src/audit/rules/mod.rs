@@ -2,7 +2,6 @@
 
 pub mod activation;
 pub mod identity;
-pub mod privilege;
 pub mod residue;
 pub mod ssm;
 pub mod system;

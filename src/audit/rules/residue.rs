@@ -48,10 +48,28 @@ const MARKERS: &[Marker] = &[
         belongs: is_base64,
         what: "a private key of the agent's vault",
     },
-    Marker { begins: b" PRIVATE KEY-----\n", shortest: 40, longest: 60, belongs: is_base64, what: "a private key (PEM)" },
+    Marker {
+        begins: b" PRIVATE KEY-----\n",
+        shortest: 40,
+        longest: 60,
+        belongs: is_base64,
+        what: "a private key (PEM)",
+    },
     Marker { begins: b"ASIA", shortest: 16, longest: 16, belongs: is_key_id, what: "a temporary AWS access key" },
-    Marker { begins: b"aws_session_token", shortest: 40, longest: 64, belongs: is_assigned, what: "an AWS session token" },
-    Marker { begins: b"-code ", shortest: 20, longest: 64, belongs: is_quoted, what: "an activation code on a command line" },
+    Marker {
+        begins: b"aws_session_token",
+        shortest: 40,
+        longest: 64,
+        belongs: is_assigned,
+        what: "an AWS session token",
+    },
+    Marker {
+        begins: b"-code ",
+        shortest: 20,
+        longest: 64,
+        belongs: is_quoted,
+        what: "an activation code on a command line",
+    },
 ];
 
 fn is_hex(b: u8) -> bool {
@@ -139,7 +157,8 @@ mod tests {
 
     #[test]
     fn strings_are_told_apart_and_counted() {
-        let text = b"x mi-0123456789abcdef0 mi-0123456789abcdef0 mi-0123456789abcdef01 ASIAABCDEFGHIJKLMNOP -code short";
+        let text =
+            b"x mi-0123456789abcdef0 mi-0123456789abcdef0 mi-0123456789abcdef01 ASIAABCDEFGHIJKLMNOP -code short";
         let mut seen = Seen::new();
         count(text, text.len(), 100, &mut seen);
         let mut times: Vec<_> = seen.values().copied().collect();

@@ -3,9 +3,9 @@
 use ext4_view::FileType;
 use serde_json::Value;
 
+use crate::audit::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Rule, Severity};
-use crate::audit::AuditOptions;
 
 const STATE: &str = "/var/lib/amazon/ssm";
 

@@ -56,7 +56,8 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
                 continue;
             }
             for command in text.lines().filter_map(|line| line.strip_prefix("ExecStart=")) {
-                let Some(program) = command.trim_start_matches(['-', '@', '+', '!', ':']).split_whitespace().next() else {
+                let Some(program) = command.trim_start_matches(['-', '@', '+', '!', ':']).split_whitespace().next()
+                else {
                     continue;
                 };
                 if program.starts_with('/') && !program.contains(['%', '$']) && !runs(image, program)? {

@@ -1,0 +1,190 @@
+//! The block map: which byte ranges of an image carry meaning, each with its digest. The rest is never read, written or
+//! verified.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::bytes::ReadAt;
+use super::digest::Sha256Digest;
+use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::progress::Task;
+
+/// The grain of a map. Cards, loop devices and O_DIRECT all agree with it.
+pub const MAP_BLOCK: u64 = 4096;
+
+/// No range is longer, so that a bad spot on a card costs one small write more, not a whole card.
+pub const LONGEST_RANGE: u64 = 4 << 20;
+
+/// A run of bytes that carries meaning, and what it must read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MappedRange {
+    /// Where it lies.
+    #[serde(flatten)]
+    pub range: ByteRange,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// Sorted ranges that do not overlap.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BlockMap {
+    ranges: Vec<MappedRange>,
+}
+
+/// A list of ranges that is no map of an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadMap {
+    /// A range leaves the image.
+    #[error("the mapped range at {0} leaves the image")]
+    Outside(ByteOffset),
+    /// A range is empty, too long, or not behind the one before it.
+    #[error("the mapped range at {0} is empty, longer than 4 MiB, or overlaps the one before it")]
+    Disorder(ByteOffset),
+}
+
+impl BlockMap {
+    /// A map from elsewhere (a manifest, a .bmap), checked against the size of its image.
+    ///
+    /// # Errors
+    /// [`BadMap`].
+    pub fn new(ranges: Vec<MappedRange>, image: ByteSize) -> Result<BlockMap, BadMap> {
+        let mut behind = 0;
+        for mapped in &ranges {
+            let (start, len) = (mapped.range.start, mapped.range.len.0);
+            if start.0 < behind || len == 0 || len > LONGEST_RANGE {
+                return Err(BadMap::Disorder(start));
+            }
+            behind =
+                start.checked_add(mapped.range.len).filter(|end| end.0 <= image.0).ok_or(BadMap::Outside(start))?.0;
+        }
+        Ok(BlockMap { ranges })
+    }
+
+    /// Reads the given runs of `image` (in any order, overlapping or not) and notes their digests.
+    ///
+    /// # Errors
+    /// The image's read errors; a run that leaves the image.
+    pub fn digest(image: &dyn ReadAt, runs: &[ByteRange], task: &mut dyn Task) -> io::Result<BlockMap> {
+        let mut ranges = Vec::new();
+        let mut buffer = vec![0; LONGEST_RANGE as usize];
+        for range in aligned(runs, image.size()) {
+            ranges.push(MappedRange { range, sha256: digest_of(image, range, &mut buffer)? });
+            task.at(ByteSize(range.end().0));
+        }
+        Ok(BlockMap { ranges })
+    }
+
+    /// The map of an image that differs from the one of `self` only in `changed`: digests of ranges that no change
+    /// touches are taken over, everything else of `runs` is read. This is what makes a card's map cost nothing.
+    ///
+    /// # Errors
+    /// As [`BlockMap::digest`].
+    pub fn amended(&self, image: &dyn ReadAt, runs: &[ByteRange], changed: &[ByteRange]) -> io::Result<BlockMap> {
+        let known: std::collections::HashMap<ByteRange, Sha256Digest> =
+            self.ranges.iter().map(|mapped| (mapped.range, mapped.sha256)).collect();
+        let mut buffer = vec![0; LONGEST_RANGE as usize];
+        let mut ranges = Vec::with_capacity(self.ranges.len());
+        for range in aligned(runs, image.size()) {
+            let touched = changed.iter().any(|change| change.intersect(&range).is_some());
+            let sha256 = match known.get(&range) {
+                Some(sha256) if !touched => *sha256,
+                _ => digest_of(image, range, &mut buffer)?,
+            };
+            ranges.push(MappedRange { range, sha256 });
+        }
+        Ok(BlockMap { ranges })
+    }
+
+    /// The ranges, sorted.
+    pub fn ranges(&self) -> &[MappedRange] {
+        &self.ranges
+    }
+
+    /// How many bytes carry meaning.
+    pub fn mapped_size(&self) -> ByteSize {
+        ByteSize(self.ranges.iter().map(|mapped| mapped.range.len.0).fold(0, u64::saturating_add))
+    }
+
+    /// The digest over the map: offsets, lengths and digests of all ranges. Two images with the same value are the same
+    /// wherever it matters.
+    pub fn fingerprint(&self) -> Sha256Digest {
+        let mut hasher = Sha256::new();
+        for mapped in &self.ranges {
+            hasher.update(mapped.range.start.0.to_le_bytes());
+            hasher.update(mapped.range.len.0.to_le_bytes());
+            hasher.update(mapped.sha256.0);
+        }
+        Sha256Digest::from_hasher(hasher)
+    }
+}
+
+fn digest_of(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> io::Result<Sha256Digest> {
+    let len = usize::try_from(range.len.0).map_err(io::Error::other)?;
+    let part = buffer.get_mut(..len).ok_or_else(|| io::Error::other("a mapped range is longer than 4 MiB"))?;
+    image.read_at(range.start, part)?;
+    Ok(Sha256Digest::of(part))
+}
+
+/// The runs, widened to whole blocks (the image's end excepted), merged, and cut where a multiple of 4 MiB lies. Cutting
+/// at fixed places keeps most ranges the same when a little changes.
+fn aligned(runs: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
+    let mut wide: Vec<(u64, u64)> = runs
+        .iter()
+        .filter(|run| !run.is_empty())
+        .map(|run| {
+            let start = run.start.0 - run.start.0 % MAP_BLOCK;
+            let end = run.end().0.checked_next_multiple_of(MAP_BLOCK).unwrap_or(u64::MAX).min(image.0);
+            (start, end)
+        })
+        .filter(|(start, end)| start < end)
+        .collect();
+    wide.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::new();
+    for (start, end) in wide {
+        match merged.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => merged.push((start, end)),
+        }
+    }
+    let mut out = Vec::new();
+    for (mut start, end) in merged {
+        while start < end {
+            let stop = (start - start % LONGEST_RANGE).saturating_add(LONGEST_RANGE).min(end);
+            out.push(ByteRange::new(start, stop - start));
+            start = stop;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_widened_merged_and_cut_at_fixed_places() {
+        let runs = [ByteRange::new(5000, 10), ByteRange::new(0, 512), ByteRange::new(8192, LONGEST_RANGE)];
+        let image = ByteSize(LONGEST_RANGE + 10_000);
+        let found = aligned(&runs, image);
+        assert_eq!(found, [ByteRange::new(0, LONGEST_RANGE), ByteRange::new(LONGEST_RANGE, 8192)]);
+        assert_eq!(
+            aligned(&[ByteRange::new(LONGEST_RANGE + 9_000, 100)], image),
+            [ByteRange::new(LONGEST_RANGE + 8192, 1808)]
+        );
+        assert_eq!(aligned(&[ByteRange::new(7, 0)], image), []);
+    }
+
+    #[test]
+    fn maps_from_elsewhere_are_checked() {
+        let at = |start, len| MappedRange { range: ByteRange::new(start, len), sha256: Sha256Digest::of(b"") };
+        let size = ByteSize(100_000);
+        assert!(BlockMap::new(vec![at(0, 4096), at(4096, 10)], size).is_ok());
+        assert_eq!(BlockMap::new(vec![at(0, 4096), at(4000, 10)], size), Err(BadMap::Disorder(ByteOffset(4000))));
+        assert_eq!(BlockMap::new(vec![at(99_999, 10)], size), Err(BadMap::Outside(ByteOffset(99_999))));
+        assert_eq!(BlockMap::new(vec![at(u64::MAX, 10)], size), Err(BadMap::Outside(ByteOffset(u64::MAX))));
+        assert_eq!(BlockMap::new(vec![at(0, LONGEST_RANGE + 1)], size), Err(BadMap::Disorder(ByteOffset(0))));
+    }
+}
