@@ -14,3 +14,4 @@ mod pi_images;
 mod recipe;
 mod rootfs;
 mod support;
+mod used_ranges;

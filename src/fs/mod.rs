@@ -2,6 +2,7 @@
 //! Works on byte windows of [`crate::image`] and knows nothing of recipes, SSM or devices.
 //! Paths are resolved inside the image, never on the host.
 
+pub mod blockmap;
 pub mod bootfs;
 pub mod clock;
 pub mod ext4;

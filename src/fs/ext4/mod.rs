@@ -5,6 +5,7 @@
 
 pub mod checksum;
 pub mod device;
+pub mod groups;
 pub mod raw;
 pub mod superblock;
 

@@ -1,0 +1,59 @@
+//! Which bytes of a partition carry meaning. The rest is never read, written or verified on a card.
+
+use super::FsError;
+use super::ext4::Superblock;
+use super::ext4::groups::Groups;
+use super::fat::FatVolume;
+use super::probe::{self, FileSystemKind};
+use crate::image::{ByteRange, ByteSize, ReadAt};
+
+/// The ranges of the partition `window` that carry meaning, sorted, merged, counted from its start. In ext4 these are
+/// the blocks that the bitmaps call used (computed where a bitmap was never written), in FAT the reserved sectors, the
+/// tables, the root directory and all clusters in use. Of another kind of file system, everything is.
+///
+/// # Errors
+/// [`FsError::Corrupt`], [`FsError::Unsupported`] for an ext4 that cardsmith does not understand, [`FsError::Io`].
+pub fn used_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
+    match probe::kind_of(window)? {
+        FileSystemKind::Ext => ext4_ranges(window),
+        FileSystemKind::Fat => fat_ranges(window),
+        FileSystemKind::Empty => Ok(Vec::new()),
+        _ => Ok(vec![ByteRange::new(0, window.size().0)]),
+    }
+}
+
+fn ext4_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
+    let sb = Superblock::read(window)?;
+    let groups = Groups::read(window, &sb)?;
+    let mut ranges = Vec::new();
+    // With 1 KiB blocks, the boot block lies before the first group and in no bitmap.
+    add(&mut ranges, 0, u64::from(sb.first_data_block) * sb.block_size());
+    for group in 0..sb.groups {
+        let bitmap = groups.block_bitmap(window, &sb, group)?;
+        for (first, count) in bitmap.runs(sb.group_blocks(group), true) {
+            let start = (sb.group_start(group) + u64::from(first)) * sb.block_size();
+            add(&mut ranges, start, u64::from(count) * sb.block_size());
+        }
+    }
+    Ok(ranges)
+}
+
+fn fat_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
+    let volume = FatVolume::read(window)?;
+    let mut ranges = Vec::new();
+    add(&mut ranges, 0, volume.data_start);
+    for cluster in (2..volume.clusters.saturating_add(2)).filter(|&cluster| volume.entry(cluster) != 0) {
+        if let Some(place) = volume.place(cluster).filter(|_| volume.entry(cluster) != volume.bad_mark()) {
+            add(&mut ranges, place.start.0, place.len.0);
+        }
+    }
+    Ok(ranges)
+}
+
+fn add(ranges: &mut Vec<ByteRange>, start: u64, len: u64) {
+    match ranges.last_mut() {
+        _ if len == 0 => {}
+        Some(last) if last.end().0 == start => last.len = ByteSize(last.len.0 + len),
+        _ => ranges.push(ByteRange::new(start, len)),
+    }
+}
