@@ -1,10 +1,13 @@
 //! The steps that turn a base image into a golden one: each reads a [`View`] of the image and proposes edits with
 //! reasons to a [`Plan`]. Nothing here writes; [`crate::golden`] applies a plan. Steps know no devices and no AWS.
 
+pub mod identity;
 #[cfg(test)]
 pub(crate) mod mem_tree;
+pub mod place;
 pub mod plan;
 pub mod side;
+pub mod ssm;
 pub mod view;
 #[cfg(test)]
 mod view_tests;

@@ -1,0 +1,154 @@
+//! The step that removes what ties an image to the managed node it was taken from.
+//!
+//! What it does is written in [`PLACES`]; the code beside it does the lines that are more than a path. Stripping means
+//! deleting files: `amazon-ssm-agent -register -clear` would leave the registration file and the fingerprint behind.
+
+mod credentials;
+mod places;
+mod settings;
+
+pub use places::PLACES;
+
+use serde_json::Value;
+
+use super::place::{Action, Place};
+use super::plan::{Class, Volume};
+use super::{Step, StepError, View};
+use crate::fs::{FileKind, FsError, ImagePath, Tree};
+use crate::recipe::schema::{Keep, Strip};
+
+const DATA: &str = "/var/lib/amazon/ssm";
+const LIMIT: u64 = 1 << 20;
+
+/// Removes what ties an image to the managed node it was taken from.
+pub struct StripSsm<'r> {
+    strip: &'r Strip,
+}
+
+impl<'r> StripSsm<'r> {
+    /// The step, with what the recipe keeps.
+    pub fn new(strip: &'r Strip) -> StripSsm<'r> {
+        StripSsm { strip }
+    }
+}
+
+impl Step for StripSsm<'_> {
+    fn name(&self) -> &'static str {
+        "ssm"
+    }
+
+    fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
+        say_who_it_was(view)?;
+        // These read what the lines of the table remove.
+        credentials::propose(view)?;
+        settings::propose(view)?;
+        say_what_would_have_run(view)?;
+        say_what_inventory_goes(view, self.strip)?;
+        for place in PLACES {
+            if place.kept_by.is_some_and(|keep| self.strip.keeps(keep)) {
+                continue;
+            }
+            if place.path == "/var/lib/amazon/ssm/*" {
+                other_identities(view, place)?;
+            } else {
+                place.propose(view)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn data(name: &str) -> Result<ImagePath, FsError> {
+    Ok(ImagePath::new(format!("{DATA}/{name}"))?)
+}
+
+fn json(view: &View<'_>, path: &ImagePath) -> Result<Option<Value>, FsError> {
+    match view.root().stat(path)? {
+        Some(stat) if stat.kind == FileKind::File && stat.size <= LIMIT => {
+            Ok(serde_json::from_slice(&view.root().read(path, LIMIT)?).ok())
+        }
+        _ => Ok(None),
+    }
+}
+
+fn text_field(json: &Value, name: &str) -> Option<String> {
+    json.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(printable)
+}
+
+/// Words of an image for a message: no control characters, and not much of them.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+}
+
+fn say_who_it_was(view: &mut View<'_>) -> Result<(), FsError> {
+    let key = json(view, &data("Vault/Store/RegistrationKey")?)?;
+    let registration = json(view, &data("registration")?)?;
+    let id = key.as_ref().and_then(|key| text_field(key, "instanceID"));
+    let id = id.or_else(|| registration.as_ref().and_then(|file| text_field(file, "ManagedInstanceID")));
+    if let Some(id) = id {
+        view.note(format!(
+            "the image was taken from the managed node {id}; that node stays registered in AWS until it is deregistered \
+             there"
+        ));
+    }
+    Ok(())
+}
+
+/// The agent starts what it finds in `daemons` and runs what it finds in `localcommands`, as root: a person should hear
+/// of it. Arguments are not shown, they may hold secrets.
+fn say_what_would_have_run(view: &mut View<'_>) -> Result<(), FsError> {
+    for (folder, when) in [("daemons", "whenever it starts"), ("localcommands", "when it finds them")] {
+        let folder = data(folder)?;
+        if !view.root().stat(&folder)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+            continue;
+        }
+        for entry in view.root().list(&folder)?.into_iter().filter(|entry| entry.kind == FileKind::File) {
+            let path = folder.join(&entry.name)?;
+            let program = json(view, &path)?
+                .and_then(|json| text_field(&json, "Command").or_else(|| text_field(&json, "command")))
+                .and_then(|command| command.split_whitespace().next().map(str::to_owned));
+            let program = program.map_or_else(String::new, |program| format!(": {program}"));
+            view.warn(format!("{path} goes, which the agent would run as root {when}{program}"));
+        }
+    }
+    Ok(())
+}
+
+/// Folders that are named by an identity which is neither a managed node nor an EC2 instance.
+fn other_identities(view: &mut View<'_>, place: &Place) -> Result<(), FsError> {
+    let known = |path: &ImagePath| {
+        PLACES.iter().any(|line| {
+            line.action != Action::Part
+                && line.path.strip_prefix(DATA).is_some_and(|name| {
+                    let first = name.split('/').nth(1).unwrap_or_default();
+                    Some(first.as_bytes()) == path.name()
+                })
+        })
+    };
+    for path in place.find(view)? {
+        if known(&path) || !view.root().stat(&path)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+            continue;
+        }
+        let has = |name: &str| -> Result<bool, FsError> { Ok(view.root().stat(&path.join(name)?)?.is_some()) };
+        if has("document")? || has("session")? {
+            view.remove(Volume::Root, &path, place.class, place.what, place.source)?;
+        } else {
+            view.warn(format!("{path} stays: cardsmith does not know what the agent keeps there"));
+        }
+    }
+    Ok(())
+}
+
+fn say_what_inventory_goes(view: &mut View<'_>, strip: &Strip) -> Result<(), FsError> {
+    if !strip.keeps(Keep::Inventory) {
+        return Ok(());
+    }
+    let own = Place::new("/var/lib/amazon/ssm/*i-*/inventory/custom/*", "", Class::Identity, Action::Keep, "");
+    for path in own.find(view)? {
+        view.warn(format!(
+            "{path} goes although the recipe keeps inventory: it is in the folder of a node that the cards will not be. \
+             Add it with [[file]] under {DATA}/inventory/custom"
+        ));
+    }
+    Ok(())
+}
