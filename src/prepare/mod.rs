@@ -1,11 +1,14 @@
 //! The steps that turn a base image into a golden one: each reads a [`View`] of the image and proposes edits with
 //! reasons to a [`Plan`]. Nothing here writes; [`crate::golden`] applies a plan. Steps know no devices and no AWS.
 
+pub mod card;
+mod cloud_config;
 pub mod identity;
 #[cfg(test)]
 pub(crate) mod mem_tree;
 pub mod place;
 pub mod plan;
+pub mod register;
 pub mod side;
 pub mod ssm;
 pub mod view;
@@ -16,7 +19,10 @@ pub use plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Vo
 pub use side::Side;
 pub use view::View;
 
-use crate::fs::FsError;
+use std::path::Path;
+
+use crate::fs::{FsError, Tree};
+use crate::recipe::Recipe;
 
 /// Reads an image and proposes edits.
 pub trait Step {
@@ -29,6 +35,33 @@ pub trait Step {
     /// # Errors
     /// [`StepError`] where the image cannot be prepared as the recipe asks.
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError>;
+}
+
+/// The steps of a recipe, in the order in which they look and propose. `recipe_dir` is where its relative paths begin.
+///
+/// Stripping comes first, so that it only takes what the base image brought and never what the recipe adds; the sudo
+/// rules are looked at when everything that may bring some is there.
+pub fn steps<'r>(recipe: &'r Recipe, recipe_dir: &'r Path) -> Vec<Box<dyn Step + 'r>> {
+    let _ = recipe_dir;
+    let mut steps: Vec<Box<dyn Step + 'r>> =
+        vec![Box::new(ssm::StripSsm::new(&recipe.strip)), Box::new(identity::StripIdentity::new(&recipe.strip))];
+    if recipe.activation.is_some() {
+        steps.push(Box::new(register::Register));
+    }
+    steps
+}
+
+/// The plan of a recipe for an image: what all of its steps want.
+///
+/// # Errors
+/// The first step that cannot go on; nothing was changed.
+pub fn plan(root: &dyn Tree, boot: &dyn Tree, recipe: &Recipe, recipe_dir: &Path) -> Result<Plan, StepError> {
+    let mut view = View::new(root, boot);
+    for step in steps(recipe, recipe_dir) {
+        view.enter(step.name());
+        step.propose(&mut view)?;
+    }
+    Ok(view.into_plan())
 }
 
 /// Why a step cannot go on.

@@ -88,12 +88,21 @@ fn environment(view: &mut View<'_>) -> Result<(), FsError> {
     if lines.is_empty() {
         return Ok(());
     }
-    let text = format!("# Put here by cardsmith: the same as in the agent's own drop-ins.\n[Service]\n{}\n", lines.join("\n"));
+    let text =
+        format!("# Put here by cardsmith: the same as in the agent's own drop-ins.\n[Service]\n{}\n", lines.join("\n"));
     let path = ImagePath::new(format!("{UNITS}/{UNIT}.d/10-agent-environment.conf"))?;
     let why = "the registration uses the agent's own proxy and environment";
     // A proxy's address may hold a password: what the agent's drop-in holds is not shown again.
     let content = Content::Secret(text.into_bytes().into());
-    view.write(Volume::Root, &path, content, Attributes::root(mode), Class::Configuration, why, "systemd.exec(5), Environment=")?;
+    view.write(
+        Volume::Root,
+        &path,
+        content,
+        Attributes::root(mode),
+        Class::Configuration,
+        why,
+        "systemd.exec(5), Environment=",
+    )?;
     Ok(())
 }
 

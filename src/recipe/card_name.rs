@@ -96,7 +96,11 @@ fn width(field: &str) -> Option<usize> {
     digits.parse().ok().filter(|width| (1..=9).contains(width) && digits.len() == 1)
 }
 
-fn is_host_name(name: &str) -> Result<(), CardNameError> {
+/// Whether `name` can be a card's host name.
+///
+/// # Errors
+/// [`CardNameError::NotAHostName`] with the rule that it breaks.
+pub fn is_host_name(name: &str) -> Result<(), CardNameError> {
     let refuse = |why| Err(CardNameError::NotAHostName { name: name.to_owned(), why });
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     match name {

@@ -10,7 +10,7 @@ pub mod schema;
 mod secrets;
 mod template;
 
-pub use card_name::{CardName, CardNameError};
+pub use card_name::{CardName, CardNameError, is_host_name};
 pub use expiry::{ExpiryError, MOST_EXPIRY, parse_expiry};
 pub use load::{LoadedRecipe, RecipeError, load, parse};
 pub use mistake::Mistake;
