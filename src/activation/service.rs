@@ -211,7 +211,8 @@ impl Service {
         fault::point("DeleteActivation");
         match result.map_err(|error| aws_error(&format!("delete activation {id}"), error)) {
             Ok(_) => Ok(()),
-            Err(error) if error.code.as_deref() == Some("InvalidActivation") => Ok(()),
+            // The id came from AWS, so it is one; both codes say that it is not there (any more).
+            Err(error) if matches!(error.code.as_deref(), Some("InvalidActivation" | "InvalidActivationId")) => Ok(()),
             Err(error) => Err(error),
         }
     }
