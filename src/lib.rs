@@ -16,3 +16,4 @@ pub mod ledger;
 pub mod prepare;
 pub mod progress;
 pub mod recipe;
+pub mod sudoers;

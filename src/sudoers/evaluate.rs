@@ -1,0 +1,491 @@
+//! Who may run what as root, and whether a password is asked for: sudo's own order of looking things up.
+
+use std::collections::HashMap;
+
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
+
+use super::accounts::Account;
+use super::fnmatch::{self, Flags};
+use super::policy::{
+    AliasKind, CommandMember, CommandName, DefaultsEntry, DefaultsValue, Digest, Grant, Member, Name, Policy, Scope,
+};
+use super::source::SudoersFiles;
+
+/// The machine's name.
+#[derive(Debug, Clone)]
+pub struct Host {
+    long: Vec<u8>,
+    short: Vec<u8>,
+}
+
+impl Host {
+    /// From a host name, with or without a domain.
+    pub fn new(name: impl AsRef<[u8]>) -> Host {
+        let long = name.as_ref().to_vec();
+        let short = long.split(|&c| c == b'.').next().unwrap_or_default().to_vec();
+        Host { long, short }
+    }
+}
+
+/// A command as a user would give it to sudo.
+#[derive(Debug, Clone)]
+pub struct Command {
+    path: Vec<u8>,
+    arguments: Option<Vec<u8>>,
+    // The same file by other names with the same last component: sudo compares inodes (`/bin/sh`, `/usr/bin/sh`).
+    names: Vec<Vec<u8>>,
+    content: Option<Vec<u8>>,
+}
+
+impl Command {
+    /// The command at this absolute path.
+    ///
+    /// # Errors
+    /// What `files` reports.
+    pub fn find<F: SudoersFiles>(files: &F, path: &str, arguments: Option<&str>) -> Result<Command, F::Error> {
+        const PLACES: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+        let mut names = vec![path.as_bytes().to_vec()];
+        let found = files.file(path.as_bytes())?;
+        if let (Some(found), Some((_, base))) = (&found, path.rsplit_once('/')) {
+            for place in PLACES {
+                let other = format!("{place}/{base}");
+                if other != path && files.file(other.as_bytes())?.is_some_and(|file| file.path == found.path) {
+                    names.push(other.into_bytes());
+                }
+            }
+        }
+        Ok(Command {
+            path: path.as_bytes().to_vec(),
+            arguments: arguments.map(|text| text.as_bytes().to_vec()),
+            names,
+            content: found.map(|file| file.content),
+        })
+    }
+}
+
+/// Whose password sudo asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// The invoking user's.
+    Invoker,
+    /// Root's (`rootpw`, or `targetpw` when root is the target).
+    Root,
+    /// That of the user `runas_default` names (`runaspw`).
+    Named(Vec<u8>),
+}
+
+/// sudo's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Not allowed.
+    No,
+    /// Allowed with a password.
+    Password(Whose),
+    /// Allowed without one.
+    NoPassword,
+}
+
+impl Policy {
+    /// Whether `who` may run `command` as root on `host`. `now` is in seconds since 1970; without it, rules that are
+    /// limited in time count as if they held.
+    pub fn decide(&self, who: &Account, host: &Host, command: &Command, now: Option<i64>) -> Decision {
+        if self.is_refused() {
+            return Decision::No;
+        }
+        let mut matcher = Matcher {
+            policy: self,
+            who,
+            host,
+            command,
+            settings: Settings::default(),
+            known: HashMap::new(),
+            depth: 0,
+        };
+        matcher.apply_defaults();
+        if who.uid == 0 && !matcher.settings.root_sudo {
+            return Decision::No;
+        }
+        match matcher.last_match(now) {
+            Some((true, grant)) => matcher.password(grant),
+            _ => Decision::No,
+        }
+    }
+
+    /// The best that `who` can get for any of `shells`: whether the way to a root shell is open, and what it takes.
+    pub fn can_become_root(&self, who: &Account, host: &Host, shells: &[Command]) -> Decision {
+        let mut best = Decision::No;
+        for shell in shells {
+            match self.decide(who, host, shell, None) {
+                Decision::NoPassword => return Decision::NoPassword,
+                Decision::Password(whose) if best == Decision::No => best = Decision::Password(whose),
+                _ => {}
+            }
+        }
+        best
+    }
+}
+
+/// The Defaults that matter here.
+struct Settings {
+    authenticate: bool,
+    exempt_group: Option<Vec<u8>>,
+    rootpw: bool,
+    runaspw: bool,
+    targetpw: bool,
+    runas_default: Vec<u8>,
+    fold_users: bool,
+    fold_groups: bool,
+    by_gid: bool,
+    fast_glob: bool,
+    root_sudo: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            authenticate: true,
+            exempt_group: None,
+            rootpw: false,
+            runaspw: false,
+            targetpw: false,
+            runas_default: b"root".to_vec(),
+            fold_users: true,
+            fold_groups: true,
+            by_gid: false,
+            fast_glob: false,
+            root_sudo: true,
+        }
+    }
+}
+
+impl Settings {
+    /// sudo ignores what it does not understand: a flag with a value, a text without one, `+=` on either.
+    fn apply(&mut self, entry: &DefaultsEntry) {
+        let flag = match entry.name.as_slice() {
+            b"authenticate" => &mut self.authenticate,
+            b"rootpw" => &mut self.rootpw,
+            b"runaspw" => &mut self.runaspw,
+            b"targetpw" => &mut self.targetpw,
+            b"case_insensitive_user" => &mut self.fold_users,
+            b"case_insensitive_group" => &mut self.fold_groups,
+            b"match_group_by_gid" => &mut self.by_gid,
+            b"fast_glob" => &mut self.fast_glob,
+            b"root_sudo" => &mut self.root_sudo,
+            b"exempt_group" => {
+                match &entry.value {
+                    DefaultsValue::Off => self.exempt_group = None,
+                    DefaultsValue::Set(group) => self.exempt_group = Some(group.clone()),
+                    _ => {}
+                }
+                return;
+            }
+            b"runas_default" => {
+                if let DefaultsValue::Set(user) = &entry.value {
+                    self.runas_default.clone_from(user);
+                }
+                return;
+            }
+            _ => return,
+        };
+        match entry.value {
+            DefaultsValue::On => *flag = true,
+            DefaultsValue::Off => *flag = false,
+            _ => {}
+        }
+    }
+}
+
+/// The settings that change how names match.
+const NAMING: [&[u8]; 5] =
+    [b"case_insensitive_user", b"case_insensitive_group", b"match_group_by_gid", b"runas_default", b"fast_glob"];
+
+/// How deep aliases may stand in one another. sudo has no limit but its stack.
+const DEEPEST_ALIAS: usize = 256;
+
+struct Matcher<'a> {
+    policy: &'a Policy,
+    who: &'a Account,
+    host: &'a Host,
+    command: &'a Command,
+    settings: Settings,
+    // What an alias came to. `None` while it is being looked at: an alias within itself counts as not defined.
+    known: HashMap<(AliasKind, &'a [u8]), Option<Option<bool>>>,
+    depth: usize,
+}
+
+impl<'a> Matcher<'a> {
+    fn apply_defaults(&mut self) {
+        // sudo sets these before all others, whatever the order.
+        let early = |entry: &DefaultsEntry| matches!(entry.name.as_slice(), b"runas_default" | b"match_group_by_gid");
+        let defaults = &self.policy.defaults;
+        let first = defaults.iter().filter(|entry| early(entry));
+        let second = defaults.iter().filter(|entry| !early(entry));
+        let unbound = first.chain(second).filter(|entry| !matches!(entry.scope, Scope::Commands(_)));
+        // Those bound to a command come last of all: the command is looked up after the rest is set.
+        let bound = defaults.iter().filter(|entry| matches!(entry.scope, Scope::Commands(_)));
+        for entry in unbound.chain(bound) {
+            let meant = match &entry.scope {
+                Scope::Everyone => true,
+                Scope::Users(members) => self.users(members) == Some(true),
+                Scope::Runas(members) => self.runas(Some(members), None) == Some(true),
+                Scope::Hosts(members) => self.hosts(members) == Some(true),
+                Scope::Commands(members) => self.commands(members) == Some(true),
+            };
+            if meant {
+                self.settings.apply(entry);
+                if NAMING.contains(&entry.name.as_slice()) {
+                    self.known.clear();
+                }
+            }
+        }
+    }
+
+    /// The last rule that says anything, and what it says.
+    fn last_match(&mut self, now: Option<i64>) -> Option<(bool, &'a Grant)> {
+        for rule in self.policy.rules.iter().rev() {
+            if self.users(&rule.users) != Some(true) {
+                continue;
+            }
+            for privilege in rule.privileges.iter().rev() {
+                if self.hosts(&privilege.hosts) != Some(true) {
+                    continue;
+                }
+                for grant in privilege.grants.iter().rev() {
+                    let early = now.zip(grant.not_before).is_some_and(|(now, from)| now < from);
+                    let late = now.zip(grant.not_after).is_some_and(|(now, to)| now > to);
+                    if early || late || self.runas(grant.runas_users.as_deref(), grant.runas_groups.as_deref()) != Some(true) {
+                        continue;
+                    }
+                    if let Some(allowed) = self.command(&grant.command) {
+                        return Some((allowed, grant));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn password(&self, grant: &Grant) -> Decision {
+        let authenticate = grant.nopasswd.map_or(self.settings.authenticate, |nopasswd| !nopasswd);
+        let exempt = self.settings.exempt_group.as_ref().is_some_and(|group| self.is_in_group(group));
+        if !authenticate || exempt || self.who.uid == 0 {
+            return Decision::NoPassword;
+        }
+        Decision::Password(if self.settings.rootpw {
+            Whose::Root
+        } else if self.settings.runaspw {
+            match self.settings.runas_default.as_slice() {
+                b"root" => Whose::Root,
+                name => Whose::Named(name.to_vec()),
+            }
+        } else if self.settings.targetpw {
+            Whose::Root
+        } else {
+            Whose::Invoker
+        })
+    }
+
+    // ---- lists: the last member that matches decides; `None` where none does ----
+
+    fn list(&mut self, members: &'a [Member], mut matches: impl FnMut(&mut Self, &'a Name) -> Option<bool>) -> Option<bool> {
+        members.iter().rev().find_map(|member| Some(matches(self, &member.name)? != member.negated))
+    }
+
+    /// What an alias comes to: `Err` where there is none of that name (or it is inside itself).
+    fn alias(
+        &mut self,
+        kind: AliasKind,
+        name: &'a [u8],
+        members: impl FnOnce(&mut Self, &'a [Member]) -> Option<bool>,
+    ) -> Result<Option<bool>, ()> {
+        match self.known.get(&(kind, name)) {
+            Some(Some(result)) => return Ok(*result),
+            Some(None) => return Err(()),
+            None => {}
+        }
+        let list = self.policy.alias(kind, name).filter(|_| self.depth < DEEPEST_ALIAS).ok_or(())?;
+        self.known.insert((kind, name), None);
+        self.depth += 1;
+        let result = members(self, list);
+        self.depth -= 1;
+        self.known.insert((kind, name), Some(result));
+        Ok(result)
+    }
+
+    fn users(&mut self, members: &'a [Member]) -> Option<bool> {
+        self.list(members, |matcher, name| match name {
+            Name::All => Some(true),
+            Name::Group(group) => matcher.is_in_group(group.get(1..)?).then_some(true),
+            Name::Alias(name) => matcher
+                .alias(AliasKind::User, name, Self::users)
+                .unwrap_or_else(|()| matcher.is_user(name, &matcher.who.name, matcher.who.uid).then_some(true)),
+            Name::Word(name) => matcher.is_user(name, &matcher.who.name, matcher.who.uid).then_some(true),
+            Name::Netgroup(_) | Name::Network(_) | Name::Myself => None,
+        })
+    }
+
+    /// Whether root is among the Runas users. Without `-g`, a list of groups says nothing.
+    fn runas(&mut self, users: Option<&'a [Member]>, groups: Option<&'a [Member]>) -> Option<bool> {
+        let Some(users) = users else {
+            let by_default = groups.is_none() && self.is_user(&self.settings.runas_default, b"root", 0);
+            return by_default.then_some(true);
+        };
+        self.list(users, |matcher, name| match name {
+            Name::All => Some(true),
+            Name::Group(group) => (matches!(group.as_slice(), b"%root" | b"%#0")).then_some(true),
+            Name::Alias(name) => matcher
+                .alias(AliasKind::Runas, name, |matcher, members| matcher.runas(Some(members), None))
+                .unwrap_or_else(|()| matcher.is_user(name, b"root", 0).then_some(true)),
+            Name::Word(name) => matcher.is_user(name, b"root", 0).then_some(true),
+            Name::Myself => (matcher.who.name == b"root").then_some(true),
+            Name::Netgroup(_) | Name::Network(_) => None,
+        })
+    }
+
+    fn hosts(&mut self, members: &'a [Member]) -> Option<bool> {
+        self.list(members, |matcher, name| match name {
+            Name::All => Some(true),
+            Name::Alias(name) => matcher
+                .alias(AliasKind::Host, name, Self::hosts)
+                .unwrap_or_else(|()| matcher.is_host(name).then_some(true)),
+            Name::Word(name) => matcher.is_host(name).then_some(true),
+            Name::Group(_) | Name::Netgroup(_) | Name::Network(_) | Name::Myself => None,
+        })
+    }
+
+    fn commands(&mut self, members: &'a [CommandMember]) -> Option<bool> {
+        members.iter().rev().find_map(|member| self.command(member))
+    }
+
+    fn command(&mut self, member: &'a CommandMember) -> Option<bool> {
+        let matched = match &member.name {
+            CommandName::All => self.has_digest(&member.digests).then_some(true),
+            CommandName::Path { path, arguments } => {
+                let is_it = self.is_command(path) && self.has_arguments(arguments.as_deref());
+                (is_it && self.has_digest(&member.digests)).then_some(true)
+            }
+            CommandName::Alias(name) => {
+                let key = (AliasKind::Command, name.as_slice());
+                match self.known.get(&key) {
+                    Some(known) => known.flatten(),
+                    None => {
+                        let members = self.policy.command_alias(name).filter(|_| self.depth < DEEPEST_ALIAS)?;
+                        self.known.insert(key, None);
+                        self.depth += 1;
+                        let result = self.commands(members);
+                        self.depth -= 1;
+                        self.known.insert(key, Some(result));
+                        result
+                    }
+                }
+            }
+        };
+        Some(matched? != member.negated)
+    }
+
+    // ---- single names ----
+
+    fn is_user(&self, written: &[u8], name: &[u8], uid: u32) -> bool {
+        if let Some(number) = written.strip_prefix(b"#").and_then(id) {
+            if number == uid {
+                return true;
+            }
+        }
+        if self.settings.fold_users { written.eq_ignore_ascii_case(name) } else { written == name }
+    }
+
+    fn is_in_group(&self, written: &[u8]) -> bool {
+        if let Some(number) = written.strip_prefix(b"#").and_then(id) {
+            if self.who.groups.iter().any(|(gid, _)| *gid == number) {
+                return true;
+            }
+        }
+        let fold = self.settings.fold_groups && !self.settings.by_gid;
+        self.who.groups.iter().any(|(_, name)| {
+            !name.is_empty() && if fold { written.eq_ignore_ascii_case(name) } else { written == name.as_slice() }
+        })
+    }
+
+    fn is_host(&self, pattern: &[u8]) -> bool {
+        let host = if pattern.contains(&b'.') { &self.host.long } else { &self.host.short };
+        if has_wildcard(pattern) {
+            fnmatch::matches(pattern, host, Flags { pathname: false, fold: true })
+        } else {
+            pattern.eq_ignore_ascii_case(host)
+        }
+    }
+
+    fn is_command(&self, written: &[u8]) -> bool {
+        if written.starts_with(b"^") {
+            return is_match(written, &self.command.path);
+        }
+        if !written.starts_with(b"/") {
+            // sudoedit and list: no command of their own.
+            return false;
+        }
+        if has_wildcard(written) {
+            let flags = Flags { pathname: true, fold: false };
+            let names = if self.settings.fast_glob { self.command.names.get(..1).unwrap_or_default() } else { &self.command.names };
+            return (self.settings.fast_glob || self.command.content.is_some())
+                && names.iter().any(|name| fnmatch::matches(written, name, flags));
+        }
+        let clean = |path: &[u8]| -> Vec<Vec<u8>> {
+            path.split(|&c| c == b'/').filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec).collect()
+        };
+        let wanted = clean(written);
+        self.command.names.iter().map(|name| clean(name)).any(|name| {
+            if written.ends_with(b"/") { name.split_last().is_some_and(|(_, dir)| dir == wanted) } else { name == wanted }
+        })
+    }
+
+    fn has_arguments(&self, written: Option<&[u8]>) -> bool {
+        let given = self.command.arguments.as_deref();
+        match written {
+            None => true,
+            Some(b"\"\"") => given.is_none(),
+            Some(regex) if regex.starts_with(b"^") && regex.ends_with(b"$") => is_match(regex, given.unwrap_or_default()),
+            Some(pattern) => fnmatch::matches(pattern, given.unwrap_or_default(), Flags::default()),
+        }
+    }
+
+    fn has_digest(&self, digests: &[Digest]) -> bool {
+        digests.is_empty()
+            || self.command.content.as_deref().is_some_and(|content| digests.iter().any(|digest| digest.is_of(content)))
+    }
+}
+
+impl Digest {
+    fn is_of(&self, content: &[u8]) -> bool {
+        use base64::Engine as _;
+        let real = match self.bits {
+            224 => Sha224::digest(content).to_vec(),
+            256 => Sha256::digest(content).to_vec(),
+            384 => Sha384::digest(content).to_vec(),
+            _ => Sha512::digest(content).to_vec(),
+        };
+        if self.text.len() == real.len() * 2 {
+            let hex: String = real.iter().map(|byte| format!("{byte:02x}")).collect();
+            return self.text.eq_ignore_ascii_case(hex.as_bytes());
+        }
+        let bare = self.text.iter().rposition(|&c| c != b'=').map_or(0, |at| at + 1);
+        let text = self.text.get(..bare).unwrap_or_default();
+        base64::engine::general_purpose::STANDARD_NO_PAD.decode(text).is_ok_and(|bytes| bytes == real)
+    }
+}
+
+fn id(text: &[u8]) -> Option<u32> {
+    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    u32::try_from(number).ok()
+}
+
+fn has_wildcard(text: &[u8]) -> bool {
+    text.iter().any(|c| b"\\?*[]".contains(c))
+}
+
+/// A POSIX extended regular expression as far as the Rust engine knows it; one that it does not know matches nothing.
+fn is_match(regex: &[u8], text: &[u8]) -> bool {
+    let (Ok(regex), Ok(text)) = (std::str::from_utf8(regex), std::str::from_utf8(text)) else { return false };
+    // sudo takes `(?i)` right after the `^`; the engine wants it first.
+    let regex = regex.strip_prefix("^(?i)").map_or_else(|| regex.to_owned(), |rest| format!("(?i)^{rest}"));
+    regex_lite::RegexBuilder::new(&regex).size_limit(1 << 20).build().is_ok_and(|regex| regex.is_match(text))
+}
