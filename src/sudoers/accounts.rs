@@ -53,9 +53,9 @@ pub struct Accounts {
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    text.split(|&c| c == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#")).map(|line| {
-        line.split(|&c| c == b':').collect()
-    })
+    text.split(|&c| c == b'\n')
+        .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+        .map(|line| line.split(|&c| c == b':').collect())
 }
 
 fn number(text: Option<&&[u8]>) -> Option<u32> {
@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn groups_are_primary_and_listed() {
-        let accounts = Accounts::parse(b"pi:x:1000:1000::/home/pi:/bin/bash\nbad line\n", b"sudo:x:27:a,pi\npi:x:1000:\n", b"");
+        let accounts =
+            Accounts::parse(b"pi:x:1000:1000::/home/pi:/bin/bash\nbad line\n", b"sudo:x:27:a,pi\npi:x:1000:\n", b"");
         let pi = accounts.user(b"pi").unwrap();
         assert_eq!(pi.groups, [(1000, b"pi".to_vec()), (27, b"sudo".to_vec())]);
         assert_eq!(accounts.users.len(), 1);

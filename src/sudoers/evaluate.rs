@@ -253,7 +253,10 @@ impl<'a> Matcher<'a> {
                 for grant in privilege.grants.iter().rev() {
                     let early = now.zip(grant.not_before).is_some_and(|(now, from)| now < from);
                     let late = now.zip(grant.not_after).is_some_and(|(now, to)| now > to);
-                    if early || late || self.runas(grant.runas_users.as_deref(), grant.runas_groups.as_deref()) != Some(true) {
+                    if early
+                        || late
+                        || self.runas(grant.runas_users.as_deref(), grant.runas_groups.as_deref()) != Some(true)
+                    {
                         continue;
                     }
                     if let Some(allowed) = self.command(&grant.command) {
@@ -287,7 +290,11 @@ impl<'a> Matcher<'a> {
 
     // ---- lists: the last member that matches decides; `None` where none does ----
 
-    fn list(&mut self, members: &'a [Member], mut matches: impl FnMut(&mut Self, &'a Name) -> Option<bool>) -> Option<bool> {
+    fn list(
+        &mut self,
+        members: &'a [Member],
+        mut matches: impl FnMut(&mut Self, &'a Name) -> Option<bool>,
+    ) -> Option<bool> {
         members.iter().rev().find_map(|member| Some(matches(self, &member.name)? != member.negated))
     }
 
@@ -425,7 +432,11 @@ impl<'a> Matcher<'a> {
         }
         if has_wildcard(written) {
             let flags = Flags { pathname: true, fold: false };
-            let names = if self.settings.fast_glob { self.command.names.get(..1).unwrap_or_default() } else { &self.command.names };
+            let names = if self.settings.fast_glob {
+                self.command.names.get(..1).unwrap_or_default()
+            } else {
+                &self.command.names
+            };
             return (self.settings.fast_glob || self.command.content.is_some())
                 && names.iter().any(|name| fnmatch::matches(written, name, flags));
         }
@@ -434,7 +445,11 @@ impl<'a> Matcher<'a> {
         };
         let wanted = clean(written);
         self.command.names.iter().map(|name| clean(name)).any(|name| {
-            if written.ends_with(b"/") { name.split_last().is_some_and(|(_, dir)| dir == wanted) } else { name == wanted }
+            if written.ends_with(b"/") {
+                name.split_last().is_some_and(|(_, dir)| dir == wanted)
+            } else {
+                name == wanted
+            }
         })
     }
 
@@ -443,7 +458,9 @@ impl<'a> Matcher<'a> {
         match written {
             None => true,
             Some(b"\"\"") => given.is_none(),
-            Some(regex) if regex.starts_with(b"^") && regex.ends_with(b"$") => is_match(regex, given.unwrap_or_default()),
+            Some(regex) if regex.starts_with(b"^") && regex.ends_with(b"$") => {
+                is_match(regex, given.unwrap_or_default())
+            }
             Some(pattern) => fnmatch::matches(pattern, given.unwrap_or_default(), Flags::default()),
         }
     }

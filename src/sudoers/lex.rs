@@ -569,10 +569,8 @@ fn longest(state: State, text: &[u8], starts_line: bool) -> Option<(usize, Rule)
         State::Initial | State::GotDefaults | State::WantDigest | State::ExpectPath => {
             common(state, text, starts_line, &mut best);
         }
-        State::StartDefaults => best.offer(
-            Some(text.iter().take_while(|c| c.is_ascii_lowercase() || **c == b'_').count()),
-            Rule::DefaultsName,
-        ),
+        State::StartDefaults => best
+            .offer(Some(text.iter().take_while(|c| c.is_ascii_lowercase() || **c == b'_').count()), Rule::DefaultsName),
         State::InDefaults => {
             best.offer(one(text, b","), Rule::Assign(b','));
             best.offer(one(text, b"="), Rule::Assign(b'='));

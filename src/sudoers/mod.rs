@@ -20,7 +20,7 @@ mod time;
 pub use accounts::{Account, Accounts, Group, Password};
 pub use evaluate::{Command, Decision, Host, Whose};
 pub use policy::{
-    AliasKind, CommandMember, CommandName, DefaultsEntry, DefaultsValue, Digest, FileId, Grant, Member, Name, Policy, Privilege,
-    Problem, ProblemKind, Rule, Scope, SourceFile, Span, Tag,
+    AliasKind, CommandMember, CommandName, DefaultsEntry, DefaultsValue, Digest, FileId, Grant, Member, Name, Policy,
+    Privilege, Problem, ProblemKind, Rule, Scope, SourceFile, Span, Tag,
 };
 pub use source::{SudoersDirectory, SudoersFile, SudoersFiles, TreeFiles};

@@ -129,7 +129,9 @@ impl<F: SudoersFiles> Parser<'_, F> {
                     // The grammar has no rule for a line without an end: sudo gives up, and with that everything.
                     self.complain(start, None, what);
                     let place = self.policy.place(start);
-                    self.fatal(format!("{place}: the last line goes on after the end of the file; sudo refuses all of it"));
+                    self.fatal(format!(
+                        "{place}: the last line goes on after the end of the file; sudo refuses all of it"
+                    ));
                     return Ok(false);
                 }
                 _ => end = token.span,
@@ -355,7 +357,9 @@ impl<F: SudoersFiles> Parser<'_, F> {
             match self.privilege() {
                 Ok(privilege) => privileges.push(privilege),
                 // sudo keeps what it has understood so far where the line ends (or has another colon) right there.
-                Err(Stop::Syntax(what)) if matches!(self.peek()?.kind, Kind::Newline | Kind::Colon) => error = Some(what),
+                Err(Stop::Syntax(what)) if matches!(self.peek()?.kind, Kind::Newline | Kind::Colon) => {
+                    error = Some(what)
+                }
                 Err(stop) => return Err(stop),
             }
         }

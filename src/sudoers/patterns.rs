@@ -129,9 +129,9 @@ fn octet(text: &[u8]) -> Option<usize> {
     let digits = text.iter().take(3).take_while(|c| c.is_ascii_digit()).count();
     match (digits, at(text, 0), at(text, 1), at(text, 2)) {
         (0, ..) => None,
-        (3, Some(b'1'), ..) | (3, Some(b'2'), Some(b'0'..=b'4'), _) | (3, Some(b'2'), Some(b'5'), Some(b'0'..=b'5')) => {
-            Some(3)
-        }
+        (3, Some(b'1'), ..)
+        | (3, Some(b'2'), Some(b'0'..=b'4'), _)
+        | (3, Some(b'2'), Some(b'5'), Some(b'0'..=b'5')) => Some(3),
         (n, ..) => Some(n.min(2)),
     }
 }

@@ -24,7 +24,8 @@ pub(super) fn generalized(text: &[u8]) -> Option<i64> {
     let offset = match rest {
         [] | [b'Z'] => 0,
         [sign @ (b'+' | b'-'), zone @ ..] if matches!(zone.len(), 2 | 4) && zone.iter().all(u8::is_ascii_digit) => {
-            let pair = |at: usize| zone.get(at..at + 2).map_or(0, |d| d.iter().fold(0, |n, c| n * 10 + i64::from(c - b'0')));
+            let pair =
+                |at: usize| zone.get(at..at + 2).map_or(0, |d| d.iter().fold(0, |n, c| n * 10 + i64::from(c - b'0')));
             let seconds = (pair(0) * 60 + pair(2)) * 60;
             if *sign == b'-' { -seconds } else { seconds }
         }
@@ -51,7 +52,8 @@ pub(super) fn is_timeout(text: &[u8]) -> bool {
     let (mut rest, mut from, mut total) = (text, 0, 0u64);
     loop {
         let digits = rest.iter().take_while(|c| c.is_ascii_digit()).count();
-        let Some(number) = std::str::from_utf8(rest.get(..digits).unwrap_or_default()).ok().and_then(|n| n.parse().ok())
+        let Some(number) =
+            std::str::from_utf8(rest.get(..digits).unwrap_or_default()).ok().and_then(|n| n.parse().ok())
         else {
             return false;
         };
