@@ -15,3 +15,4 @@ mod recipe;
 mod rootfs;
 mod support;
 mod used_ranges;
+mod writer;

@@ -14,6 +14,15 @@ pub(super) struct AlignedBuffer {
 }
 
 impl AlignedBuffer {
+    /// `len` bytes of it from here on; `false` where it was made with fewer.
+    pub(super) fn set_len(&mut self, len: usize) -> bool {
+        let fits = len <= self.bytes.len().saturating_sub(PAGE);
+        if fits {
+            self.len = len;
+        }
+        fits
+    }
+
     /// `len` zeros.
     pub(super) fn zeroed(len: usize) -> AlignedBuffer {
         let bytes = vec![0u8; len.saturating_add(PAGE)];

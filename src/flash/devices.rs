@@ -179,7 +179,7 @@ pub fn list(host: &Host) -> io::Result<Vec<Device>> {
         // A disk can be pulled while the list is made: then it is simply not in the list.
         devices.extend(read(host, &uses, &name));
     }
-    devices.sort_by(|a, b| natural(&a.path).cmp(&natural(&b.path)));
+    devices.sort_by_key(|device| natural(&device.path));
     Ok(devices)
 }
 

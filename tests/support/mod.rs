@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod ext4_disk;
+pub mod faulty_card;
 pub mod loop_device;
 pub mod mounted;
 pub mod oracle;

@@ -1,0 +1,566 @@
+//! Writes one card so that it boots only when all of it was verified.
+//!
+//! The order is the point: wipe the first MiB and the last one; write everything else; read all of it back from the
+//! medium; only then the first MiB, with the block that holds the partition table as the very last write. Whatever
+//! stops this at whatever moment, a Pi finds no partition table.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::buffer::AlignedBuffer;
+use super::capacity;
+use super::failure::{CardFailure, LeftOnCard, Stage, Trouble};
+use super::medium::Medium;
+use super::pipeline::overlapped;
+use super::region::{CardImage, Content, DigestedRange, HEAD, PIECE, Region, blank_regions, pieces, widen};
+use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Sha256Digest};
+use crate::progress::Task;
+
+/// What to do with space that the image does not use.
+pub use crate::recipe::schema::Blank;
+
+/// How often a piece that reads back different is written again.
+pub const TRIES: u32 = 3;
+
+/// One discard at a time is at most this long, so that a person can stop in between.
+const DISCARD_STEP: u64 = 1 << 30;
+
+/// What happens beside writing.
+pub struct Guard<'a> {
+    /// Set from outside to stop.
+    pub cancel: &'a AtomicBool,
+    /// Called when all but the first MiB is verified and before the first byte of it is written: from then on the card
+    /// may boot, and the ledger must know. An error stops the card.
+    pub before_seal: &'a mut dyn FnMut() -> Result<(), String>,
+}
+
+/// How writing a card went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WriteReport {
+    /// Bytes written for the image (without wiping, probing and repeating).
+    pub written: ByteSize,
+    /// Bytes read back from the medium and found right.
+    pub verified: ByteSize,
+    /// Pieces that had to be written again.
+    pub repeated: u64,
+    /// What became of the space that the image does not use.
+    pub blank: BlankReport,
+    /// The runs that differ from the golden image, as they read on this card.
+    pub own: Vec<DigestedRange>,
+    /// How long each stage took.
+    pub durations: Vec<StageDuration>,
+}
+
+/// How long a stage took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StageDuration {
+    /// Which.
+    pub stage: Stage,
+    /// In milliseconds.
+    pub milliseconds: u64,
+}
+
+/// What became of the space that the image does not use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "blank", rename_all = "kebab-case")]
+pub enum BlankReport {
+    /// The device was told that it need not keep it. What it reads as then is the device's business.
+    Discarded,
+    /// The device cannot discard: what was there is still there.
+    NotDiscarded {
+        /// What it said.
+        why: String,
+    },
+    /// Zeros, read back.
+    Zeroed {
+        /// How many bytes.
+        bytes: ByteSize,
+    },
+    /// As it was, apart from the first and last MiB and some samples.
+    Left,
+    /// A new file: it has holes there.
+    New,
+}
+
+/// Writes `card` to `medium` and verifies it.
+///
+/// # Errors
+/// [`CardFailure`], which says what is on the medium now.
+pub fn write_card(
+    medium: &dyn Medium,
+    card: &CardImage,
+    blank: Blank,
+    task: &mut dyn Task,
+    guard: Guard<'_>,
+) -> Result<WriteReport, CardFailure> {
+    let mut writer = Writer::new(medium, card, guard.cancel);
+    match writer.run(blank, task, guard.before_seal) {
+        Ok(report) => Ok(report),
+        Err(trouble) => {
+            let left = writer.left_after_failure();
+            Err(trouble.into_failure(writer.stage, left))
+        }
+    }
+}
+
+/// One run that was written: where on the medium, and what must be read back.
+#[derive(Clone, Copy)]
+struct Written {
+    range: ByteRange,
+    zeros: bool,
+    sha256: Sha256Digest,
+}
+
+struct Writer<'a> {
+    medium: &'a dyn Medium,
+    card: &'a CardImage,
+    cancel: &'a AtomicBool,
+    grain: u64,
+    stage: Stage,
+    since: Instant,
+    durations: Vec<StageDuration>,
+    /// The first MiB as it will be.
+    head: AlignedBuffer,
+    touched: bool,
+    /// The first MiB was seen to be zero, and is not written before sealing.
+    erased: bool,
+    sealing: bool,
+}
+
+impl<'a> Writer<'a> {
+    fn new(medium: &'a dyn Medium, card: &'a CardImage, cancel: &'a AtomicBool) -> Writer<'a> {
+        let head = usize::try_from(HEAD.min(medium.size().0)).unwrap_or(0);
+        Writer {
+            medium,
+            card,
+            cancel,
+            grain: medium.grain().0.max(1),
+            stage: Stage::Erase,
+            since: Instant::now(),
+            durations: Vec::new(),
+            head: AlignedBuffer::zeroed(head),
+            touched: false,
+            erased: false,
+            sealing: false,
+        }
+    }
+
+    fn enter(&mut self, stage: Stage, total: Option<ByteSize>, task: &mut dyn Task) -> Result<(), Trouble> {
+        self.leave();
+        self.stage = stage;
+        task.stage(&stage.to_string(), total);
+        self.go_on()
+    }
+
+    fn leave(&mut self) {
+        let milliseconds = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match self.durations.iter_mut().find(|known| known.stage == self.stage) {
+            Some(known) => known.milliseconds = known.milliseconds.saturating_add(milliseconds),
+            None => self.durations.push(StageDuration { stage: self.stage, milliseconds }),
+        }
+        self.since = Instant::now();
+    }
+
+    fn go_on(&self) -> Result<(), Trouble> {
+        if self.cancel.load(Ordering::Relaxed) { Err(Trouble::Cancelled) } else { Ok(()) }
+    }
+
+    fn run(
+        &mut self,
+        blank: Blank,
+        task: &mut dyn Task,
+        before_seal: &mut dyn FnMut() -> Result<(), String>,
+    ) -> Result<WriteReport, Trouble> {
+        let image = self.card.regions().map_err(|error| Trouble::Source { what: error.to_string() })?;
+        if self.card.image.size() > self.medium.size() {
+            let (image, card) = (self.card.image.size(), self.medium.size());
+            return Err(Trouble::Source { what: format!("the image needs {image}, the card holds {card}") });
+        }
+        self.enter(Stage::Erase, None, task)?;
+        self.erase()?;
+
+        let fresh = self.medium.is_fresh();
+        if !fresh {
+            self.enter(Stage::Probe, None, task)?;
+            capacity::probe(self.medium, self.cancel)?;
+            self.head_is_zero(Trouble::Fake {
+                what: "a sample that was written far behind its beginning came out at its beginning".to_owned(),
+            })?;
+        }
+
+        let mut regions = image;
+        let blank = match blank {
+            _ if fresh => BlankReport::New,
+            Blank::Leave => BlankReport::Left,
+            Blank::Zero => {
+                let zeros = blank_regions(&regions, self.medium.size(), self.grain);
+                let bytes = ByteSize(zeros.iter().map(|region| region.range.len.0).sum());
+                regions.extend(zeros);
+                regions.sort_by_key(|region| region.range.start);
+                BlankReport::Zeroed { bytes }
+            }
+            Blank::Discard => {
+                self.enter(Stage::Blank, Some(self.medium.size()), task)?;
+                self.discard(task)?
+            }
+        };
+
+        let total = ByteSize(regions.iter().map(|region| region.range.len.0).sum());
+        self.enter(Stage::Write, Some(total), task)?;
+        let (written, own) = self.write_body(&regions, task)?;
+        self.sync()?;
+        self.enter(Stage::Verify, Some(total), task)?;
+        let repeated = self.verify_body(&written, task)?;
+        self.head_is_zero(Trouble::Fake {
+            what: "something that was written further behind came out at its beginning".to_owned(),
+        })?;
+        self.unchanged()?;
+
+        self.enter(Stage::Seal, None, task)?;
+        before_seal().map_err(|what| Trouble::Record { what })?;
+        self.seal()?;
+        self.unchanged()?;
+        self.leave();
+        Ok(WriteReport {
+            written: total,
+            verified: total,
+            repeated,
+            blank,
+            own,
+            durations: std::mem::take(&mut self.durations),
+        })
+    }
+
+    /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last
+    /// one, where GPT keeps its second copy. Then a look whether the medium took it: a worn card says yes and keeps
+    /// its old data, and it is better known now than after ten minutes.
+    fn erase(&mut self) -> Result<(), Trouble> {
+        let zeros = AlignedBuffer::zeroed(self.head.len());
+        self.touched = true;
+        self.write(ByteOffset(0), &zeros)?;
+        self.sync()?;
+        self.head_is_zero(Trouble::KeepsOld)?;
+        self.erased = true;
+        let size = self.medium.size().0;
+        let tail = (size.saturating_sub(HEAD) / self.grain * self.grain).max(self.head.len() as u64);
+        if !self.medium.is_fresh() && tail < size {
+            let len = usize::try_from(size - tail).unwrap_or(0);
+            self.write(ByteOffset(tail), zeros.get(..len.min(zeros.len())).unwrap_or_default())?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// All of the medium at once instead of the many gaps of the map: what the image needs is written afterwards
+    /// anyway, and a card that knows that nothing on it matters writes faster.
+    fn discard(&mut self, task: &mut dyn Task) -> Result<BlankReport, Trouble> {
+        let size = self.medium.size().0;
+        let mut at = self.head.len() as u64;
+        while at < size {
+            self.go_on()?;
+            let len = DISCARD_STEP.min(size - at);
+            match self.medium.discard(ByteRange::new(at, len)) {
+                Ok(()) => at += len,
+                // Not having it is no failure, and a device that fails at it may write well: the report says which.
+                Err(error) => return Ok(BlankReport::NotDiscarded { why: error.to_string() }),
+            }
+            task.at(ByteSize(at));
+        }
+        // A discard must not have touched the head, and some devices round generously.
+        self.head_is_zero(Trouble::KeepsOld)?;
+        Ok(BlankReport::Discarded)
+    }
+
+    /// Writes all regions but the head, which goes to memory. Answers what was written, and the digests of the regions
+    /// that are this card's own.
+    fn write_body(
+        &mut self,
+        regions: &[Region],
+        task: &mut dyn Task,
+    ) -> Result<(Vec<Written>, Vec<DigestedRange>), Trouble> {
+        let (grain, medium, cancel) = (self.grain, self.medium, self.cancel);
+        let image = &*self.card.image;
+        let (mut written, mut own) = (Vec::new(), Vec::new());
+        let mut done = 0;
+        // A region's own digest, where it is longer than one piece; else the piece's serves.
+        let mut hasher = Sha256::new();
+        let jobs = regions.iter().flat_map(|region| pieces(region.range).map(move |piece| (*region, piece)));
+        let head = &mut self.head;
+        overlapped(
+            jobs,
+            |(_, piece)| widen(*piece, grain),
+            |(region, piece), buffer| {
+                let wide = widen(*piece, grain);
+                let zeros = region.content == Content::Zeros;
+                if zeros {
+                    buffer.fill(0);
+                } else {
+                    read_image(image, wide, buffer)?;
+                }
+                let whole = Sha256Digest::of(buffer);
+                // What the manifest promises must be what goes to the card, also when the file rotted in between.
+                let ends = piece.end() == region.range.end();
+                let digest = if zeros {
+                    None
+                } else if *piece == region.range && wide == *piece {
+                    Some(whole)
+                } else {
+                    let from = usize::try_from(piece.start.0 - wide.start.0).unwrap_or(0);
+                    let to = from.saturating_add(usize::try_from(piece.len.0).unwrap_or(0));
+                    hasher.update(buffer.get(from..to).unwrap_or_default());
+                    ends.then(|| Sha256Digest::from_hasher(std::mem::take(&mut hasher)))
+                };
+                match (region.content, digest) {
+                    (Content::Golden(expected), Some(found)) if expected != found => {
+                        Err(Trouble::Source { what: not_golden(region.range) })
+                    }
+                    _ => Ok((whole, digest)),
+                }
+            },
+            |(region, piece), (whole, digest), bytes| {
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(Trouble::Cancelled);
+                }
+                let range = widen(piece, grain);
+                if piece.start.0 < HEAD {
+                    copy_into(head, range, bytes);
+                } else {
+                    put(medium, range.start, bytes)?;
+                    written.push(Written { range, zeros: region.content == Content::Zeros, sha256: whole });
+                }
+                if let (Content::Own, Some(sha256)) = (region.content, digest) {
+                    own.push(DigestedRange { range: region.range, sha256 });
+                }
+                done += piece.len.0;
+                task.at(ByteSize(done));
+                Ok::<(), Trouble>(())
+            },
+        )?;
+        Ok((written, own))
+    }
+
+    /// Reads everything back; what differs is written and read again. Answers how many pieces that were.
+    fn verify_body(&mut self, written: &[Written], task: &mut dyn Task) -> Result<u64, Trouble> {
+        let mut wrong = self.read_back(written, task)?;
+        let mut repeated = 0u64;
+        for _ in 0..TRIES {
+            if wrong.is_empty() {
+                return Ok(repeated);
+            }
+            let bytes = ByteSize(wrong.iter().map(|(piece, _)| piece.range.len.0).sum());
+            self.enter(Stage::Write, Some(bytes), task)?;
+            repeated = repeated.saturating_add(wrong.len() as u64);
+            let mut buffer = AlignedBuffer::zeroed(usize::try_from(2 * PIECE).unwrap_or(0));
+            for (piece, _) in &wrong {
+                self.go_on()?;
+                self.fill_again(piece, &mut buffer)?;
+                self.write(piece.range.start, &buffer)?;
+            }
+            self.sync()?;
+            self.enter(Stage::Verify, Some(bytes), task)?;
+            let again: Vec<Written> = wrong.iter().map(|(piece, _)| *piece).collect();
+            wrong = self.read_back(&again, task)?;
+        }
+        match wrong.first() {
+            None => Ok(repeated),
+            Some((first, error)) => {
+                let (all, bad) = (mebibytes(written.iter()), mebibytes(wrong.iter().map(|(piece, _)| piece)));
+                let at = error.is_none().then(|| self.first_difference(first)).flatten().unwrap_or(first.range.start);
+                let what = format!("{bad} of {all} MiB read back different, first at {at}, after {TRIES} tries");
+                Err(match wrong.into_iter().find_map(|(_, error)| error) {
+                    Some(source) => Trouble::Read { what, source },
+                    None => Trouble::Differs { what },
+                })
+            }
+        }
+    }
+
+    /// The pieces that do not read back as written, each with the device's error if there was one.
+    fn read_back(
+        &self,
+        written: &[Written],
+        task: &mut dyn Task,
+    ) -> Result<Vec<(Written, Option<io::Error>)>, Trouble> {
+        let (medium, cancel) = (self.medium, self.cancel);
+        let mut wrong = Vec::new();
+        let mut done = 0;
+        overlapped(
+            written.iter().copied(),
+            |piece| piece.range,
+            |piece, buffer| Ok(medium.read_back(piece.range.start, buffer).err()),
+            |piece, error, bytes| {
+                if cancel.load(Ordering::Relaxed) {
+                    return Err(Trouble::Cancelled);
+                }
+                if error.is_some() || Sha256Digest::of(bytes) != piece.sha256 {
+                    wrong.push((piece, error));
+                }
+                done += piece.range.len.0;
+                task.at(ByteSize(done));
+                Ok(())
+            },
+        )?;
+        Ok(wrong)
+    }
+
+    /// What the piece was the first time, or an error: writing something else would make verification meaningless.
+    fn fill_again(&self, piece: &Written, buffer: &mut AlignedBuffer) -> Result<(), Trouble> {
+        buffer.set_len(usize::try_from(piece.range.len.0).unwrap_or(0));
+        if piece.zeros {
+            buffer.fill(0);
+        } else {
+            read_image(&*self.card.image, piece.range, buffer)?;
+        }
+        if Sha256Digest::of(buffer) == piece.sha256 {
+            Ok(())
+        } else {
+            Err(Trouble::Source { what: not_golden(piece.range) })
+        }
+    }
+
+    fn first_difference(&self, piece: &Written) -> Option<ByteOffset> {
+        let mut wanted = AlignedBuffer::zeroed(usize::try_from(piece.range.len.0).ok()?);
+        let mut found = AlignedBuffer::zeroed(wanted.len());
+        self.fill_again(piece, &mut wanted).ok()?;
+        self.medium.read_back(piece.range.start, &mut found).ok()?;
+        let at = wanted.iter().zip(found.iter()).position(|(a, b)| a != b)?;
+        piece.range.start.checked_add(ByteSize(at as u64))
+    }
+
+    /// The first MiB, from behind: the block with the partition table is the last write that the card sees.
+    fn seal(&mut self) -> Result<(), Trouble> {
+        self.sealing = true;
+        // One write of a block is as near to all or nothing as a card comes.
+        let last = 4096.min(self.head.len());
+        let parts = [(last, self.head.len()), (0, last)];
+        for (from, to) in parts {
+            let mut tries = 0;
+            loop {
+                let bytes = self.head.get(from..to).unwrap_or_default();
+                // Aligned as a whole, and 4096 is a multiple of every grain that a card has.
+                self.write(ByteOffset(from as u64), bytes)?;
+                self.sync()?;
+                let mut found = AlignedBuffer::zeroed(bytes.len());
+                let read = self.medium.read_back(ByteOffset(from as u64), &mut found);
+                if read.is_ok() && *found == *bytes {
+                    break;
+                }
+                tries += 1;
+                if tries > TRIES {
+                    let what = format!("its first MiB does not read back as written, after {TRIES} tries");
+                    return Err(match read {
+                        Ok(()) => Trouble::Differs { what },
+                        Err(source) => Trouble::Read { what, source },
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
+        put(self.medium, at, bytes)
+    }
+
+    fn sync(&self) -> Result<(), Trouble> {
+        let what = "the device could not bring what was written onto the card".to_owned();
+        self.medium.sync().map_err(|source| Trouble::Write { what, source })
+    }
+
+    fn unchanged(&self) -> Result<(), Trouble> {
+        self.medium.check_identity().map_err(|what| Trouble::Exchanged { what })
+    }
+
+    fn head_is_zero(&self, otherwise: Trouble) -> Result<(), Trouble> {
+        match self.read_head() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(otherwise),
+            Err(source) => Err(Trouble::Read { what: "its first MiB".to_owned(), source }),
+        }
+    }
+
+    fn read_head(&self) -> io::Result<bool> {
+        let mut found = AlignedBuffer::zeroed(self.head.len());
+        self.medium.read_back(ByteOffset(0), &mut found)?;
+        Ok(found.iter().all(|&byte| byte == 0))
+    }
+
+    /// Looks what is on the medium, and wipes the first MiB where anything is on it.
+    fn left_after_failure(&self) -> LeftOnCard {
+        if self.medium.is_fresh() {
+            return LeftOnCard::NoFile;
+        }
+        if !self.touched {
+            return LeftOnCard::Untouched;
+        }
+        // A card that was pulled out is as it was then.
+        let unseen = if self.erased && !self.sealing { LeftOnCard::NotBootable } else { LeftOnCard::Unknown };
+        // What is in the reader now may be somebody's other card: no more writes.
+        if self.medium.check_identity().is_err() {
+            return unseen;
+        }
+        let zeros = AlignedBuffer::zeroed(self.head.len());
+        for _ in 0..=TRIES {
+            if let Ok(true) = self.read_head() {
+                return LeftOnCard::NotBootable;
+            }
+            let _ = self.medium.write_at(ByteOffset(0), &zeros).and_then(|()| self.medium.sync());
+        }
+        match self.read_head() {
+            Ok(true) => LeftOnCard::NotBootable,
+            Ok(false) if self.sealing => LeftOnCard::MayBoot,
+            Ok(false) => LeftOnCard::OldContent,
+            Err(_) => unseen,
+        }
+    }
+}
+
+/// A write that fails is tried again: a bad contact comes and goes, and the piece is verified later in any case.
+fn put(medium: &dyn Medium, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
+    let mut tries = 0;
+    loop {
+        match medium.write_at(at, bytes) {
+            Ok(()) => return Ok(()),
+            // A full disk or a missing device does not get better by asking again.
+            Err(source) if tries >= TRIES || source.kind() == io::ErrorKind::StorageFull => {
+                return Err(Trouble::Write { what: format!("writing {} bytes at {at}", bytes.len()), source });
+            }
+            Err(_) => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+}
+
+/// The image's bytes; zeros behind its end.
+fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> Result<(), Trouble> {
+    let inside = image.size().0.saturating_sub(range.start.0).min(buffer.len() as u64);
+    let (data, behind) = buffer.split_at_mut(usize::try_from(inside).unwrap_or(0));
+    behind.fill(0);
+    if data.is_empty() {
+        return Ok(());
+    }
+    image
+        .read_at(range.start, data)
+        .map_err(|error| Trouble::Source { what: format!("reading {inside} bytes at {}: {error}", range.start) })
+}
+
+fn copy_into(head: &mut [u8], range: ByteRange, bytes: &[u8]) {
+    let from = usize::try_from(range.start.0).unwrap_or(usize::MAX).min(head.len());
+    for (to, byte) in head.iter_mut().skip(from).zip(bytes) {
+        *to = *byte;
+    }
+}
+
+fn not_golden(range: ByteRange) -> String {
+    format!("the {} at {} are not what the manifest says: the file was changed or is damaged", range.len, range.start)
+}
+
+fn mebibytes<'w>(pieces: impl Iterator<Item = &'w Written>) -> u64 {
+    pieces.map(|piece| piece.range.len.0).sum::<u64>().div_ceil(1 << 20)
+}
