@@ -124,7 +124,7 @@ fn rules_between_values_are_kept_and_every_breach_is_named_at_its_place() {
         (
             "[activation]\nfrom = \"aws\"\nregion = \"eu-west-1\"\nrole = \"r\"\nexpires = \"31d\"\n",
             9,
-            "30 days at most",
+            "30 days",
             "7d",
         ),
         ("[activation]\nfrom = \"file\"\ntags = { A = \"b\" }\n", 7, "no effect", "aws"),

@@ -9,10 +9,10 @@ use aws_sdk_ssm::primitives::DateTime;
 use aws_sdk_ssm::types::Tag;
 
 use super::service::aws_error;
-use super::{Activation, ActivationCode, ActivationError, AwsError, CardRequest, Lifetime, Service};
+use super::{Activation, ActivationCode, ActivationError, AwsError, CardRequest, Service};
 use crate::ledger::{fault, now};
 use crate::progress::Progress;
-use crate::recipe::schema;
+use crate::recipe::{Lifetime, is_region, schema};
 
 /// Tags that every activation gets, and every node that registers with it. `Recipe` is what `fleet policy` goes by.
 const OWN_TAGS: [&str; 3] = ["CardSerial", "Recipe", "GoldenDigest"];
@@ -40,7 +40,7 @@ impl AwsIssuer {
         let recipe = ActivationError::Recipe;
         let missing = |what| recipe(format!("from = \"aws\" needs {what}"));
         let region = wanted.region.as_deref().ok_or_else(|| missing("region = \"…\", such as \"eu-west-1\""))?;
-        if !super::file::is_region(region) {
+        if !is_region(region) {
             return Err(recipe(format!("region = {region:?} is not the name of an AWS region, such as eu-west-1")));
         }
         let role = wanted.role.as_deref().ok_or_else(|| missing("role = \"…\", the IAM role that nodes get"))?;

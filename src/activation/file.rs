@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{Activation, ActivationCode, ActivationError};
 use crate::ledger::{FileRow, now};
+use crate::recipe::is_region;
 
 /// Larger than any real file: some 100,000 rows. Nothing beyond it is read.
 const MOST_BYTES: u64 = 16 << 20;
@@ -234,20 +235,6 @@ fn is_uuid(text: &str) -> bool {
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Whether `text` has the form of an AWS region's name. The agent itself goes on with an illegal one and registers
-/// nowhere (ssm-agent-facts 2), so it is checked here.
-pub fn is_region(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
-    let letters = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_lowercase());
-    let digits = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
-    match groups.as_slice() {
-        [words @ .., number] => {
-            text.len() <= 32 && words.len() >= 2 && words.iter().all(|w| letters(w)) && digits(number)
-        }
-        [] => false,
-    }
-}
-
 fn is_host_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -282,16 +269,6 @@ mod tests {
         assert_eq!(seconds_of("2026-12-01"), Some(1_796_083_200));
         for bad in ["", "soon", "nan", "inf", "-1", "1e99"] {
             assert_eq!(seconds_of(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn regions_have_words_and_a_number() {
-        for good in ["eu-west-1", "us-gov-west-1", "ap-northeast-1", "us-isob-east-1", "eusc-de-east-1"] {
-            assert!(is_region(good), "{good}");
-        }
-        for bad in ["", "eu", "eu-west", "EU-west-1", "eu-west-1; rm", "-1", "eu--1", "eu-west-1\n"] {
-            assert!(!is_region(bad), "{bad}");
         }
     }
 }

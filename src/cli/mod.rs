@@ -8,6 +8,8 @@ mod devices;
 pub mod error;
 pub mod exit;
 mod man;
+#[allow(dead_code)]
+mod plan;
 mod recipe;
 pub mod table;
 pub mod ui;

@@ -3,9 +3,10 @@
 use std::path::{Component, Path};
 
 use super::card_name::{CardName, CardNameError};
-use super::expiry::parse_expiry;
+use super::lifetime::Lifetime;
 use super::load::{LoadedRecipe, Places};
 use super::mistake::Mistake;
+use super::region::is_region;
 use super::schema::{Activation, ActivationFrom, FileEntry, FileVolume, Recipe};
 use crate::fs::ImagePath;
 
@@ -110,7 +111,7 @@ impl Checker<'_> {
             ),
             Some(role) => self.role(role),
         }
-        if let Some(Err(error)) = activation.expires.as_deref().map(parse_expiry) {
+        if let Some(Err(error)) = activation.expires.as_deref().map(str::parse::<Lifetime>) {
             self.wrong(
                 &["activation", "expires"],
                 error.to_string(),
@@ -284,23 +285,6 @@ impl Checker<'_> {
 
 fn same(a: &str, b: &str) -> bool {
     matches!((ImagePath::new(a), ImagePath::new(b)), (Ok(a), Ok(b)) if a == b)
-}
-
-/// `eu-central-1`, `us-gov-west-1`: two letters, words, a number.
-fn is_region(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    match parts.as_slice() {
-        [first, middle @ .., last] => {
-            (2..=4).contains(&first.len())
-                && word(first)
-                && !middle.is_empty()
-                && middle.iter().all(word)
-                && (1..=2).contains(&last.len())
-                && last.bytes().all(|b| b.is_ascii_digit())
-        }
-        _ => false,
-    }
 }
 
 fn is_mode(text: &str) -> bool {

@@ -3,17 +3,19 @@
 
 mod card_name;
 mod check;
-mod expiry;
+mod lifetime;
 mod load;
 mod mistake;
+mod region;
 pub mod schema;
 mod secrets;
 mod template;
 
 pub use card_name::{CardName, CardNameError, is_host_name};
-pub use expiry::{ExpiryError, MOST_EXPIRY, parse_expiry};
+pub use lifetime::{Lifetime, NotALifetime};
 pub use load::{LoadedRecipe, RecipeError, load, parse};
 pub use mistake::Mistake;
+pub use region::is_region;
 pub use schema::{ActivationFrom, Recipe};
 pub use template::template;
 

@@ -1,0 +1,3 @@
+//! `cardsmith plan`: the edits that would be made, as a readable diff.
+
+pub(crate) mod show;
