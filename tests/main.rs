@@ -12,6 +12,7 @@ mod ledger;
 mod partitions;
 mod pi_images;
 mod recipe;
+mod register_step;
 mod rootfs;
 mod support;
 mod used_ranges;

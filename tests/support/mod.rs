@@ -4,6 +4,7 @@
 pub mod binary;
 pub mod ext4_disk;
 pub mod faulty_card;
+pub mod host_tree;
 pub mod loop_device;
 pub mod mounted;
 pub mod oracle;

@@ -42,7 +42,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     if removed.as_array().is_some_and(Vec::is_empty) || removed.is_null() {
         return Ok(());
     }
-    let Some(stripped) = as_written_before(&settings, &text) else { return Ok(()) };
+    let Some(stripped) = cut_out(&text, &settings).or_else(|| rewritten(&settings)) else { return Ok(()) };
     let why = "identities that are written into the agent's settings (Identity.CustomIdentities)";
     // The old text is not shown: a custom identity may carry keys.
     let content = Content::Bytes(stripped.into_bytes());
@@ -50,24 +50,117 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     Ok(())
 }
 
-/// `settings` with the indentation and the last line end of `text`, so that a diff shows what went and nothing else.
-fn as_written_before(settings: &Value, text: &str) -> Option<String> {
-    let indent = text.lines().find_map(|line| {
-        let blank = line.len() - line.trim_start().len();
-        line.get(..blank).filter(|blank| !blank.is_empty())
-    });
-    let mut out = match indent {
-        None if !text.trim_end().contains('\n') => serde_json::to_vec(settings).ok()?,
-        _ => {
-            use serde::Serialize;
-            let mut out = Vec::new();
-            let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.unwrap_or("    ").as_bytes());
-            settings.serialize(&mut serde_json::Serializer::with_formatter(&mut out, formatter)).ok()?;
-            out
-        }
+/// The text without the member, and otherwise byte for byte as it was. `None` where that would not say `settings`.
+fn cut_out(text: &str, settings: &Value) -> Option<String> {
+    let identity = members(text, 0)?.into_iter().find(|member| member.key == "\"Identity\"")?;
+    let all = members(text, identity.value.start)?;
+    let index = all.iter().position(|member| member.key == "\"CustomIdentities\"")?;
+    let member = all.get(index)?;
+    let before = index.checked_sub(1).and_then(|index| all.get(index));
+    // With the comma that parts it from the member before or after it.
+    let cut = match (before, all.get(index + 1)) {
+        (Some(before), _) => before.value.end..member.value.end,
+        (None, Some(after)) => member.start..after.start,
+        (None, None) => member.start..member.value.end,
     };
-    if text.ends_with('\n') {
-        out.push(b'\n');
+    let mut rest = text.to_owned();
+    rest.replace_range(cut, "");
+    (serde_json::from_str::<Value>(&rest).ok()? == *settings).then_some(rest)
+}
+
+fn rewritten(settings: &Value) -> Option<String> {
+    serde_json::to_string_pretty(settings).ok().map(|text| text + "\n")
+}
+
+/// One member of an object, as places in the text.
+struct Member<'t> {
+    start: usize,
+    /// With its quotes, as it is written.
+    key: &'t str,
+    value: std::ops::Range<usize>,
+}
+
+/// The members of the object that begins at or after `from`. The text is known to be JSON.
+fn members(text: &str, from: usize) -> Option<Vec<Member<'_>>> {
+    let skip_blank = |at: usize| {
+        let rest = text.get(at..)?;
+        Some(at + (rest.len() - rest.trim_start().len()))
+    };
+    let mut at = skip_blank(from)?;
+    at = text.get(at..)?.starts_with('{').then_some(at + 1)?;
+    let mut members = Vec::new();
+    loop {
+        let start = skip_blank(at)?;
+        if !text.get(start..)?.starts_with('"') {
+            return Some(members);
+        }
+        let end = value_end(text, start)?;
+        let colon = skip_blank(end)?;
+        let value = skip_blank(colon + 1)?;
+        let value = value..value_end(text, value)?;
+        at = skip_blank(value.end)?;
+        members.push(Member { start, key: text.get(start..end)?, value });
+        if text.get(at..)?.starts_with(',') {
+            at += 1;
+        }
     }
-    String::from_utf8(out).ok()
+}
+
+/// Where the value that begins at `start` ends.
+fn value_end(text: &str, start: usize) -> Option<usize> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for (offset, byte) in text.get(start..)?.bytes().enumerate() {
+        if in_text {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = false,
+                _ => continue,
+            }
+            if in_text || depth > 0 {
+                continue;
+            }
+            return Some(start + offset + 1);
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth == 0 => return Some(start + offset),
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(start + offset + 1);
+                }
+            }
+            b',' if depth == 0 => return Some(start + offset),
+            byte if depth == 0 && byte.is_ascii_whitespace() => return Some(start + offset),
+            _ => {}
+        }
+    }
+    Some(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_member_is_cut_out_and_every_other_byte_stays() {
+        for (text, expected) in [
+            (
+                r#"{ "A":  1.50, "Identity": {"O": ["x"],"CustomIdentities": [{"I":"}\"]"}] }, "B": {} }"#,
+                r#"{ "A":  1.50, "Identity": {"O": ["x"] }, "B": {} }"#,
+            ),
+            (r#"{"Identity":{"CustomIdentities":[{}],"O":[]}}"#, r#"{"Identity":{"O":[]}}"#),
+            ("{\"Identity\":\n {\"CustomIdentities\" : [1] }\n}\n", "{\"Identity\":\n { }\n}\n"),
+            (
+                r#"{"X":{"CustomIdentities":[1]},"Identity":{"CustomIdentities":[2],"z":"CustomIdentities"}}"#,
+                r#"{"X":{"CustomIdentities":[1]},"Identity":{"z":"CustomIdentities"}}"#,
+            ),
+        ] {
+            let mut settings: Value = serde_json::from_str(text).unwrap();
+            settings.get_mut("Identity").unwrap().as_object_mut().unwrap().shift_remove("CustomIdentities").unwrap();
+            assert_eq!(cut_out(text, &settings).as_deref(), Some(expected));
+        }
+    }
 }
