@@ -19,10 +19,8 @@ pub use plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Vo
 pub use side::Side;
 pub use view::View;
 
-use std::path::Path;
-
 use crate::fs::{FsError, Tree};
-use crate::recipe::Recipe;
+use crate::recipe::LoadedRecipe;
 
 /// Reads an image and proposes edits.
 pub trait Step {
@@ -37,13 +35,13 @@ pub trait Step {
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError>;
 }
 
-/// The steps of a recipe, in the order in which they look and propose. `recipe_dir` is where its relative paths begin.
+/// The steps of a recipe, in the order in which they look and propose.
 ///
 /// Stripping comes first, so that it only takes what the base image brought and never what the recipe adds; the sudo
 /// rules are looked at when everything that may bring some is there.
-pub fn steps<'r>(recipe: &'r Recipe, recipe_dir: &'r Path) -> Vec<Box<dyn Step + 'r>> {
-    let _ = recipe_dir;
-    let mut steps: Vec<Box<dyn Step + 'r>> =
+pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
+    let recipe = &loaded.recipe;
+    let mut steps: Vec<Box<dyn Step + '_>> =
         vec![Box::new(ssm::StripSsm::new(&recipe.strip)), Box::new(identity::StripIdentity::new(&recipe.strip))];
     if recipe.activation.is_some() {
         steps.push(Box::new(register::Register));
@@ -54,12 +52,12 @@ pub fn steps<'r>(recipe: &'r Recipe, recipe_dir: &'r Path) -> Vec<Box<dyn Step +
 /// The plan of a recipe for an image: what all of its steps want.
 ///
 /// # Errors
-/// The first step that cannot go on; nothing was changed.
-pub fn plan(root: &dyn Tree, boot: &dyn Tree, recipe: &Recipe, recipe_dir: &Path) -> Result<Plan, StepError> {
+/// The name of the first step that cannot go on, and why; nothing was changed.
+pub fn plan(root: &dyn Tree, boot: &dyn Tree, loaded: &LoadedRecipe) -> Result<Plan, (&'static str, StepError)> {
     let mut view = View::new(root, boot);
-    for step in steps(recipe, recipe_dir) {
+    for step in steps(loaded) {
         view.enter(step.name());
-        step.propose(&mut view)?;
+        step.propose(&mut view).map_err(|error| (step.name(), error))?;
     }
     Ok(view.into_plan())
 }
