@@ -3,6 +3,8 @@
 
 mod activations;
 mod aws_activations;
+mod cli;
+mod boot;
 mod bootfs;
 mod cli;
 mod crash;

@@ -106,9 +106,18 @@ impl Boot<'_> {
         if report["ok"] != true {
             let log = String::from_utf8_lossy(&std::fs::read(&console).unwrap_or_default()).into_owned();
             let tail: Vec<&str> = log.lines().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
-            panic!("{what}: {}\n--- timeline {}\n--- script\n{output}\n--- console\n{}", report["problem"], report["timeline"], tail.join("\n"));
+            panic!(
+                "{what}: {}\n--- timeline {}\n--- script\n{output}\n--- console\n{}",
+                report["problem"],
+                report["timeline"],
+                tail.join("\n")
+            );
         }
-        let answers = output.lines().filter_map(|line| line.split_once('=')).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let answers = output
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
         Report { seconds, output, answers }
     }
 }

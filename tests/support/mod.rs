@@ -3,7 +3,9 @@
 
 pub mod binary;
 pub mod ext4_disk;
+pub mod fake_ssm;
 pub mod faulty_card;
+pub mod guest;
 pub mod host_tree;
 pub mod loop_device;
 pub mod mounted;
