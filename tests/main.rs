@@ -3,7 +3,6 @@
 
 mod activations;
 mod aws_activations;
-mod cli;
 mod boot;
 mod bootfs;
 mod cli;

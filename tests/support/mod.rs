@@ -21,8 +21,6 @@ pub use pi_image::PiImage;
 #[allow(unused_imports)]
 pub use run::{path, run, run_with_input};
 
-pub mod fake_ssm;
-
 use std::process::Command;
 
 /// Whether `tool` is installed.
