@@ -62,7 +62,10 @@ pub struct Prepared {
 /// # Errors
 /// [`GoldenError`].
 pub fn prepare(recipe: LoadedRecipe, settings: &Settings, progress: &dyn Progress) -> Result<Prepared, GoldenError> {
-    let source = source::open(&recipe.recipe.image, &recipe.dir, &settings.cache_dir, progress)?;
+    let source = {
+        let image = &recipe.recipe.image;
+        source::open(&image.source, image.sha256, &recipe.dir, &settings.cache_dir, progress)?
+    };
     let OpenedSource { image, digest, format, size, .. } = source;
     let base = Base {
         source: recipe.recipe.image.source.clone(),

@@ -94,6 +94,16 @@ pub enum GoldenError {
         /// What differs.
         what: String,
     },
+    /// The output cannot be written there.
+    #[error("cannot write the golden image to {path}: {what}", path = path.display())]
+    Output {
+        /// Where it was wanted.
+        path: PathBuf,
+        /// What is in the way.
+        what: String,
+        /// The next step.
+        next: String,
+    },
     /// Bytes could not be read or written.
     #[error("could not {doing}")]
     Io {
@@ -112,6 +122,7 @@ impl GoldenError {
             GoldenError::Step { source: StepError::Refused { next, .. } | StepError::HostFile { next, .. }, .. } => {
                 next.clone()
             }
+            GoldenError::Output { next, .. } => format!("{next}; nothing was written"),
             GoldenError::Needles { owner, .. } => format!(
                 "if {owner} is a file that you keep, remove it from the base image or name it under `[strip] remove` in \
                  the recipe; if it is not a file, please report this as a bug of cardsmith"

@@ -32,6 +32,18 @@ pub struct Opened {
     pub clock: Clock,
 }
 
+impl Opened {
+    /// One of its partitions, for the scrub and for checks.
+    ///
+    /// # Errors
+    /// Never for a partition of this image: its range was checked when the table was read.
+    pub fn window(&self, partition: &Partition) -> Result<Arc<dyn WriteAt>, GoldenError> {
+        let whole: Arc<dyn WriteAt> = self.overlay.clone();
+        let window = Window::new(whole, partition.range);
+        Ok(Arc::new(window.map_err(|source| GoldenError::Io { doing: "read the edited image".to_owned(), source })?))
+    }
+}
+
 /// Opens `base` for editing in a new overlay. `name` is for messages; without a `clock` the time is the newest that
 /// the root file system's superblock knows, which is the same on every machine.
 ///

@@ -2,5 +2,31 @@
 //! It wires the steps together and is the only room that applies a plan. It knows no devices and no AWS.
 
 pub mod apply;
+mod build;
+mod card;
+mod error;
+pub mod layout;
 pub mod manifest;
+mod map;
 pub mod needles;
+mod output;
+mod owner;
+mod prove;
+
+pub use build::{Prepared, Settings, prepare};
+pub use card::CardImage;
+pub use error::GoldenError;
+pub use manifest::Manifest;
+pub use output::{Outputs, check_output};
+
+use std::sync::Arc;
+
+use crate::image::ReadAt;
+
+/// A golden image: no secret, no identity; the same inputs give the same bytes.
+pub struct Golden {
+    /// Its bytes, in an overlay or in a file.
+    pub image: Arc<dyn ReadAt>,
+    /// What it is and how it came about.
+    pub manifest: Manifest,
+}

@@ -1,0 +1,160 @@
+//! A golden image as files: the image, its .bmap, its .sha256 and its manifest. All of them appear, or none.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::error::GoldenError;
+use super::manifest::Manifest;
+use super::Golden;
+use crate::image::bmap::to_bmap;
+use crate::image::output::{OutputFormat, write_image};
+use crate::image::source;
+use crate::progress::Progress;
+
+/// The files that were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outputs {
+    /// The image.
+    pub image: PathBuf,
+    /// Its block map for bmaptool.
+    pub bmap: PathBuf,
+    /// Its digest, as `sha256sum -c` reads it.
+    pub sha256: PathBuf,
+    /// Its manifest.
+    pub manifest: PathBuf,
+}
+
+impl Outputs {
+    /// The names beside `image`: everything from `.img` on is replaced.
+    pub fn beside(image: &Path) -> Outputs {
+        let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = name.rfind(".img").and_then(|at| name.get(..at)).unwrap_or(&name).to_owned();
+        let named = |ending: &str| image.with_file_name(format!("{stem}{ending}"));
+        Outputs {
+            image: image.to_owned(),
+            bmap: named(".bmap"),
+            sha256: named(".sha256"),
+            manifest: named(".manifest.json"),
+        }
+    }
+
+    fn all(&self) -> [&Path; 4] {
+        [&self.image, &self.bmap, &self.sha256, &self.manifest]
+    }
+}
+
+/// Whether `--out image` can work: its ending, its directory, and what is already there. To be asked before the work.
+///
+/// # Errors
+/// [`GoldenError::Output`].
+pub fn check_output(image: &Path, overwrite: bool) -> Result<(Outputs, OutputFormat), GoldenError> {
+    let refuse = |what: String, next: &str| GoldenError::Output { path: image.to_owned(), what, next: next.to_owned() };
+    let Some(format) = OutputFormat::from_name(image) else {
+        let next = "name it FILE.img, FILE.img.zst, FILE.img.xz or FILE.img.gz";
+        return Err(refuse("its ending does not say in which form the image is wanted".to_owned(), next));
+    };
+    let outputs = Outputs::beside(image);
+    let directory = directory_of(image);
+    if !directory.is_dir() {
+        return Err(refuse(format!("{} is not a directory", directory.display()), "make the directory first"));
+    }
+    if let Some(there) = outputs.all().into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        if there.is_dir() {
+            return Err(refuse(format!("{} is a directory", there.display()), "take another name"));
+        }
+        if !overwrite {
+            return Err(refuse(format!("{} is already there", there.display()), "take another name, or give --overwrite"));
+        }
+    }
+    Ok((outputs, format))
+}
+
+impl Golden {
+    /// Writes the image and what belongs to it. Returns the golden image as it now is: read from its file's manifest.
+    ///
+    /// # Errors
+    /// [`GoldenError::Output`] before anything is written, [`GoldenError::Io`] later; no file appears in either case.
+    pub fn write(&mut self, image: &Path, overwrite: bool, progress: &dyn Progress) -> Result<Outputs, GoldenError> {
+        let (outputs, format) = check_output(image, overwrite)?;
+        let io = |path: &Path| {
+            let doing = format!("write {}", path.display());
+            move |source| GoldenError::Io { doing, source }
+        };
+        let directory = directory_of(image);
+        let temporary = |path: &Path| {
+            // Readable by all as any other output, not 0600: there is no secret in it.
+            tempfile::Builder::new()
+                .prefix(".cardsmith-")
+                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+                .tempfile_in(&directory)
+                .map_err(io(path))
+        };
+
+        let mut task = progress.task("write", Some(self.manifest.map.mapped_size()));
+        let mut file = temporary(&outputs.image)?;
+        let digest = write_image(&*self.image, &self.manifest.map, file.as_file_mut(), format, task.as_mut())
+            .map_err(io(&outputs.image))?;
+        file.as_file().sync_all().map_err(io(&outputs.image))?;
+        task.done(&outputs.image.display().to_string());
+
+        let name = PathBuf::from(image.file_name().unwrap_or_default());
+        self.manifest.image.file = Some(name.clone());
+        self.manifest.image.file_sha256 = Some(digest);
+        let text = |path: &Path, text: &str| -> Result<NamedTempFile, GoldenError> {
+            let mut file = temporary(path)?;
+            file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(io(path))?;
+            Ok(file)
+        };
+        let bmap = text(&outputs.bmap, &to_bmap(&self.manifest.map, self.manifest.image.size))?;
+        let sha256 = text(&outputs.sha256, &format!("{digest}  {}\n", name.display()))?;
+        let manifest = self.manifest.to_text().map_err(std::io::Error::other).map_err(io(&outputs.manifest))?;
+        let manifest = text(&outputs.manifest, &manifest)?;
+
+        // The manifest comes last: where it is, everything that it names is there.
+        let steps = [(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256), (manifest, &outputs.manifest)];
+        let mut placed: Vec<&Path> = Vec::new();
+        for (temporary, path) in steps {
+            if let Err(error) = temporary.persist(path) {
+                placed.iter().for_each(|path| drop(std::fs::remove_file(path)));
+                return Err(io(path)(error.error));
+            }
+            placed.push(path);
+        }
+        Ok(outputs)
+    }
+
+    /// Opens the golden image that a manifest describes, from the file beside it. The file's content is compared with
+    /// the manifest's digests while it is read, range by range; a compressed one as a whole.
+    ///
+    /// # Errors
+    /// [`GoldenError`] where manifest or image are not what they should be.
+    pub fn open(manifest_path: &Path, cache_dir: &Path, progress: &dyn Progress) -> Result<Golden, GoldenError> {
+        let manifest = Manifest::read(manifest_path)?;
+        let not = |image: &Path, what: &str| GoldenError::NotTheImage {
+            image: image.to_owned(),
+            manifest: manifest_path.to_owned(),
+            what: what.to_owned(),
+        };
+        let Some(name) = &manifest.image.file else {
+            return Err(not(manifest_path, "it names no image file"));
+        };
+        let path = manifest_path.with_file_name(name);
+        let is_raw = OutputFormat::from_name(&path) == Some(OutputFormat::Raw);
+        // A raw image is not read as a whole before the cards: its ranges are compared while they are written.
+        let expected = manifest.image.file_sha256.filter(|_| !is_raw);
+        let opened = source::open(&path.to_string_lossy(), expected, Path::new(""), cache_dir, progress)?;
+        if opened.size != manifest.image.size {
+            return Err(not(&path, &format!("it has {} bytes, not {}", opened.size.0, manifest.image.size.0)));
+        }
+        Ok(Golden { image: opened.image, manifest })
+    }
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
