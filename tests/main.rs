@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod fleet;
 mod gate;
+mod golden;
 mod ledger;
 mod partitions;
 mod pi_images;

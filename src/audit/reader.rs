@@ -192,6 +192,17 @@ impl AuditImage {
         Ok(self.bytes(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// The path with every symlink followed.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn settled(&self, path: &str) -> Result<Vec<u8>, AuditError> {
+        match self.root.canonicalize(path) {
+            Ok(settled) => Ok(settled.display().to_string().into_bytes()),
+            Err(error) => Ok(absent(error, path)?.unwrap_or_else(|| path.as_bytes().to_vec())),
+        }
+    }
+
     /// A symlink's target; `None` where there is no symlink.
     ///
     /// # Errors

@@ -11,6 +11,11 @@ pub mod owner;
 pub mod path;
 pub mod probe;
 pub mod rootfs;
+pub mod repair;
+pub mod reread;
+pub mod check;
+pub mod e2fsck;
+pub mod scrub;
 pub mod tree;
 
 pub use bootfs::BootFs;

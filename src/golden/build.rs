@@ -77,8 +77,7 @@ pub fn prepare(recipe: LoadedRecipe, settings: &Settings, progress: &dyn Progres
     if let Some(repaired) = &opened.repaired {
         progress.note(repaired);
     }
-    let plan = prepare::plan(&opened.root, &opened.boot, &recipe)
-        .map_err(|(step, source)| GoldenError::Step { step, source })?;
+    let plan = prepare::plan(&opened.root, &opened.boot, &recipe.recipe, &recipe.dir)?;
     Ok(Prepared { opened, plan, recipe, base })
 }
 

@@ -37,8 +37,7 @@ impl Golden {
 
         let clock = Clock { seconds: self.manifest.clock };
         let opened = layout::open(self.image.clone(), &name, Some(clock))?;
-        let plan = card_edits(&opened.root, &opened.boot, identity, activation)
-            .map_err(|source| GoldenError::Step { step: "card", source })?;
+        let plan = card_edits(&opened.root, &opened.boot, identity, activation)?;
         apply::apply(&plan, &opened.root, &opened.boot)?;
 
         // The code went through the journal; it may stand in its file and nowhere else.

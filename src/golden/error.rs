@@ -46,14 +46,8 @@ pub enum GoldenError {
         source: FsError,
     },
     /// A step refuses.
-    #[error("the {step} step cannot prepare this image")]
-    Step {
-        /// Which step.
-        step: &'static str,
-        /// Why, and what to do.
-        #[source]
-        source: StepError,
-    },
+    #[error(transparent)]
+    Step(#[from] StepError),
     /// The plan could not be carried out.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -119,7 +113,7 @@ impl GoldenError {
     /// What the person can do next.
     pub fn help(&self) -> String {
         match self {
-            GoldenError::Step { source: StepError::Refused { next, .. } | StepError::HostFile { next, .. }, .. } => {
+            GoldenError::Step(StepError::Refused { next, .. } | StepError::HostFile { next, .. }) => {
                 next.clone()
             }
             GoldenError::Output { next, .. } => format!("{next}; nothing was written"),

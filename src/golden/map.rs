@@ -5,8 +5,8 @@ use std::io;
 
 use super::error::GoldenError;
 use super::layout::Opened;
-use crate::fs::used::used_ranges;
-use crate::image::{ByteOffset, ByteRange, ReadAt, Window, WriteAt};
+use crate::fs::blockmap::used_ranges;
+use crate::image::{ByteOffset, ByteRange, ReadAt, TableKind};
 
 /// All runs that must be on a card, in no particular order; the block map sorts and merges them.
 ///
@@ -28,9 +28,7 @@ pub fn mapped_runs(opened: &Opened) -> Result<Vec<ByteRange>, GoldenError> {
             data_within(image, partition.range, &mut runs).map_err(io)?;
             continue;
         }
-        let whole: std::sync::Arc<dyn WriteAt> = opened.overlay.clone();
-        let window = Window::new(whole, partition.range).map_err(io)?;
-        let used = used_ranges(&window).map_err(|source| GoldenError::Fs {
+        let used = used_ranges(&opened.window(partition)?).map_err(|source| GoldenError::Fs {
             image: "the edited image".to_owned(),
             doing: "read which blocks its file systems use",
             source,
@@ -74,8 +72,13 @@ pub fn gaps_with_data(opened: &Opened) -> io::Result<Vec<ByteRange>> {
     let image: &dyn ReadAt = &*opened.overlay;
     let mut partitions: Vec<_> = opened.table.partitions.iter().map(|partition| partition.range).collect();
     partitions.sort_unstable();
-    let (mut runs, mut behind) = (Vec::new(), opened.table.head_len());
-    for range in partitions.into_iter().chain([ByteRange::new(opened.table.tail_start(image.size()), 0)]) {
+    // MBR: one sector. GPT: protective MBR, header and 32 sectors of entries; header and entries again at the end.
+    let (head, tail) = match opened.table.kind {
+        TableKind::Mbr => (512, 0),
+        TableKind::Gpt => (34 * 512, 33 * 512),
+    };
+    let (mut runs, mut behind) = (Vec::new(), head);
+    for range in partitions.into_iter().chain([ByteRange::new(image.size().0.saturating_sub(tail), 0)]) {
         data_within(image, ByteRange::new(behind, range.start.0.saturating_sub(behind)), &mut runs)?;
         behind = behind.max(range.end().0);
     }

@@ -9,9 +9,11 @@ pub mod digest;
 pub mod file;
 mod gpt;
 mod mbr;
+pub mod output;
 pub mod overlay;
 pub mod partitions;
 pub mod picture;
+pub mod source;
 pub mod units;
 pub mod volume;
 

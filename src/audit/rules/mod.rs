@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod identity;
+pub mod privilege;
 pub mod residue;
 pub mod ssm;
 pub mod system;

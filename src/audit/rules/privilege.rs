@@ -1,0 +1,198 @@
+//! Who can become root without a password, now or after the first boot.
+
+use ext4_view::FileType;
+
+use crate::audit::AuditOptions;
+use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::rule::{Found, Rule, Severity};
+use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, SudoersDirectory, SudoersFile, SudoersFiles};
+
+const AGENT_FILE: &str = "/etc/sudoers.d/ssm-agent-users";
+
+/// `sudo-nopasswd`
+pub const NOPASSWD: Rule = Rule {
+    id: "sudo-nopasswd",
+    severity: Severity::Error,
+    title: "a sudo rule that asks for no password",
+    deep: false,
+    check: nopasswd,
+    page: "\
+Reads /etc/sudoers and what it includes the way sudo does, and reports every NOPASSWD grant whoever it names, and
+Defaults that switch passwords off (!authenticate).
+
+Pi OS shipped `pi ALL=(ALL) NOPASSWD: ALL` until 2026-04; first-boot tools rename the user inside the file, so looking
+for the file's name or for `pi` is not enough.
+
+Remedy: `cardsmith golden` with `[sudo] nopasswd = \"remove\"` (the default).",
+};
+
+/// `sudo-nopasswd-first-boot`
+pub const NOPASSWD_FIRST_BOOT: Rule = Rule {
+    id: "sudo-nopasswd-first-boot",
+    severity: Severity::Error,
+    title: "the first boot would make a sudo rule without password",
+    deep: false,
+    check: nopasswd_first_boot,
+    page: "\
+Reads cloud-init's configuration (/etc/cloud/cloud.cfg, cloud.cfg.d) and the boot partition's user-data, firstrun.sh
+and custom.toml for sudo rules without password. cloud-init writes them to /etc/sudoers.d/90-cloud-init-users at first
+boot, after whatever was hardened in the image.
+
+Remedy: `cardsmith golden` neutralises them.",
+};
+
+/// `ssm-agent-users`
+pub const AGENT_USERS: Rule = Rule {
+    id: "ssm-agent-users",
+    severity: Severity::Error,
+    title: "the agent would make ssm-user a passwordless sudoer",
+    deep: false,
+    check: agent_users,
+    page: "\
+On the first session the agent creates ssm-user and, only if it does not exist, /etc/sudoers.d/ssm-agent-users with
+`ssm-user ALL=(ALL) NOPASSWD:ALL`. A regular file of comments, mode 0440, owned by root, is left alone. A missing file
+is made, and a dangling symlink is followed and written to (agent/session/utility/utility_unix.go).
+
+Remedy: `cardsmith golden` with `[sudo] ssm-user = \"no-sudo\"` (the default).",
+};
+
+/// `ssm-user-in-sudo`
+pub const SSM_USER_GROUP: Rule = Rule {
+    id: "ssm-user-in-sudo",
+    severity: Severity::Error,
+    title: "ssm-user is allowed to use sudo",
+    deep: false,
+    check: ssm_user_group,
+    page: "\
+Reports where ssm-user may run commands as root through sudo, whether by a rule of its own or by a group.
+
+Remedy: `cardsmith golden` removes ssm-user from those groups.",
+};
+
+fn policy(image: &AuditImage) -> Result<Policy, AuditError> {
+    let host = image.text("/etc/hostname")?.unwrap_or_default();
+    Policy::read(image, "/etc/sudoers", host.trim().as_bytes())
+}
+
+fn nopasswd(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    let policy = policy(image)?;
+    for grant in policy.rules.iter().flat_map(|rule| &rule.privileges).flat_map(|privilege| &privilege.grants) {
+        if grant.nopasswd == Some(true) {
+            let text = format!("grants without password: {}", policy.excerpt(grant.command.span));
+            found(policy.place(grant.command.span), text);
+        }
+    }
+    for entry in policy.defaults.iter().filter(|e| e.name == b"authenticate" && e.value == DefaultsValue::Off) {
+        found(policy.place(entry.span), "switches passwords off".to_owned());
+    }
+    Ok(())
+}
+
+fn nopasswd_first_boot(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    let mut look = |place: String, text: Option<String>| {
+        let text = text.unwrap_or_default();
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+        for (number, _) in lines.filter(|(_, line)| line.contains("NOPASSWD")) {
+            found(format!("{place}:{}", number + 1), "would grant sudo without password at first boot".to_owned());
+        }
+    };
+    let mut configuration = vec!["/etc/cloud/cloud.cfg".to_owned()];
+    configuration.extend(image.names("/etc/cloud/cloud.cfg.d")?.into_iter().map(|n| format!("/etc/cloud/cloud.cfg.d/{n}")));
+    if overridden(image)? {
+        configuration.clear();
+    }
+    for path in configuration {
+        look(path.clone(), image.text(&path)?);
+    }
+    for name in ["user-data", "firstrun.sh", "custom.toml", "rpi-preseed.toml"] {
+        look(format!("boot:/{name}"), image.boot_text(name)?);
+    }
+    Ok(())
+}
+
+/// cloud-init merges cloud.cfg.d in the order of names, and the last word on `system_info` is cardsmith's own file
+/// where the recipe made one; a rule in cloud.cfg itself has no effect then.
+fn overridden(image: &AuditImage) -> Result<bool, AuditError> {
+    let last = image.names("/etc/cloud/cloud.cfg.d")?.into_iter().rfind(|name| name.ends_with(".cfg"));
+    let Some(name) = last else { return Ok(false) };
+    let text = image.text(&format!("/etc/cloud/cloud.cfg.d/{name}"))?.unwrap_or_default();
+    let has = |wanted: &str| text.lines().any(|line| line.trim() == wanted);
+    Ok(has("system_info:") && has("default_user:") && (has("sudo: null") || has("sudo: false") || has("sudo: [\"ALL=(ALL) ALL\"]")))
+}
+
+fn agent_users(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    if !has_agent(image)? {
+        return Ok(());
+    }
+    let mut say = |text: String| found(AGENT_FILE.to_owned(), text);
+    let Some(stat) = image.stat(AGENT_FILE)? else {
+        say("is missing: the agent makes it on the first session, with NOPASSWD".to_owned());
+        return Ok(());
+    };
+    match stat.kind {
+        FileType::Regular if stat.mode & 0o222 != 0 || (stat.uid, stat.gid) != (0, 0) => {
+            say(format!("has mode {:04o} and owner {}:{}; must be 0440 root:root", stat.mode, stat.uid, stat.gid));
+        }
+        FileType::Regular => {}
+        FileType::Symlink => say("is a symlink: the agent follows it and writes its rule there".to_owned()),
+        _ => say("is no regular file".to_owned()),
+    }
+    let text = image.text(AGENT_FILE)?.unwrap_or_default();
+    if text.lines().map(str::trim).any(|line| !line.is_empty() && !line.starts_with('#')) {
+        say("holds rules; it must hold comments only".to_owned());
+    }
+    Ok(())
+}
+
+fn has_agent(image: &AuditImage) -> Result<bool, AuditError> {
+    for path in ["/usr/bin/amazon-ssm-agent", "/snap/amazon-ssm-agent", "/var/lib/snapd/seed/snaps", "/var/lib/cardsmith"] {
+        let is_seed = path.ends_with("snaps");
+        let there = match is_seed {
+            true => image.names(path)?.iter().any(|name| name.starts_with("amazon-ssm-agent")),
+            false => image.stat(path)?.is_some(),
+        };
+        if there {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn ssm_user_group(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    let accounts = Accounts::read(image)?;
+    let Some(user) = accounts.user(b"ssm-user") else { return Ok(()) };
+    let policy = policy(image)?;
+    let host = Host::new(image.text("/etc/hostname")?.unwrap_or_default().trim());
+    let mut shells = Vec::new();
+    for shell in ["/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"] {
+        shells.push(crate::sudoers::Command::find(image, shell, None)?);
+    }
+    let how = match policy.can_become_root(user, &host, &shells) {
+        Decision::No => return Ok(()),
+        Decision::NoPassword => "without a password",
+        Decision::Password(_) => "with a password",
+    };
+    let groups: Vec<_> = user.groups.iter().map(|(_, name)| String::from_utf8_lossy(name).into_owned()).collect();
+    found("ssm-user".to_owned(), format!("may become root {how} (its groups: {})", groups.join(", ")));
+    Ok(())
+}
+
+impl SudoersFiles for AuditImage {
+    type Error = AuditError;
+
+    fn file(&self, path: &[u8]) -> Result<Option<SudoersFile>, AuditError> {
+        let path = String::from_utf8_lossy(path).into_owned();
+        let Some(stat) = self.resolved(&path)? else { return Ok(None) };
+        let regular = stat.kind == FileType::Regular;
+        let content = if regular { self.bytes(&path)?.unwrap_or_default() } else { Vec::new() };
+        let settled = self.settled(&path)?;
+        Ok(Some(SudoersFile { path: settled, regular, content, uid: stat.uid, gid: stat.gid, mode: stat.mode }))
+    }
+
+    fn directory(&self, path: &[u8]) -> Result<Option<SudoersDirectory>, AuditError> {
+        let path = String::from_utf8_lossy(path).into_owned();
+        let Some(stat) = self.resolved(&path)?.filter(|stat| stat.kind == FileType::Directory) else { return Ok(None) };
+        let names = self.names(&path)?.into_iter().map(String::into_bytes).collect();
+        Ok(Some(SudoersDirectory { uid: stat.uid, gid: stat.gid, mode: stat.mode, names }))
+    }
+}

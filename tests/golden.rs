@@ -1,0 +1,68 @@
+//! Golden images, judged by the kernel, e2fsck, fsck.fat and by looking at every byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cardsmith::golden::{self, Manifest, Outputs, Settings};
+use cardsmith::progress::Silent;
+
+use crate::support::oracle::{self, Change};
+use crate::support::pi_image::{PiImage, Spec};
+use crate::support::{need_builder, need_root};
+
+const ACCEPT: &str = "[sudo]\nlockout = \"accept\"\n";
+
+fn make(image: &PiImage, extra: &str) -> Outputs {
+    let recipe = cardsmith::recipe::load(&image.recipe(extra)).unwrap();
+    let settings = Settings { cache_dir: image.beside("cache"), clock: None };
+    let prepared = golden::prepare(recipe, &settings, &Silent).unwrap();
+    let mut golden = prepared.build(&Silent).unwrap();
+    golden.write(&image.beside("golden.img"), false, &Silent).unwrap()
+}
+
+/// What the manifest says was changed, by path in the root file system.
+fn planned(manifest: &Path) -> BTreeMap<String, String> {
+    let manifest = Manifest::read(manifest).unwrap();
+    let root = manifest.edits.iter().filter(|edit| edit.volume == "root");
+    root.map(|edit| (edit.path.clone(), edit.change.clone())).collect()
+}
+
+/// Every difference must follow from an edit: the path itself, something below a removed tree, or the times and link
+/// count of a directory in which a name came or went.
+fn assert_only_planned(differences: &BTreeMap<String, Change>, planned: &BTreeMap<String, String>) {
+    let parent = |path: &str| match path.rsplit_once('/') {
+        Some(("", _)) | None => "/".to_owned(),
+        Some((parent, _)) => parent.to_owned(),
+    };
+    let touched: BTreeSet<String> = planned.keys().map(|path| parent(path)).collect();
+    for (path, change) in differences {
+        let below_removed = planned.iter().any(|(edit, what)| {
+            what == "remove" && path.strip_prefix(edit.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        });
+        let only_times = matches!(change, Change::Changed(what) if what.iter().all(|w| ["mtime", "links"].contains(w)));
+        let follows = planned.contains_key(path) || below_removed || (only_times && touched.contains(path));
+        assert!(follows, "{path} changed ({change:?}), and nobody planned it");
+    }
+    for (path, what) in planned {
+        assert!(differences.contains_key(path) || what == "attributes", "{path} was to change ({what}), and did not");
+    }
+}
+
+fn golden_is_right(spec: Spec) {
+    if !need_builder() || !need_root() {
+        return;
+    }
+    let image = spec.build();
+    let before = image.digest();
+    let outputs = make(&image, ACCEPT);
+    assert_eq!(image.digest(), before, "the input was written to");
+    oracle::assert_clean_image(&outputs.image);
+    let differences = oracle::kernel_diff(&image.replayed_by_kernel(), &outputs.image);
+    assert_only_planned(&differences, &planned(&outputs.manifest));
+    assert_eq!(oracle::find_bytes(&outputs.image, &image.needles()), []);
+}
+
+#[test]
+fn a_lived_in_trixie_image_becomes_a_clean_golden_image() {
+    golden_is_right(PiImage::lived_in());
+}
