@@ -1,3 +1,7 @@
 //! shim
-use super::*; use crate::image::*; use std::sync::Arc;
-pub fn check(_w: Arc<dyn WriteAt>)->Result<(),FsError>{Ok(())}
+use super::*;
+use crate::image::*;
+use std::sync::Arc;
+pub fn check(_w: Arc<dyn WriteAt>) -> Result<(), FsError> {
+    Ok(())
+}

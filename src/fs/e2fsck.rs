@@ -1,3 +1,6 @@
 //! shim
-use super::*; use crate::image::*;
-pub fn check(_w: &dyn ReadAt)->Result<Option<()>,FsError>{Ok(None)}
+use super::*;
+use crate::image::*;
+pub fn check(_w: &dyn ReadAt) -> Result<Option<()>, FsError> {
+    Ok(None)
+}

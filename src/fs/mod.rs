@@ -4,17 +4,17 @@
 
 pub mod blockmap;
 pub mod bootfs;
+pub mod check;
 pub mod clock;
+pub mod e2fsck;
 pub mod ext4;
 pub mod fat;
 pub mod owner;
 pub mod path;
 pub mod probe;
-pub mod rootfs;
 pub mod repair;
 pub mod reread;
-pub mod check;
-pub mod e2fsck;
+pub mod rootfs;
 pub mod scrub;
 pub mod tree;
 

@@ -67,17 +67,13 @@ pub fn prepare(recipe: LoadedRecipe, settings: &Settings, progress: &dyn Progres
         source::open(&image.source, image.sha256, &recipe.dir, &settings.cache_dir, progress)?
     };
     let OpenedSource { image, digest, format, size, .. } = source;
-    let base = Base {
-        source: recipe.recipe.image.source.clone(),
-        sha256: digest,
-        format: format.to_string(),
-        size,
-    };
+    let base = Base { source: recipe.recipe.image.source.clone(), sha256: digest, format: format.to_string(), size };
     let opened = layout::open(image, &base.source, settings.clock)?;
     if let Some(repaired) = &opened.repaired {
         progress.note(repaired);
     }
-    let plan = prepare::plan(&opened.root, &opened.boot, &recipe.recipe, &recipe.dir)?;
+    let plan = prepare::plan(&opened.root, &opened.boot, &recipe)
+        .map_err(|(step, source)| GoldenError::Step { step, source })?;
     Ok(Prepared { opened, plan, recipe, base })
 }
 

@@ -37,7 +37,8 @@ impl Golden {
 
         let clock = Clock { seconds: self.manifest.clock };
         let opened = layout::open(self.image.clone(), &name, Some(clock))?;
-        let plan = card_edits(&opened.root, &opened.boot, identity, activation)?;
+        let plan = card_edits(&opened.root, &opened.boot, identity, activation)
+            .map_err(|source| GoldenError::Step { step: "card", source })?;
         apply::apply(&plan, &opened.root, &opened.boot)?;
 
         // The code went through the journal; it may stand in its file and nowhere else.
@@ -50,7 +51,8 @@ impl Golden {
         if let Some(activation) = activation {
             let times = occurrences(&*opened.overlay, &changed, activation.code.expose().as_bytes()).map_err(io)?;
             if times != 1 {
-                let what = format!("the activation code stands {times} times on the card; it must be there exactly once");
+                let what =
+                    format!("the activation code stands {times} times on the card; it must be there exactly once");
                 return Err(GoldenError::Check { check: "one code on one card", what });
             }
         }

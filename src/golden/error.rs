@@ -46,8 +46,14 @@ pub enum GoldenError {
         source: FsError,
     },
     /// A step refuses.
-    #[error(transparent)]
-    Step(#[from] StepError),
+    #[error("the {step} step cannot go on")]
+    Step {
+        /// Which step.
+        step: &'static str,
+        /// Why, and what to do.
+        #[source]
+        source: StepError,
+    },
     /// The plan could not be carried out.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -60,7 +66,9 @@ pub enum GoldenError {
         what: String,
     },
     /// Something that was stripped is still there as bytes.
-    #[error("{count} of {searched} needles are still in the finished image; the first, {kind} of {origin}, at {at} in {owner}")]
+    #[error(
+        "{count} of {searched} needles are still in the finished image; the first, {kind} of {origin}, at {at} in {owner}"
+    )]
     Needles {
         /// How many were found.
         count: usize,
@@ -113,7 +121,7 @@ impl GoldenError {
     /// What the person can do next.
     pub fn help(&self) -> String {
         match self {
-            GoldenError::Step(StepError::Refused { next, .. } | StepError::HostFile { next, .. }) => {
+            GoldenError::Step { source: StepError::Refused { next, .. } | StepError::HostFile { next, .. }, .. } => {
                 next.clone()
             }
             GoldenError::Output { next, .. } => format!("{next}; nothing was written"),

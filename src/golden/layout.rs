@@ -51,8 +51,8 @@ impl Opened {
 /// [`GoldenError`] where the image is not laid out as Pi OS images are, or cannot be repaired.
 pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<Opened, GoldenError> {
     let io = |source| GoldenError::Io { doing: format!("read {name}"), source };
-    let table = PartitionTable::read(&*base)
-        .map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
+    let table =
+        PartitionTable::read(&*base).map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
     let overlay = Arc::new(Overlay::new(base).map_err(io)?);
     let window = |partition: &Partition| -> Result<Arc<dyn WriteAt>, GoldenError> {
         let whole: Arc<dyn WriteAt> = overlay.clone();
@@ -136,9 +136,9 @@ fn holds(tree: &dyn Tree, path: &str) -> bool {
 }
 
 fn no_root(others: &[(Partition, VolumeKind)]) -> String {
-    let telling = others.iter().filter_map(|(partition, kind)| {
-        Some(format!("partition {} is {kind}: {}", partition.number, kind.refusal()?))
-    });
+    let telling = others
+        .iter()
+        .filter_map(|(partition, kind)| Some(format!("partition {} is {kind}: {}", partition.number, kind.refusal()?)));
     let all: Vec<String> = telling.collect();
     match all.is_empty() {
         true => "it has no root file system (no ext4 partition)".to_owned(),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::Golden;
 use super::error::GoldenError;
 use super::manifest::Manifest;
-use super::Golden;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
 use crate::image::source;
@@ -65,7 +65,10 @@ pub fn check_output(image: &Path, overwrite: bool) -> Result<(Outputs, OutputFor
             return Err(refuse(format!("{} is a directory", there.display()), "take another name"));
         }
         if !overwrite {
-            return Err(refuse(format!("{} is already there", there.display()), "take another name, or give --overwrite"));
+            return Err(refuse(
+                format!("{} is already there", there.display()),
+                "take another name, or give --overwrite",
+            ));
         }
     }
     Ok((outputs, format))
@@ -113,7 +116,8 @@ impl Golden {
         let manifest = text(&outputs.manifest, &manifest)?;
 
         // The manifest comes last: where it is, everything that it names is there.
-        let steps = [(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256), (manifest, &outputs.manifest)];
+        let steps =
+            [(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256), (manifest, &outputs.manifest)];
         let mut placed: Vec<&Path> = Vec::new();
         for (temporary, path) in steps {
             if let Err(error) = temporary.persist(path) {

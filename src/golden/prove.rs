@@ -40,7 +40,8 @@ fn read_again(opened: &Opened, plan: &Plan) -> Result<Vec<String>, GoldenError> 
     let mut passed = Vec::new();
 
     let expected = expectations(plan, Volume::Root);
-    reread::verify(root.clone(), &expected).map_err(|what| failed("ext4 read again by another reader", what.to_string()))?;
+    reread::verify(root.clone(), &expected)
+        .map_err(|what| failed("ext4 read again by another reader", what.to_string()))?;
     passed.push(format!("ext4-view read {} edited paths of the root file system as planned", expected.len()));
 
     let expected = expectations(plan, Volume::Boot);

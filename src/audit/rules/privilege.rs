@@ -97,7 +97,8 @@ fn nopasswd_first_boot(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -
         }
     };
     let mut configuration = vec!["/etc/cloud/cloud.cfg".to_owned()];
-    configuration.extend(image.names("/etc/cloud/cloud.cfg.d")?.into_iter().map(|n| format!("/etc/cloud/cloud.cfg.d/{n}")));
+    configuration
+        .extend(image.names("/etc/cloud/cloud.cfg.d")?.into_iter().map(|n| format!("/etc/cloud/cloud.cfg.d/{n}")));
     if overridden(image)? {
         configuration.clear();
     }
@@ -117,7 +118,9 @@ fn overridden(image: &AuditImage) -> Result<bool, AuditError> {
     let Some(name) = last else { return Ok(false) };
     let text = image.text(&format!("/etc/cloud/cloud.cfg.d/{name}"))?.unwrap_or_default();
     let has = |wanted: &str| text.lines().any(|line| line.trim() == wanted);
-    Ok(has("system_info:") && has("default_user:") && (has("sudo: null") || has("sudo: false") || has("sudo: [\"ALL=(ALL) ALL\"]")))
+    Ok(has("system_info:")
+        && has("default_user:")
+        && (has("sudo: null") || has("sudo: false") || has("sudo: [\"ALL=(ALL) ALL\"]")))
 }
 
 fn agent_users(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
@@ -145,7 +148,9 @@ fn agent_users(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
 }
 
 fn has_agent(image: &AuditImage) -> Result<bool, AuditError> {
-    for path in ["/usr/bin/amazon-ssm-agent", "/snap/amazon-ssm-agent", "/var/lib/snapd/seed/snaps", "/var/lib/cardsmith"] {
+    for path in
+        ["/usr/bin/amazon-ssm-agent", "/snap/amazon-ssm-agent", "/var/lib/snapd/seed/snaps", "/var/lib/cardsmith"]
+    {
         let is_seed = path.ends_with("snaps");
         let there = match is_seed {
             true => image.names(path)?.iter().any(|name| name.starts_with("amazon-ssm-agent")),

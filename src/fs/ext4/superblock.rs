@@ -341,9 +341,7 @@ impl Superblock {
         })?;
         // mke2fs makes no smaller groups; the bound keeps the descriptor table in proportion to the partition.
         let per_group = (256..=bits).contains(&self.blocks_per_group) && self.blocks_per_group.is_multiple_of(8);
-        check(per_group, &|| {
-            format!("its groups have {} blocks", self.blocks_per_group)
-        })?;
+        check(per_group, &|| format!("its groups have {} blocks", self.blocks_per_group))?;
         check(
             u32_at(&self.raw, 0x24) == self.blocks_per_group && u32_at(&self.raw, 0x1C) == u32_at(&self.raw, 0x18),
             &|| "its cluster size differs from its block size".into(),
