@@ -2,7 +2,7 @@
 //!
 //! The rooms, from the ground up: [`image`] (bytes), [`fs`] (files inside an image), [`recipe`], [`activation`] and
 //! [`ledger`], [`prepare`] (steps that read an image and propose edits), [`golden`] (plan, apply, prove, output),
-//! [`flash`] (cards), [`audit`] and [`fleet`]. Dependencies point downward only.
+//! [`flash`] (cards), [`inspect`], [`audit`] and [`fleet`]. Dependencies point downward only.
 
 pub mod activation;
 pub mod audit;
@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod fs;
 pub mod golden;
 pub mod image;
+pub mod inspect;
 pub mod ledger;
 pub mod prepare;
 pub mod progress;

@@ -200,6 +200,15 @@ mod tests {
             let found = bytes.windows(trace.bytes.len()).any(|run| run == trace.bytes);
             assert!(found, "{}", trace.what);
         }
+        let disk: Arc<dyn WriteAt> = Arc::new(Disk(File::options().read(true).write(true).open(&path).unwrap()));
+        let window = |start, size| Arc::new(Window::new(disk.clone(), ByteRange::new(start, size)).unwrap());
+        let root = RootFs::open(window(ROOT_START, ROOT_SIZE), LAST_USED).unwrap();
+        let boot = crate::fs::BootFs::open(window(BOOT_START, BOOT_SIZE), LAST_USED).unwrap();
+        let facts = crate::inspect::facts(&root, &boot).unwrap();
+        assert_eq!(facts.registration.instance_id.as_ref(), Some(&machine.instance_id));
+        assert_eq!((facts.system.architecture, facts.agent.package), (Some("arm64"), Some("deb")));
+        assert_eq!(facts.nopasswd.len(), 2, "{:?}", facts.nopasswd);
+        assert!(facts.ties.iter().any(|tie| tie.path.contains("/Vault")), "{:?}", facts.ties);
         let taken = std::os::unix::fs::MetadataExt::blocks(&path.metadata().unwrap()) * 512;
         assert!(taken < 64 * MIB, "{taken} bytes: the file should be sparse");
     }

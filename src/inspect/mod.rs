@@ -1,0 +1,135 @@
+//! What an image is: its partitions, system, agent, registration, identity, sudo rules and space. This room only looks,
+//! and judges nothing; that is [`crate::audit`]'s. It uses the same tables and readers as the steps, so that what
+//! `inspect` shows is what `plan` would strip.
+
+mod agent;
+mod system;
+
+use serde::Serialize;
+
+pub use agent::{AgentFacts, Registration};
+pub use system::SystemFacts;
+
+use crate::fs::{FsError, ImagePath, Tree};
+use crate::image::ByteSize;
+use crate::prepare::place::{Action, Place};
+use crate::prepare::{Class, View, Volume, identity, ssm};
+use crate::sudoers::{Policy, TreeFiles};
+
+/// Everything known of the files in an image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Facts {
+    /// The operating system.
+    pub system: SystemFacts,
+    /// The SSM agent.
+    pub agent: AgentFacts,
+    /// Whether and as what the image is registered with SSM.
+    pub registration: Registration,
+    /// What ties the image to the machine it came from.
+    pub ties: Vec<Tie>,
+    /// Rules that let somebody become root without a password, as `path:line: rule`.
+    pub nopasswd: Vec<String>,
+    /// What sudo complains about in its rules.
+    pub sudo_problems: Vec<String>,
+}
+
+/// Something that ties an image to one machine or person.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tie {
+    /// Root or boot file system.
+    pub volume: Volume,
+    /// Where.
+    pub path: String,
+    /// What it is.
+    pub what: &'static str,
+    /// What sort of thing.
+    pub class: Class,
+}
+
+/// Used and whole size of a file system.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Space {
+    /// Bytes that carry meaning.
+    pub used: ByteSize,
+    /// Bytes of the partition.
+    pub size: ByteSize,
+}
+
+/// The largest text file that is looked into, in bytes: dpkg's status of a desktop image has several MiB.
+const TEXT_LIMIT: u64 = 16 << 20;
+
+/// Looks at the files of an image.
+///
+/// # Errors
+/// Where the image is damaged.
+pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
+    let system = system::look(root)?;
+    let policy =
+        Policy::read(&TreeFiles(root), "/etc/sudoers", system.hostname.as_deref().unwrap_or("raspberrypi").as_bytes())?;
+    let free = |rule: &&crate::sudoers::Rule| {
+        rule.privileges.iter().flat_map(|privilege| &privilege.grants).any(|grant| grant.nopasswd == Some(true))
+    };
+    let nopasswd = policy
+        .rules
+        .iter()
+        .filter(free)
+        .map(|rule| format!("{}: {}", policy.place(rule.span), policy.excerpt(rule.span)))
+        .collect();
+    Ok(Facts {
+        agent: agent::look(root)?,
+        registration: agent::registration(root)?,
+        ties: ties(root, boot)?,
+        nopasswd,
+        sudo_problems: policy.problems.iter().map(|problem| problem.text.clone()).collect(),
+        system,
+    })
+}
+
+/// What the strip tables find.
+fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
+    let view = View::new(root, boot);
+    let mut found = Vec::new();
+    for place in ssm::PLACES.iter().chain(identity::PLACES) {
+        if matches!(place.action, Action::Keep) || matches!(place.class, Class::Transient | Class::Configuration) {
+            continue;
+        }
+        for path in place.find(&view)? {
+            if holds_something(if place.volume() == Volume::Boot { boot } else { root }, &path, place)? {
+                found.push(Tie {
+                    volume: place.volume(),
+                    path: path.to_string(),
+                    what: place.what,
+                    class: place.class,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// An empty machine-id and an empty log directory tie nothing to anything.
+fn holds_something(tree: &dyn Tree, path: &ImagePath, place: &Place) -> Result<bool, FsError> {
+    let Some(stat) = tree.stat(path)? else { return Ok(false) };
+    Ok(match stat.kind {
+        crate::fs::FileKind::Symlink => false,
+        crate::fs::FileKind::Directory => !tree.list(path)?.is_empty(),
+        _ if place.path.ends_with("machine-id") => {
+            let text = tree.text(path, TEXT_LIMIT)?.unwrap_or_default();
+            !matches!(text.trim(), "" | "uninitialized")
+        }
+        _ => stat.size > 0,
+    })
+}
+
+fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>, FsError> {
+    let path = tree.resolve(&ImagePath::new(path)?)?;
+    match tree.text(&path, TEXT_LIMIT) {
+        Err(FsError::TooLarge { .. }) => Ok(None),
+        other => other,
+    }
+}
+
+fn is_there(tree: &dyn Tree, path: &str) -> Result<bool, FsError> {
+    let path = tree.resolve(&ImagePath::new(path)?)?;
+    Ok(tree.stat(&path)?.is_some())
+}
