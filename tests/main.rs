@@ -13,6 +13,7 @@ mod golden;
 mod ledger;
 mod partitions;
 mod pi_images;
+mod reading;
 mod recipe;
 mod register_step;
 mod rootfs;

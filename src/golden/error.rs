@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::apply::ApplyError;
 use super::manifest::ManifestError;
 use crate::fs::FsError;
+use crate::image::ImageError;
 use crate::image::partitions::PartitionError;
-use crate::image::source::SourceError;
 use crate::prepare::StepError;
 
 /// Why there is no golden image, or no card image.
@@ -16,7 +16,7 @@ use crate::prepare::StepError;
 pub enum GoldenError {
     /// The base image cannot be opened.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(#[from] ImageError),
     /// It has no usable partition table.
     #[error("{image}: its partition table cannot be used")]
     Partitions {

@@ -10,7 +10,7 @@ use super::error::GoldenError;
 use super::manifest::Manifest;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
-use crate::image::source;
+use crate::image::source::{self, SourceSpec};
 use crate::progress::Progress;
 
 /// The files that were written.
@@ -148,11 +148,14 @@ impl Golden {
         let is_raw = OutputFormat::from_name(&path) == Some(OutputFormat::Raw);
         // A raw image is not read as a whole before the cards: its ranges are compared while they are written.
         let expected = manifest.image.file_sha256.filter(|_| !is_raw);
-        let opened = source::open(&path.to_string_lossy(), expected, Path::new(""), cache_dir, progress)?;
-        if opened.size != manifest.image.size {
-            return Err(not(&path, &format!("it has {} bytes, not {}", opened.size.0, manifest.image.size.0)));
+        let image = match expected {
+            Some(_) => source::open_spec(&SourceSpec::file(&path, expected), cache_dir, progress)?.image,
+            None => source::open_to_inspect(&path, cache_dir, progress)?.0,
+        };
+        if image.size() != manifest.image.size {
+            return Err(not(&path, &format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0)));
         }
-        Ok(Golden { image: opened.image, manifest })
+        Ok(Golden { image, manifest })
     }
 }
 

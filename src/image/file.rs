@@ -25,7 +25,7 @@ impl ImageFile {
     /// # Errors
     /// The system's; `InvalidInput` for what is neither a regular file nor a block device.
     pub fn open(path: &Path) -> io::Result<ImageFile> {
-        ImageFile::from_file(File::open(path)?)
+        ImageFile::from_file(open_for_reading(path)?)
     }
 
     /// The bytes of an open file. Its size is taken now; a file that shrinks later gives read errors, not zeros.
@@ -41,6 +41,16 @@ impl ImageFile {
         let knows_holes = kind.is_file() && seek(&file, SeekFrom::Hole(0)).is_ok();
         Ok(ImageFile { file, size, knows_holes })
     }
+}
+
+/// Opens a regular file or block device. Anything else is not even opened: a FIFO would wait for a writer for ever.
+pub(super) fn open_for_reading(path: &Path) -> io::Result<File> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() || kind.is_block_device() {
+        return File::open(path);
+    }
+    let what = if kind.is_dir() { "it is a directory" } else { "neither a regular file nor a block device" };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
 impl ReadAt for ImageFile {

@@ -1,24 +1,343 @@
-//! shim
-use super::*;
-use std::path::*;
+//! Opening a base image: by content, not by name, and only for reading.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-#[derive(Debug, thiserror::Error)]
-#[error("x {0}")]
-pub struct SourceError(#[from] std::io::Error);
+
+use super::bytes::ReadAt;
+use super::cache::Cache;
+use super::decode::{DecodeError, LARGEST_IMAGE, decode};
+use super::digest::Sha256Digest;
+use super::download;
+use super::error::ImageError;
+use super::file::{ImageFile, open_for_reading};
+use super::format::{Format, HEAD_BYTES, Told, tell};
+use super::hashing::digest_of;
+use super::units::{ByteOffset, ByteSize};
+use crate::progress::{Progress, Task};
+
+/// Which image, and what it has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceSpec {
+    place: Place,
+    sha256: Option<Sha256Digest>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    File(PathBuf),
+    Url(String),
+}
+
+/// An image that is open for reading.
 pub struct OpenedSource {
+    /// The raw image.
     pub image: Arc<dyn ReadAt>,
+    /// SHA-256 of the file as published.
     pub digest: Sha256Digest,
-    pub format: String,
+    /// The last part of its path or address.
+    pub name: String,
+    /// How it is packed.
+    pub format: Format,
+    /// Size of the raw image.
     pub size: ByteSize,
 }
+
+impl fmt::Debug for OpenedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}, sha256 {})", self.name, self.format, self.size, self.digest)
+    }
+}
+
+impl SourceSpec {
+    /// An image in a file or on a block device.
+    pub fn file(path: impl Into<PathBuf>, sha256: Option<Sha256Digest>) -> SourceSpec {
+        SourceSpec { place: Place::File(path.into()), sha256 }
+    }
+
+    /// What a recipe's `[image]` says: an https:// address, or a path from the recipe's directory.
+    ///
+    /// # Errors
+    /// [`ImageError::DigestRequired`] for an address without a digest, [`ImageError::NotHttps`] for other addresses.
+    pub fn from_recipe(source: &str, beside: &Path, sha256: Option<Sha256Digest>) -> Result<SourceSpec, ImageError> {
+        if !download::is_address(source) {
+            return Ok(SourceSpec::file(beside.join(source), sha256));
+        }
+        let url = source.to_owned();
+        match sha256 {
+            _ if !download::is_fetched(source) => Err(ImageError::NotHttps { url }),
+            None => Err(ImageError::DigestRequired { url }),
+            some => Ok(SourceSpec { place: Place::Url(url), sha256: some }),
+        }
+    }
+
+    fn name(&self) -> String {
+        match &self.place {
+            Place::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            Place::Url(url) => {
+                let path = url.split(['?', '#']).next().unwrap_or(url);
+                path.rsplit('/').next().unwrap_or(path).to_owned()
+            }
+        }
+    }
+
+    /// For messages: the whole path or address.
+    fn full_name(&self) -> String {
+        match &self.place {
+            Place::File(path) => path.display().to_string(),
+            Place::Url(url) => url.clone(),
+        }
+    }
+}
+
+/// Opens what a recipe's `[image]` names: see [`SourceSpec::from_recipe`] and [`open_spec`].
+///
+/// # Errors
+/// As those two.
 pub fn open(
     source: &str,
-    _s: Option<Sha256Digest>,
-    dir: &Path,
-    _c: &Path,
-    _p: &dyn crate::progress::Progress,
-) -> Result<OpenedSource, SourceError> {
-    let image = Arc::new(ImageFile::open(&dir.join(source))?);
+    sha256: Option<Sha256Digest>,
+    beside: &Path,
+    cache_directory: &Path,
+    progress: &dyn Progress,
+) -> Result<OpenedSource, ImageError> {
+    open_spec(&SourceSpec::from_recipe(source, beside, sha256)?, cache_directory, progress)
+}
+
+/// Opens an image and checks its digest. A packed image is decoded into the cache under `cache_directory`
+/// ([`super::cache::default_directory`]), and taken from there the next time; a raw one is used where it is.
+///
+/// # Errors
+/// [`ImageError`]; nothing is in the cache then that was not there before.
+pub fn open_spec(
+    spec: &SourceSpec,
+    cache_directory: &Path,
+    progress: &dyn Progress,
+) -> Result<OpenedSource, ImageError> {
+    let mut task = progress.task(&spec.name(), None);
+    let opened = match &spec.place {
+        Place::File(path) => open_file(spec, path, cache_directory, task.as_mut()),
+        Place::Url(url) => open_url(spec, url, cache_directory, task.as_mut()),
+    };
+    match &opened {
+        Ok(source) => task.done(&format!("{} image of {}", source.format, source.size)),
+        Err(_) => task.failed("not usable"),
+    }
+    opened
+}
+
+/// Opens an image only to look at it: as [`open_spec`], but a raw one is not hashed, which takes a while for a whole card.
+///
+/// # Errors
+/// As [`open_spec`].
+pub fn open_to_inspect(
+    path: &Path,
+    cache_directory: &Path,
+    progress: &dyn Progress,
+) -> Result<(Arc<dyn ReadAt>, Format), ImageError> {
+    let opened = OpenFile::new(path)?;
+    if opened.format == Format::Raw {
+        return Ok((Arc::new(opened.into_image()?), Format::Raw));
+    }
+    open_spec(&SourceSpec::file(path, None), cache_directory, progress).map(|source| (source.image, source.format))
+}
+
+/// A file whose kind is known.
+struct OpenFile<'a> {
+    path: &'a Path,
+    file: File,
+    format: Format,
+    size: ByteSize,
+}
+
+impl<'a> OpenFile<'a> {
+    fn new(path: &'a Path) -> Result<OpenFile<'a>, ImageError> {
+        let open = |source| ImageError::Open { path: path.to_owned(), source };
+        let file = open_for_reading(path).map_err(open)?;
+        let size = ImageFile::from_file(file.try_clone().map_err(open)?).map_err(open)?.size();
+        let format = format_of(&file, size, path, &path.display().to_string())?;
+        Ok(OpenFile { path, file, format, size })
+    }
+
+    fn into_image(self) -> Result<ImageFile, ImageError> {
+        ImageFile::from_file(self.file).map_err(|source| ImageError::Open { path: self.path.to_owned(), source })
+    }
+
+    /// When it was last written to; block devices have no useful answer.
+    fn stamp(&self) -> Option<(u64, i64, i64)> {
+        let meta = self.file.metadata().ok()?;
+        meta.is_file().then(|| (meta.len(), meta.mtime(), meta.mtime_nsec()))
+    }
+}
+
+fn format_of(file: &File, size: ByteSize, path: &Path, name: &str) -> Result<Format, ImageError> {
+    if size.0 == 0 {
+        return Err(ImageError::Empty { path: path.to_owned() });
+    }
+    let mut head = vec![0; HEAD_BYTES.min(usize::try_from(size.0).unwrap_or(HEAD_BYTES))];
+    file.read_exact_at(&mut head, 0).map_err(|source| ImageError::Read {
+        path: path.to_owned(),
+        at: ByteOffset(0),
+        source,
+    })?;
+    supported(&head, name)
+}
+
+fn supported(head: &[u8], name: &str) -> Result<Format, ImageError> {
+    match tell(head) {
+        Told::Format(format) => Ok(format),
+        Told::Other(what, next) => Err(ImageError::Unsupported { name: name.to_owned(), what, next }),
+    }
+}
+
+fn open_file(
+    spec: &SourceSpec,
+    path: &Path,
+    cache_directory: &Path,
+    task: &mut dyn Task,
+) -> Result<OpenedSource, ImageError> {
+    let opened = OpenFile::new(path)?;
+    let (format, published_size, before) = (opened.format, opened.size, opened.stamp());
+    if format == Format::Raw {
+        let image = opened.into_image()?;
+        task.stage("checksum", Some(image.size()));
+        let digest = digest_with(&image, path, task)?;
+        check(spec, digest)?;
+        return Ok(source(spec, Arc::new(image), digest, format));
+    }
+    let cache = open_cache(cache_directory)?;
+    // Where something of this size was decoded before, it is probably this: hashing is quicker than decoding.
+    if cache.may_hold(published_size) {
+        task.stage("checksum", Some(published_size));
+        let whole = ImageFile::open(path).map_err(|source| ImageError::Open { path: path.to_owned(), source })?;
+        let digest = digest_with(&whole, path, task)?;
+        check(spec, digest)?;
+        if let Some(image) = cache.get(&digest, task) {
+            return Ok(source(spec, Arc::new(image), digest, format));
+        }
+    }
+    task.stage("decode", Some(published_size));
+    let (image, digest) = decode_into(&cache, spec, &opened.file, format, published_size, task, &|| {
+        if before == opened.stamp() { Ok(()) } else { Err(ImageError::Changed { path: path.to_owned() }) }
+    })?;
+    Ok(source(spec, Arc::new(image), digest, format))
+}
+
+fn open_url(
+    spec: &SourceSpec,
+    url: &str,
+    cache_directory: &Path,
+    task: &mut dyn Task,
+) -> Result<OpenedSource, ImageError> {
+    let Some(expected) = spec.sha256 else { return Err(ImageError::DigestRequired { url: url.to_owned() }) };
+    let cache = open_cache(cache_directory)?;
+    if let Some(image) = cache.get(&expected, task) {
+        // How it was packed is not known any more, and does not matter: the digest is that of the packed file.
+        return Ok(source(spec, Arc::new(image), expected, format_by_name(&spec.name())));
+    }
+    let unusable = |doing| {
+        let directory = cache.directory().to_owned();
+        move |source| ImageError::Cache { doing, directory, source }
+    };
+    let fetched = cache.begin().map_err(unusable("begin a download"))?;
+    // Nothing is decoded that is not known to be the right file.
+    let digest = download::download(url, fetched.file(), task)?;
+    check(spec, digest)?;
+    let size = ByteSize(fetched.file().metadata().map_err(unusable("read the download"))?.len());
+    let format = format_of(fetched.file(), size, Path::new(url), url)?;
+    task.stage("decode", Some(size));
+    let (image, digest) = decode_into(&cache, spec, fetched.file(), format, size, task, &|| Ok(()))?;
+    Ok(source(spec, Arc::new(image), digest, format))
+}
+
+fn format_by_name(name: &str) -> Format {
+    match name.rsplit('.').next() {
+        Some("xz") => Format::Xz,
+        Some("gz") => Format::Gzip,
+        Some("zst") => Format::Zstd,
+        Some("zip") => Format::Zip,
+        _ => Format::Raw,
+    }
+}
+
+fn open_cache(directory: &Path) -> Result<Cache, ImageError> {
+    Cache::at(directory).map_err(|source| ImageError::Cache {
+        doing: "make the directory",
+        directory: directory.to_owned(),
+        source,
+    })
+}
+
+fn source(spec: &SourceSpec, image: Arc<dyn ReadAt>, digest: Sha256Digest, format: Format) -> OpenedSource {
     let size = image.size();
-    Ok(OpenedSource { image, digest: Sha256Digest::of(b""), format: "raw".into(), size })
+    OpenedSource { image, digest, name: spec.name(), format, size }
+}
+
+fn digest_with(image: &ImageFile, path: &Path, task: &mut dyn Task) -> Result<Sha256Digest, ImageError> {
+    let mut at = ByteSize(0);
+    digest_of(image, &mut |done| {
+        at = done;
+        task.at(done);
+    })
+    .map_err(|source| ImageError::Read { path: path.to_owned(), at: ByteOffset(at.0), source })
+}
+
+fn check(spec: &SourceSpec, found: Sha256Digest) -> Result<(), ImageError> {
+    match spec.sha256 {
+        Some(expected) if expected != found => Err(ImageError::Checksum { name: spec.full_name(), expected, found }),
+        _ => Ok(()),
+    }
+}
+
+/// Decodes into the cache. Every check comes before the entry gets its name; `unchanged` is the last of them.
+fn decode_into(
+    cache: &Cache,
+    spec: &SourceSpec,
+    file: &File,
+    format: Format,
+    published_size: ByteSize,
+    task: &mut dyn Task,
+    unchanged: &dyn Fn() -> Result<(), ImageError>,
+) -> Result<(ImageFile, Sha256Digest), ImageError> {
+    let directory = cache.directory().to_owned();
+    let unusable = |doing, source| ImageError::Cache { doing, directory: directory.clone(), source };
+    let name = spec.full_name();
+    let whole = cache.begin().map_err(|error| unusable("begin a decoded image", error))?;
+    let decoded = decode(file, format, whole.file(), task).map_err(|error| match error {
+        DecodeError::Read { at, source } => ImageError::Read { path: PathBuf::from(&name), at, source },
+        // The wrong file is the better message than a damaged one.
+        DecodeError::Damaged { at, decoded, source, published } => match check(spec, published) {
+            Err(wrong) => wrong,
+            Ok(()) => ImageError::Damaged { name: name.clone(), format, at, decoded, source },
+        },
+        DecodeError::Entries(entries) => ImageError::ZipEntries { name: name.clone(), entries },
+        DecodeError::TooLarge => ImageError::TooLarge { name: name.clone(), limit: LARGEST_IMAGE },
+        DecodeError::Write { decoded, source } if is_full(&source) => {
+            ImageError::CacheFull { name: name.clone(), directory: directory.clone(), decoded }
+        }
+        DecodeError::Write { source, .. } => unusable("write the decoded image", source),
+    })?;
+    check(spec, decoded.published)?;
+    unchanged()?;
+    if decoded.size.0 == 0 {
+        return Err(ImageError::Empty { path: PathBuf::from(name) });
+    }
+    // An archive in an archive would only fail later, with a message about partition tables.
+    let mut head = vec![0; HEAD_BYTES.min(usize::try_from(decoded.size.0).unwrap_or(HEAD_BYTES))];
+    whole.file().read_exact_at(&mut head, 0).map_err(|error| unusable("read the decoded image", error))?;
+    if supported(&head, &name)? != Format::Raw {
+        let (what, next) = ("packed twice", "unpack the outer archive, and name what is in it");
+        return Err(ImageError::Unsupported { name, what, next });
+    }
+    let image = cache
+        .put(whole, &decoded.published, published_size, decoded.image)
+        .map_err(|error| unusable("keep the decoded image", error))?;
+    Ok((image, decoded.published))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -1,0 +1,42 @@
+//! The SHA-256 of a whole image. Holes are not read, though they count as the zeros that they are.
+
+use std::io;
+
+use sha2::{Digest, Sha256};
+
+use super::bytes::ReadAt;
+use super::digest::Sha256Digest;
+use super::units::{ByteOffset, ByteSize};
+
+const CHUNK: usize = 1 << 20;
+static ZEROS: [u8; CHUNK] = [0; CHUNK];
+
+/// The SHA-256 of every byte of `image`, the same that `sha256sum` gives. `tell` hears how far it is.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub fn digest_of(image: &dyn ReadAt, tell: &mut dyn FnMut(ByteSize)) -> io::Result<Sha256Digest> {
+    let mut hasher = Sha256::new();
+    let size = image.size().0;
+    let mut buf = vec![0; CHUNK];
+    let mut at = 0;
+    while at < size {
+        let run = image.next_data(ByteOffset(at))?;
+        let (start, end) = run.map_or((size, size), |run| (run.start.0, run.end().0.min(size)));
+        while at < start {
+            let n = (start - at).min(CHUNK as u64);
+            hasher.update(ZEROS.get(..n as usize).unwrap_or_default());
+            at += n;
+            tell(ByteSize(at));
+        }
+        while at < end {
+            let n = (end - at).min(CHUNK as u64);
+            let part = buf.get_mut(..n as usize).unwrap_or_default();
+            image.read_at(ByteOffset(at), part)?;
+            hasher.update(part);
+            at += n;
+            tell(ByteSize(at));
+        }
+    }
+    Ok(Sha256Digest::from_hasher(hasher))
+}
