@@ -235,8 +235,8 @@ fn fat(head: &[u8]) -> Option<VolumeKind> {
         0 => return None,
         // mkfs.fat -F 32 makes FAT32 with too few clusters on small volumes; the field that only FAT32 has decides.
         _ if u16_at(22)? == 0 => VolumeKind::Fat32,
-        ..4085 => VolumeKind::Fat12,
-        ..65525 => VolumeKind::Fat16,
+        1..4085 => VolumeKind::Fat12,
+        4085..65525 => VolumeKind::Fat16,
         _ => VolumeKind::Fat32,
     })
 }
