@@ -26,6 +26,13 @@ pub struct GateOptions {
     pub inputs: Vec<PathBuf>,
 }
 
+impl GateOptions {
+    /// Whether this device was named again with `--fixed-ok`. By the device, not by the spelling: by-id links count.
+    pub(super) fn says_again(&self, target: &Path) -> bool {
+        self.fixed_ok.iter().any(|again| real_place(again) == real_place(target))
+    }
+}
+
 /// Why a target is refused. Nothing was written to it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -228,8 +235,7 @@ fn clear_device(
     let Some(device) = devices::find(host, number).map_err(io("could not find out about"))? else {
         return Err(GateError::Partition { disk: devices::disk_of_partition(host, number), path });
     };
-    // Whether it was said twice is a matter of the device, not of the spelling: by-id links count.
-    let said_twice = options.fixed_ok.iter().any(|again| real_place(again) == real_place(target));
+    let said_twice = options.says_again(target);
     if let Some(obstacle) = device.obstacle(said_twice, Some(needed)) {
         return Err(GateError::Refused { path, obstacle });
     }

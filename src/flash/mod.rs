@@ -2,6 +2,8 @@
 //! Nothing is written to a device that did not pass the gate, and no card is bootable before all of it was verified.
 //! It knows image bytes and the ledger, but neither recipes' steps nor file systems.
 
+pub mod batch;
+pub mod bench;
 mod buffer;
 mod capacity;
 mod cleared;
@@ -13,15 +15,19 @@ mod ioctl;
 pub mod medium;
 pub mod obstacle;
 mod pipeline;
+pub mod receipt;
 pub mod region;
 pub mod usage;
+pub mod verify;
 pub mod writer;
 
+pub use batch::{BatchOutcome, CardMaker, FlashJob, MakeError, Verdict, flash};
 pub use cleared::{ClearedDevice, ClearedFile};
 pub use devices::{Device, Host};
 pub use failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 pub use gate::{GateError, GateOptions};
 pub use medium::{Medium, MediumRecord, ReadBack};
 pub use obstacle::Obstacle;
-pub use region::{CardImage, DigestedRange};
+pub use receipt::{CardName, Outcome, Receipt};
+pub use region::CardImage;
 pub use writer::{Blank, BlankReport, Guard, WriteReport, write_card};

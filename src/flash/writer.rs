@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::buffer::AlignedBuffer;
 use super::capacity;
 use super::failure::{CardFailure, LeftOnCard, Stage, Trouble};
 use super::medium::Medium;
 use super::pipeline::overlapped;
-use super::region::{CardImage, Content, DigestedRange, HEAD, PIECE, Region, blank_regions, pieces, widen};
+use super::region::{CardImage, Content, HEAD, PIECE, Region, blank_regions, mapped_regions, widen};
 use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Sha256Digest};
 use crate::progress::Task;
 
@@ -49,8 +48,6 @@ pub struct WriteReport {
     pub repeated: u64,
     /// What became of the space that the image does not use.
     pub blank: BlankReport,
-    /// The runs that differ from the golden image, as they read on this card.
-    pub own: Vec<DigestedRange>,
     /// How long each stage took.
     pub durations: Vec<StageDuration>,
 }
@@ -175,7 +172,6 @@ impl<'a> Writer<'a> {
         task: &mut dyn Task,
         before_seal: &mut dyn FnMut() -> Result<(), String>,
     ) -> Result<WriteReport, Trouble> {
-        let image = self.card.regions().map_err(|error| Trouble::Source { what: error.to_string() })?;
         if self.card.image.size() > self.medium.size() {
             let (image, card) = (self.card.image.size(), self.medium.size());
             return Err(Trouble::Source { what: format!("the image needs {image}, the card holds {card}") });
@@ -192,7 +188,7 @@ impl<'a> Writer<'a> {
             })?;
         }
 
-        let mut regions = image;
+        let mut regions = mapped_regions(&self.card.map);
         let blank = match blank {
             _ if fresh => BlankReport::New,
             Blank::Leave => BlankReport::Left,
@@ -211,7 +207,7 @@ impl<'a> Writer<'a> {
 
         let total = ByteSize(regions.iter().map(|region| region.range.len.0).sum());
         self.enter(Stage::Write, Some(total), task)?;
-        let (written, own) = self.write_body(&regions, task)?;
+        let written = self.write_body(&regions, task)?;
         self.sync()?;
         self.enter(Stage::Verify, Some(total), task)?;
         let repeated = self.verify_body(&written, task)?;
@@ -230,7 +226,6 @@ impl<'a> Writer<'a> {
             verified: total,
             repeated,
             blank,
-            own,
             durations: std::mem::take(&mut self.durations),
         })
     }
@@ -275,72 +270,54 @@ impl<'a> Writer<'a> {
         Ok(BlankReport::Discarded)
     }
 
-    /// Writes all regions but the head, which goes to memory. Answers what was written, and the digests of the regions
-    /// that are this card's own.
-    fn write_body(
-        &mut self,
-        regions: &[Region],
-        task: &mut dyn Task,
-    ) -> Result<(Vec<Written>, Vec<DigestedRange>), Trouble> {
+    /// Writes all regions but the head, which goes to memory, and answers what was written.
+    fn write_body(&mut self, regions: &[Region], task: &mut dyn Task) -> Result<Vec<Written>, Trouble> {
         let (grain, medium, cancel) = (self.grain, self.medium, self.cancel);
         let image = &*self.card.image;
-        let (mut written, mut own) = (Vec::new(), Vec::new());
-        let mut done = 0;
-        // A region's own digest, where it is longer than one piece; else the piece's serves.
-        let mut hasher = Sha256::new();
-        let jobs = regions.iter().flat_map(|region| pieces(region.range).map(move |piece| (*region, piece)));
         let head = &mut self.head;
+        let mut written = Vec::with_capacity(regions.len());
+        let mut done = 0;
         overlapped(
-            jobs,
-            |(_, piece)| widen(*piece, grain),
-            |(region, piece), buffer| {
-                let wide = widen(*piece, grain);
-                let zeros = region.content == Content::Zeros;
-                if zeros {
+            regions.iter().copied(),
+            |region| widen(region.range, grain),
+            |region, buffer| {
+                let wide = widen(region.range, grain);
+                let Content::Image(promised) = region.content else {
                     buffer.fill(0);
-                } else {
-                    read_image(image, wide, buffer)?;
-                }
-                let whole = Sha256Digest::of(buffer);
-                // What the manifest promises must be what goes to the card, also when the file rotted in between.
-                let ends = piece.end() == region.range.end();
-                let digest = if zeros {
-                    None
-                } else if *piece == region.range && wide == *piece {
-                    Some(whole)
-                } else {
-                    let from = usize::try_from(piece.start.0 - wide.start.0).unwrap_or(0);
-                    let to = from.saturating_add(usize::try_from(piece.len.0).unwrap_or(0));
-                    hasher.update(buffer.get(from..to).unwrap_or_default());
-                    ends.then(|| Sha256Digest::from_hasher(std::mem::take(&mut hasher)))
+                    return Ok(Sha256Digest::of(buffer));
                 };
-                match (region.content, digest) {
-                    (Content::Golden(expected), Some(found)) if expected != found => {
-                        Err(Trouble::Source { what: not_golden(region.range) })
-                    }
-                    _ => Ok((whole, digest)),
+                read_image(image, wide, buffer)?;
+                // What the manifest promises is what must go to the card, also when the file rotted in between.
+                let found = Sha256Digest::of(part(buffer, wide, region.range));
+                if found != promised {
+                    return Err(Trouble::Source { what: not_golden(region.range) });
                 }
+                Ok(if wide == region.range { found } else { Sha256Digest::of(buffer) })
             },
-            |(region, piece), (whole, digest), bytes| {
+            |region, sha256, bytes| {
                 if cancel.load(Ordering::Relaxed) {
                     return Err(Trouble::Cancelled);
                 }
-                let range = widen(piece, grain);
-                if piece.start.0 < HEAD {
-                    copy_into(head, range, bytes);
-                } else {
-                    put(medium, range.start, bytes)?;
-                    written.push(Written { range, zeros: region.content == Content::Zeros, sha256: whole });
+                let wide = widen(region.range, grain);
+                let zeros = region.content == Content::Zeros;
+                let withheld = wide.intersect(&ByteRange::new(0, HEAD));
+                if let Some(withheld) = withheld {
+                    copy_into(head, withheld, part(bytes, wide, withheld));
                 }
-                if let (Content::Own, Some(sha256)) = (region.content, digest) {
-                    own.push(DigestedRange { range: region.range, sha256 });
+                let behind = withheld.map_or(wide.start, |withheld| withheld.end());
+                if behind < wide.end() {
+                    let range = ByteRange::new(behind.0, wide.end().0 - behind.0);
+                    let body = part(bytes, wide, range);
+                    put(medium, behind, body)?;
+                    let sha256 = if range == wide { sha256 } else { Sha256Digest::of(body) };
+                    written.push(Written { range, zeros, sha256 });
                 }
-                done += piece.len.0;
+                done += region.range.len.0;
                 task.at(ByteSize(done));
-                Ok::<(), Trouble>(())
+                Ok(())
             },
         )?;
-        Ok((written, own))
+        Ok(written)
     }
 
     /// Reads everything back; what differs is written and read again. Answers how many pieces that were.
@@ -548,6 +525,12 @@ fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> Result
     image
         .read_at(range.start, data)
         .map_err(|error| Trouble::Source { what: format!("reading {inside} bytes at {}: {error}", range.start) })
+}
+
+/// The bytes of `range`, out of a buffer that holds those of `whole`.
+fn part(buffer: &[u8], whole: ByteRange, range: ByteRange) -> &[u8] {
+    let place = |at: ByteOffset| usize::try_from(at.0.saturating_sub(whole.start.0)).unwrap_or(usize::MAX);
+    buffer.get(place(range.start)..place(range.end())).unwrap_or_default()
 }
 
 fn copy_into(head: &mut [u8], range: ByteRange, bytes: &[u8]) {

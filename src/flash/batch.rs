@@ -1,0 +1,282 @@
+//! Many cards, side by side, each with its own name and activation.
+//!
+//! The order of promises for each card: a medium that passed the gate; a name and an activation, with the intent in
+//! the ledger first; the card's image; written and verified; the outcome in the ledger. A card that fails does not
+//! stop the others.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::failure::{CardFailure, FailureKind, LeftOnCard, Stage};
+use super::medium::{Medium, MediumRecord};
+use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
+use super::region::{CardImage, differences};
+use super::writer::{Blank, Guard, WriteReport, write_card};
+use crate::activation::{Activation, Desk};
+use crate::image::BlockMap;
+use crate::ledger::{CardReservation, Left};
+use crate::progress::{Progress, Task};
+
+/// Makes one card's image of a golden image.
+pub trait CardMaker: Sync {
+    /// The golden image with this card's name and activation.
+    ///
+    /// # Errors
+    /// Whatever is in the way. No part of the error may hold the activation's code.
+    fn make(&self, card: &CardReservation, activation: Option<&Activation>) -> Result<CardImage, MakeError>;
+}
+
+/// Why a card's image could not be made.
+pub type MakeError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What all cards of a batch have in common.
+pub struct FlashJob<'a> {
+    /// Makes each card's image.
+    pub maker: &'a dyn CardMaker,
+    /// Hands out names and activations and keeps the ledger.
+    pub desk: &'a Desk<'a>,
+    /// The recipe's name.
+    pub recipe: &'a str,
+    /// The golden image's map.
+    pub golden: &'a BlockMap,
+    /// What happens to space that the image does not use.
+    pub blank: Blank,
+    /// Where news goes.
+    pub progress: &'a dyn Progress,
+    /// Set from outside to stop.
+    pub cancel: &'a AtomicBool,
+    /// Called with each card's receipt as soon as it ended, from that card's thread.
+    pub on_receipt: &'a (dyn Fn(&Receipt) + Sync),
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchOutcome {
+    /// One receipt for each card, in the order in which they ended.
+    pub receipts: Vec<Receipt>,
+}
+
+/// A batch in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every card was verified.
+    AllVerified,
+    /// Cards failed, and each of them because it does not read back as written.
+    VerificationFailed,
+    /// Some cards failed, some were verified.
+    SomeFailed,
+    /// No card was verified.
+    AllFailed,
+}
+
+impl BatchOutcome {
+    /// The batch in one word. An empty batch was cancelled before it began.
+    pub fn verdict(&self) -> Verdict {
+        let failures: Vec<&CardFailure> = self.receipts.iter().filter_map(Receipt::failure).collect();
+        let verified = self.receipts.len() - failures.len();
+        if failures.is_empty() && verified > 0 {
+            Verdict::AllVerified
+        } else if !failures.is_empty() && failures.iter().all(|failure| failure.kind == FailureKind::Verification) {
+            Verdict::VerificationFailed
+        } else if verified > 0 {
+            Verdict::SomeFailed
+        } else {
+            Verdict::AllFailed
+        }
+    }
+}
+
+/// Writes one card to each medium, all at once.
+pub fn flash(job: &FlashJob<'_>, media: Vec<Box<dyn Medium>>) -> BatchOutcome {
+    let receipts = Mutex::new(Vec::new());
+    let keep = |receipt| receipts.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
+    thread::scope(|scope| {
+        for medium in media {
+            let keep = &keep;
+            let record = medium.record();
+            let work = move || keep(flash_one(job, medium));
+            if let Err(error) = thread::Builder::new().name("card".to_owned()).spawn_scoped(scope, work) {
+                let mut failure = preparation(format!("this machine gives no more threads: {error}"));
+                failure.left_on_card = LeftOnCard::Untouched;
+                keep(end(job, None, None, record, now(), Outcome::Failed { failure }));
+            }
+        }
+    });
+    BatchOutcome { receipts: receipts.into_inner().unwrap_or_else(PoisonError::into_inner) }
+}
+
+/// Writes one card to one medium, from its name to its receipt.
+pub fn flash_one(job: &FlashJob<'_>, medium: Box<dyn Medium>) -> Receipt {
+    let (record, began) = (medium.record(), now());
+    let place = record.slot.clone().unwrap_or_else(|| record.path.display().to_string());
+    let card = match job.desk.next_card(&place) {
+        Ok(card) => card,
+        Err(error) => {
+            let mut failure = preparation(sentence(&error));
+            failure.left_on_card = LeftOnCard::Untouched;
+            return end(job, None, None, record, began, Outcome::Failed { failure });
+        }
+    };
+    let mut task = job.progress.task(&format!("{} in {place}", card.name), None);
+    let mut activation_id = None;
+    let written = write_named(job, medium, &card, &mut activation_id, &mut *task);
+    let failed = |failure: CardFailure, task: Box<dyn Task>| {
+        let failure = tell_desk(job, &card, failure);
+        task.failed(&format!("{}: {}", failure.what, failure.detail));
+        Outcome::Failed { failure }
+    };
+    let outcome = match written {
+        Err(failure) => failed(failure, task),
+        Ok((report, map)) => {
+            let (own, instead_of) = differences(job.golden, &map);
+            let summary = format!("{} verified", report.verified);
+            let outcome = Outcome::Verified { report, own, instead_of };
+            let id = activation_id.clone();
+            let receipt = receipt(job, Some(&card), id, record.clone(), began.clone(), outcome);
+            match serde_json::to_string(&receipt)
+                .map_err(|error| error.to_string())
+                .and_then(|text| job.desk.verified(&card, &text).map_err(|error| sentence(&error)))
+            {
+                Ok(()) => {
+                    task.done(&summary);
+                    (job.on_receipt)(&receipt);
+                    return receipt;
+                }
+                Err(what) => {
+                    let mut failure = preparation(what);
+                    failure.stage = Stage::Finish;
+                    failure.what = "was verified, but the ledger cannot be written".to_owned();
+                    failure.left_on_card = LeftOnCard::MayBoot;
+                    failed(failure, task)
+                }
+            }
+        }
+    };
+    end(job, Some(&card), activation_id, record, began, outcome)
+}
+
+/// From the activation to the verified medium. Answers the card's own map beside the report.
+fn write_named(
+    job: &FlashJob<'_>,
+    medium: Box<dyn Medium>,
+    card: &CardReservation,
+    activation_id: &mut Option<String>,
+    task: &mut dyn Task,
+) -> Result<(WriteReport, BlockMap), CardFailure> {
+    task.stage(&Stage::Prepare.to_string(), None);
+    let untouched = |what: String| {
+        let mut failure = preparation(what);
+        failure.left_on_card = if medium.is_fresh() { LeftOnCard::NoFile } else { LeftOnCard::Untouched };
+        failure
+    };
+    if job.cancel.load(Ordering::Relaxed) {
+        let mut failure = untouched("cancelled before it was begun".to_owned());
+        (failure.kind, failure.what) = (FailureKind::Cancelled, "was stopped".to_owned());
+        return Err(failure);
+    }
+    let activation = job.desk.activate(card).map_err(|error| untouched(sentence(&error)))?;
+    *activation_id = activation.as_ref().map(|activation| activation.id.clone());
+    let image = job.maker.make(card, activation.as_ref()).map_err(|error| untouched(sentence(&*error)))?;
+    // From here on the code is in the card's image only.
+    drop(activation);
+
+    let mut before_seal = || job.desk.sealing(card).map_err(|error| sentence(&error));
+    let guard = Guard { cancel: job.cancel, before_seal: &mut before_seal };
+    let report = write_card(&*medium, &image, job.blank, task, guard)?;
+    task.stage(&Stage::Finish.to_string(), None);
+    medium.finish().map_err(|error| CardFailure {
+        stage: Stage::Finish,
+        left_on_card: LeftOnCard::NoFile,
+        what: "was verified, but could not be given its name".to_owned(),
+        next: "choose another file name and run the command again".to_owned(),
+        ..preparation(error.to_string())
+    })?;
+    Ok((report, image.map))
+}
+
+/// Books the failure, and learns what became of number and activation.
+fn tell_desk(job: &FlashJob<'_>, card: &CardReservation, mut failure: CardFailure) -> CardFailure {
+    let left = match failure.left_on_card {
+        LeftOnCard::MayBoot | LeftOnCard::Unknown => Left::MayBoot,
+        // An old system that is still there does not know this card's activation.
+        LeftOnCard::NotBootable | LeftOnCard::NoFile | LeftOnCard::Untouched | LeftOnCard::OldContent => {
+            Left::CannotBoot
+        }
+    };
+    let why = format!("{}: {}", failure.what, failure.detail);
+    failure.activation = match job.desk.failed(card, &failure.stage.to_string(), &why, left) {
+        Ok(told) => told,
+        Err(error) => {
+            let error = sentence(&error);
+            format!("the ledger could not be told ({error}); the next run looks after {} and its activation", card.name)
+        }
+    };
+    failure
+}
+
+fn preparation(detail: String) -> CardFailure {
+    CardFailure {
+        stage: Stage::Prepare,
+        kind: FailureKind::Preparation,
+        what: "could not be prepared".to_owned(),
+        detail,
+        left_on_card: LeftOnCard::Untouched,
+        activation: String::new(),
+        next: "see to what is said above, then run the command again".to_owned(),
+    }
+}
+
+fn end(
+    job: &FlashJob<'_>,
+    card: Option<&CardReservation>,
+    activation_id: Option<String>,
+    medium: MediumRecord,
+    began: String,
+    outcome: Outcome,
+) -> Receipt {
+    let receipt = receipt(job, card, activation_id, medium, began, outcome);
+    (job.on_receipt)(&receipt);
+    receipt
+}
+
+fn receipt(
+    job: &FlashJob<'_>,
+    card: Option<&CardReservation>,
+    activation_id: Option<String>,
+    medium: MediumRecord,
+    began: String,
+    outcome: Outcome,
+) -> Receipt {
+    Receipt {
+        receipt_version: RECEIPT_VERSION,
+        cardsmith: env!("CARGO_PKG_VERSION").to_owned(),
+        run: job.desk.run_id().to_owned(),
+        recipe: job.recipe.to_owned(),
+        card: card.map(|card| CardName { name: card.name.clone(), serial: card.serial }),
+        activation_id,
+        golden: job.golden.fingerprint(),
+        medium,
+        began,
+        ended: now(),
+        outcome,
+    }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// An error and its causes in one line, each said once.
+fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
