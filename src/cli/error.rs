@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use crate::golden::GoldenError;
 use crate::recipe::RecipeError;
 
 /// What failed, why, what state things are in, and what to do next.
@@ -109,6 +110,13 @@ impl Error {
 /// Names in messages come from images, recipes and devices: control characters must not reach a terminal.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+impl From<GoldenError> for Error {
+    fn from(error: GoldenError) -> Error {
+        let exit = if matches!(error, GoldenError::Output { .. }) { Exit::Usage } else { Exit::Failed };
+        Error::of(exit, &error).help(error.help())
+    }
 }
 
 impl From<RecipeError> for Error {

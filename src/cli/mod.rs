@@ -7,8 +7,9 @@ mod demo;
 mod devices;
 pub mod error;
 pub mod exit;
+mod golden;
+mod inspect;
 mod man;
-#[allow(dead_code)]
 mod plan;
 mod recipe;
 pub mod table;
@@ -48,6 +49,9 @@ struct Cli {
 /// One line per command here, one arm in `run`, one file beside this one.
 #[derive(Subcommand)]
 enum Command {
+    Inspect(inspect::Args),
+    Plan(plan::Args),
+    Golden(golden::Args),
     Devices(devices::Args),
     Recipe(recipe::Args),
     Completions(completions::Args),
@@ -56,6 +60,9 @@ enum Command {
 
 fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
     match command {
+        Command::Inspect(args) => inspect::run(&args, ui),
+        Command::Plan(args) => plan::run(&args, ui),
+        Command::Golden(args) => golden::run(&args, ui),
         Command::Devices(args) => devices::run(&args, ui),
         Command::Recipe(args) => recipe::run(args, ui),
         Command::Completions(args) => completions::run(&args, ui),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::Error;
+use crate::golden::Settings;
 use crate::progress::{Bars, Events, Lines, Progress};
 
 /// Options that every command takes.
@@ -103,6 +104,42 @@ impl Ui {
     /// Exactly these bytes on stdout, for people and programs alike: a schema, a completion script.
     pub fn raw(&self, bytes: &[u8]) {
         self.out.write(bytes);
+    }
+
+    /// Where decoded images are kept.
+    ///
+    /// # Errors
+    /// Where neither `--cache-dir` nor the environment says it.
+    pub fn cache_dir(&self) -> Result<PathBuf, Error> {
+        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        // The XDG base directory specification: relative values are to be ignored.
+        let xdg = || absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        match &self.global.cache_dir {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(xdg()
+                .ok_or_else(|| {
+                    Error::usage("there is no cache directory: HOME is not set").help("give `--cache-dir DIR`")
+                })?
+                .join("cardsmith")),
+        }
+    }
+
+    /// Where the record of all cards is kept.
+    ///
+    /// # Errors
+    /// Where neither `--ledger` nor the environment says it.
+    pub fn ledger_path(&self) -> Result<PathBuf, Error> {
+        self.global.ledger.clone().or_else(crate::ledger::default_path).ok_or_else(|| {
+            Error::usage("there is no place for the ledger: HOME is not set").help("give `--ledger FILE`")
+        })
+    }
+
+    /// What golden images are made with.
+    ///
+    /// # Errors
+    /// See [`Ui::cache_dir`], and a `SOURCE_DATE_EPOCH` that is no number.
+    pub fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings::from_environment(self.cache_dir()?)?)
     }
 
     /// Something for people only, on stderr; silent with `--quiet`.

@@ -1,3 +1,47 @@
 //! `cardsmith plan`: the edits that would be made, as a readable diff.
 
 pub(crate) mod show;
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{Error, Exit, Ui};
+use crate::golden;
+use crate::golden::manifest::finding_records;
+use crate::recipe;
+
+/// Show the edits that a recipe would make, as a readable diff
+///
+/// Nothing is written but the cache of decoded images. Secrets are named and never shown.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cardsmith plan recipes/kiosk.toml\n  cardsmith plan recipes/kiosk.toml --contents")]
+pub(super) struct Args {
+    /// The recipe
+    recipe: PathBuf,
+    /// Show what new text files hold, too
+    #[arg(long)]
+    contents: bool,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
+    let loaded = recipe::load(&args.recipe)?;
+    let name = loaded.recipe.name.clone();
+    let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
+    let (plan, base) = (prepared.plan(), prepared.base());
+    for record in show::records(plan) {
+        ui.event("edit", &record);
+    }
+    for finding in finding_records(plan) {
+        ui.event("finding", &finding);
+    }
+    let whole = json!({ "recipe": name, "base": base, "repaired": prepared.repaired(), "edits": plan.edits.len() });
+    ui.event("plan", &whole);
+
+    ui.answer(&format!("{} ({}, {}) becomes the golden image of \"{name}\":\n", base.source, base.format, base.size));
+    if let Some(repaired) = prepared.repaired() {
+        ui.answer(&format!("repaired first: {repaired}\n"));
+    }
+    ui.answer(&show::plan(plan, args.contents));
+    Ok(Exit::Done)
+}
