@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{Activation, ActivationCode, ActivationError};
 use crate::ledger::{FileRow, now};
-use crate::recipe::is_region;
+use crate::recipe::{is_host_name, is_region};
 
 /// Larger than any real file: some 100,000 rows. Nothing beyond it is read.
 const MOST_BYTES: u64 = 16 << 20;
@@ -84,7 +84,7 @@ impl ActivationFile {
     /// The rows that a card of this name may have, best first: its own, then those of nobody.
     pub fn candidates(&self, name: &str) -> Vec<&FileRow> {
         let usable = || self.rows().filter(|row| !has_expired(row));
-        let own = usable().filter(|row| row.name.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name)));
+        let own = usable().filter(|row| row.name.as_deref() == Some(name));
         own.chain(usable().filter(|row| row.name.is_none())).collect()
     }
 
@@ -210,8 +210,8 @@ impl Parser<'_> {
         if !is_region(region) {
             return Err(self.wrong(place, "region is not the name of an AWS region, such as eu-west-1"));
         }
-        if name.is_some_and(|name| !is_host_name(name)) {
-            return Err(self.wrong(place, "name is not a host name (letters, digits and hyphens, 63 at most)"));
+        if name.is_some_and(|name| is_host_name(name).is_err()) {
+            return Err(self.wrong(place, "name is not a host name (a-z, 0-9 and hyphens, 63 at most)"));
         }
         let expires = match expires {
             Some(text) => Some(seconds_of(text).ok_or_else(|| {
@@ -233,13 +233,6 @@ fn is_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
-}
-
-fn is_host_name(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 /// A time as the AWS command line and people write it, in seconds since 1970. Without a zone it is UTC.

@@ -19,8 +19,9 @@ pub use error::ActivationError;
 pub use file::ActivationFile;
 pub use issuer::Issuer;
 pub use request::CardRequest;
-pub use service::{AwsError, KnownActivation, Service, block_on_current_thread, sdk_config};
-pub use sweep::{SweepReport, Swept, sweep};
+pub(crate) use service::aws_error;
+pub use service::{AwsError, KnownActivation, Service, sdk_config};
+pub use sweep::{SweepReport, Swept, SweptActivation, sweep};
 
 /// The code of one activation. It has no `Debug`, `Display`, `Serialize` or `Clone` on purpose.
 pub struct ActivationCode(SecretString);

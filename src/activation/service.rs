@@ -11,6 +11,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::ProvideCredentials;
 use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::runtime::Runtime;
@@ -22,7 +23,7 @@ const ATTEMPT: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(6);
 
 /// A call to AWS that failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AwsError {
     /// What was tried, as a sentence goes on after "cannot".
     pub doing: String,
@@ -38,7 +39,7 @@ impl AwsError {
     fn hint(&self) -> &'static str {
         match self.code.as_deref() {
             Some("AccessDeniedException" | "AccessDenied") => {
-                "; the policy that this needs: cardsmith fleet policy --bench"
+                "; the policies that the bench and its admin need: cardsmith fleet policy --bench, --admin"
             }
             Some("ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId") => {
                 "; sign in again (aws sso login, or a new AWS_PROFILE)"
@@ -48,6 +49,12 @@ impl AwsError {
             None => "; is the network up, the region right, and no proxy in the way?",
             _ => "",
         }
+    }
+
+    /// What went wrong, without advice.
+    pub fn plain(&self) -> String {
+        let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+        format!("cannot {}: {code}{}", self.doing, self.message)
     }
 
     /// Whether the service refused because it was asked too often. Nothing was done then.
@@ -74,8 +81,7 @@ impl AwsError {
 
 impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-        write!(f, "cannot {}: {code}{}{}", self.doing, self.message, self.hint())
+        write!(f, "{}{}", self.plain(), self.hint())
     }
 }
 
@@ -111,7 +117,7 @@ fn was_refused(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// A runtime that lives on whichever thread waits for it: the tool has no other asynchronous work.
-pub fn block_on_current_thread() -> Result<Runtime, AwsError> {
+fn block_on_current_thread() -> Result<Runtime, AwsError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| AwsError {
         doing: "start what talks to AWS".to_owned(),
         code: Some("Runtime".to_owned()),
@@ -215,5 +221,42 @@ impl Service {
             Err(error) if matches!(error.code.as_deref(), Some("InvalidActivation" | "InvalidActivationId")) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The managed nodes that fit a filter.
+    pub fn describe_nodes(
+        &self,
+        filter: InstanceInformationStringFilter,
+    ) -> Result<Vec<InstanceInformation>, AwsError> {
+        let pages = self.client.describe_instance_information().filters(filter).max_results(50);
+        let pages = pages.into_paginator().items().send();
+        let all = self.runtime.block_on(pages.collect::<Result<Vec<_>, _>>());
+        all.map_err(|error| aws_error("ask for nodes", error))
+    }
+
+    /// Deregisters a managed node. One that is not there is as good as deregistered.
+    pub fn deregister(&self, node: &str) -> Result<(), AwsError> {
+        let result = self.runtime.block_on(self.client.deregister_managed_instance().instance_id(node).send());
+        match result.map_err(|error| aws_error(&format!("deregister node {node}"), error)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.code.as_deref() == Some("InvalidInstanceId") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The tier of hybrid nodes (`standard` or `advanced`), and the setting's ARN.
+    pub fn tier(&self) -> Result<(String, String), AwsError> {
+        const SETTING: &str = "/ssm/managed-instance/activation-tier";
+        let answer = self.runtime.block_on(self.client.get_service_setting().setting_id(SETTING).send());
+        let answer = answer.map_err(|error| aws_error("read the account's tier", error))?;
+        let setting = answer.service_setting;
+        let value = setting.as_ref().and_then(|setting| setting.setting_value.clone()).unwrap_or_default();
+        let arn = setting.and_then(|setting| setting.arn).unwrap_or_else(|| SETTING.to_owned());
+        Ok((value, arn))
+    }
+
+    /// Waits for something of another AWS service.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
     }
 }

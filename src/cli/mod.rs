@@ -1,12 +1,14 @@
 //! One file per command: its arguments and its wiring, with no logic that a library user would miss.
 //! People's text goes to stderr, answers to stdout. Exit codes are in [`exit`].
 
+mod activations;
 mod completions;
 #[allow(dead_code)]
 mod demo;
 mod devices;
 pub mod error;
 pub mod exit;
+mod fleet;
 mod golden;
 mod inspect;
 mod man;
@@ -54,6 +56,8 @@ enum Command {
     Golden(golden::Args),
     Devices(devices::Args),
     Recipe(recipe::Args),
+    Activations(activations::Args),
+    Fleet(fleet::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -65,6 +69,8 @@ fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
         Command::Golden(args) => golden::run(&args, ui),
         Command::Devices(args) => devices::run(&args, ui),
         Command::Recipe(args) => recipe::run(args, ui),
+        Command::Activations(args) => activations::run(args, ui),
+        Command::Fleet(args) => fleet::run(args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         Command::Man(args) => man::run(&args, ui),
     }

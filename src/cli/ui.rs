@@ -22,7 +22,7 @@ pub struct Global {
     /// Say only what goes wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Where the record of all cards is kept [default: cardsmith/ledger.db in the XDG state directory]
+    /// Where the record of all cards is kept [default: cardsmith/ledger.sqlite3 in the XDG state directory]
     #[arg(long, global = true, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
     /// Where decoded images are kept [default: cardsmith in the XDG cache directory]
