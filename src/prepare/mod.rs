@@ -15,6 +15,7 @@ pub mod view;
 #[cfg(test)]
 mod view_tests;
 
+pub use place::{Action, Place};
 pub use plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Volume};
 pub use side::Side;
 pub use view::View;
@@ -47,6 +48,12 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
         steps.push(Box::new(register::Register));
     }
     steps
+}
+
+/// What is stripped, with the step that does it: the tables that documentation is printed from.
+pub fn places() -> impl Iterator<Item = (&'static str, &'static Place)> {
+    let of = |step: &'static str, table: &'static [Place]| table.iter().map(move |place| (step, place));
+    of("ssm", ssm::PLACES).chain(of("identity", identity::PLACES))
 }
 
 /// The plan of a recipe for an image: what all of its steps want.

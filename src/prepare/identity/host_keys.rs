@@ -46,7 +46,8 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     }
 }
 
-/// Keys that HostKey lines name, where they are there and not in the usual place.
+/// Keys that HostKey lines name in other places than the usual one, also where they are not there yet: an image that was
+/// stripped before must not lose the lines that make them.
 fn odd_keys(view: &mut View<'_>) -> Result<Vec<OddKey>, FsError> {
     let mut files = vec![ImagePath::new("/etc/ssh/sshd_config")?];
     files.extend(Place::new("/etc/ssh/sshd_config.d/*.conf", "", Class::Configuration, Action::Keep, "").find(view)?);
@@ -57,8 +58,10 @@ fn odd_keys(view: &mut View<'_>) -> Result<Vec<OddKey>, FsError> {
         for name in text.lines().filter_map(host_key_of) {
             let Ok(path) = ImagePath::new(name) else { continue };
             let is_usual = path.as_bytes().starts_with(b"/etc/ssh/ssh_host_") && path.as_bytes().ends_with(b"_key");
-            let is_there = view.root().stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File);
-            if is_usual || !is_there || keys.iter().any(|key| key.path == path) {
+            // Sockets of agents and the like are no files of the image.
+            let is_file = view.root().stat(&path)?.is_none_or(|stat| stat.kind == FileKind::File)
+                && !["/dev/", "/run/", "/proc/"].iter().any(|place| name.starts_with(place));
+            if is_usual || !is_file || keys.iter().any(|key| key.path == path) {
                 continue;
             }
             // The path goes into a shell script.
@@ -86,10 +89,13 @@ fn host_key_of(line: &str) -> Option<&str> {
     keyword.eq_ignore_ascii_case("HostKey").then_some(value)
 }
 
-/// What `ssh-keygen -t` calls the key's type: as the public half says, else by its name.
+/// What `ssh-keygen -t` calls the key's type: as the public half says, as our script said before, else by its name.
 fn kind_of(view: &View<'_>, path: &ImagePath) -> Result<&'static str, FsError> {
     let public = ImagePath::new([path.as_bytes(), b".pub"].concat())?;
-    let text = view.root().text(&public, LIMIT)?.unwrap_or_else(|| path.to_string());
+    let script = view.root().text(&ImagePath::new(OWN_SCRIPT)?, LIMIT)?.unwrap_or_default();
+    let end = format!(" {path}");
+    let before = script.lines().find_map(|line| line.strip_prefix("make ")?.strip_suffix(&end).map(str::to_owned));
+    let text = view.root().text(&public, LIMIT)?.or(before).unwrap_or_else(|| path.to_string());
     let first = text.split_whitespace().next().unwrap_or_default().to_owned();
     Ok(if first.contains("rsa") {
         "rsa"
