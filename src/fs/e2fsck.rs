@@ -1,6 +1,109 @@
-//! shim
-use super::*;
-use crate::image::*;
-pub fn check(_w: &dyn ReadAt) -> Result<Option<()>, FsError> {
-    Ok(None)
+//! `e2fsck` of e2fsprogs, where it is installed: a judge that shares no code with us.
+//!
+//! It gets a private sparse copy of what the file system uses, as a file of its own: after a journal replay it cannot
+//! open an image at an offset again, and an overlay is no file at all.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::NamedTempFile;
+
+use super::FsError;
+use super::blockmap::used_ranges;
+use crate::image::{ByteOffset, ByteRange, ReadAt};
+
+const CHUNK: u64 = 1 << 20;
+/// Of the temporary file's name; lines that begin with that name only count.
+const PREFIX: &str = "cardsmith-e2fsck-";
+
+/// What e2fsck said.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// Its first line: name and version.
+    pub version: String,
+}
+
+/// Runs `e2fsck -fn` on the root file system in `window`. `None` where e2fsck is not installed.
+///
+/// # Errors
+/// [`FsError::Corrupt`] with e2fsck's words where it finds anything, [`FsError::Io`].
+pub fn check(window: &dyn ReadAt) -> Result<Option<Verdict>, FsError> {
+    let Some(program) = program() else { return Ok(None) };
+    let copy = private_copy(window).map_err(copying)?;
+    let output = run(&program, "-fn", &copy)?;
+    match output.status.code() {
+        Some(0) => Ok(Some(Verdict { version: first_line(&output.stderr) })),
+        _ => Err(FsError::Corrupt { volume: "root", what: format!("e2fsck -fn: {}", words(&output)) }),
+    }
+}
+
+/// Where `e2fsck` is, if it is installed. `/sbin` is not in everybody's path.
+pub(crate) fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    places.map(|place| place.join("e2fsck")).find(|file| file.is_file())
+}
+
+pub(crate) fn run(program: &PathBuf, flags: &str, image: &NamedTempFile) -> Result<Output, FsError> {
+    // No undo file, no progress, no translation: the words go into messages.
+    Command::new(program)
+        .arg(flags)
+        .arg(image.path())
+        .env("LC_ALL", "C")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|source| FsError::Io { doing: format!("run {}", program.display()), source })
+}
+
+/// What it said, without the lines that only count, as one line.
+pub(crate) fn words(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stdout);
+    let lines = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("Pass ") && !line.contains(PREFIX));
+    let text: Vec<&str> = lines.take(8).collect();
+    text.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(800).collect()
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
+}
+
+/// The used ranges of `window` as a sparse temporary file.
+pub(crate) fn private_copy(window: &dyn ReadAt) -> io::Result<NamedTempFile> {
+    let ranges = used_ranges(window).map_err(io::Error::other)?;
+    let copy = NamedTempFile::with_prefix(PREFIX)?;
+    copy.as_file().set_len(window.size().0)?;
+    for range in ranges {
+        copy_range(window, copy.as_file(), range)?;
+    }
+    Ok(copy)
+}
+
+fn copy_range(window: &dyn ReadAt, copy: &File, range: ByteRange) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    let mut from = range.start;
+    while let Some(run) = window.next_data(from)?.and_then(|run| run.intersect(&range)) {
+        let mut at = run.start.0;
+        while at < run.end().0 {
+            let len = CHUNK.min(run.end().0 - at);
+            buffer.resize(usize::try_from(len).unwrap_or(0), 0);
+            window.read_at(ByteOffset(at), &mut buffer)?;
+            // A file's long runs of zeros stay holes.
+            if buffer.iter().any(|&byte| byte != 0) {
+                copy.write_all_at(&buffer, at)?;
+            }
+            at += len;
+        }
+        from = run.end();
+    }
+    Ok(())
+}
+
+pub(crate) fn copying(source: io::Error) -> FsError {
+    FsError::Io { doing: "copy the root file system's blocks for e2fsck".into(), source }
 }

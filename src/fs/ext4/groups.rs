@@ -110,7 +110,7 @@ impl Groups {
         let mut bitmap = Bitmap(vec![0; sb.block_bytes as usize]);
         let start = sb.group_start(group);
         let end = start + u64::from(sb.group_blocks(group));
-        for n in 0..u32::try_from(backup_blocks(sb, group)).unwrap_or(u32::MAX).min(sb.blocks_per_group) {
+        for n in 0..u32::try_from(own_blocks(sb, group)).unwrap_or(u32::MAX).min(sb.blocks_per_group) {
             bitmap.set(n);
         }
         let from = self.metadata.partition_point(|&(first, count)| first + count <= start);
@@ -201,7 +201,7 @@ fn descriptor_block(sb: &Superblock, index: u64) -> u64 {
 }
 
 /// How many blocks at the start of `group` hold the superblock, descriptors and room for more of them.
-fn backup_blocks(sb: &Superblock, group: u32) -> u64 {
+pub fn own_blocks(sb: &Superblock, group: u32) -> u64 {
     let superblock = u64::from(sb.group_has_superblock(group));
     let per_block = u32::from(u16::try_from(sb.block_bytes).unwrap_or(4096) / sb.descriptor_bytes.max(1));
     let meta = sb.incompat & incompat::META_BG != 0;

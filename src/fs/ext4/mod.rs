@@ -5,8 +5,12 @@
 
 pub mod checksum;
 pub mod device;
+pub mod directory;
 pub mod groups;
+pub mod inode;
+pub mod mapping;
 pub mod raw;
+pub mod reader;
 pub mod superblock;
 
 pub use superblock::Superblock;

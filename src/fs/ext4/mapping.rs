@@ -1,0 +1,152 @@
+//! Which blocks an inode owns: by extents, or by the older block map.
+
+use super::groups::read_block;
+use super::inode::{EXTENTS_FLAG, INLINE_FLAG, Inode, InodeKind};
+use super::raw::{halves, u16_at, u32_at};
+use super::superblock::Superblock;
+use crate::fs::FsError;
+use crate::image::ReadAt;
+
+/// A run of blocks of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Its first block, counted in the file.
+    pub logical: u64,
+    /// Its first block in the file system.
+    pub physical: u64,
+    /// How many blocks.
+    pub count: u64,
+    /// Allocated but never written: reads as zeros, whatever the blocks hold.
+    pub unwritten: bool,
+}
+
+/// All blocks of an inode.
+#[derive(Debug, Clone, Default)]
+pub struct Mapping {
+    /// Its content, by position in the file.
+    pub runs: Vec<Run>,
+    /// Blocks that hold the map itself.
+    pub nodes: Vec<u64>,
+}
+
+const EXTENT_MAGIC: u16 = 0xF30A;
+const MOST_LEVELS: u16 = 5;
+/// It has a block map and no mode.
+const BAD_BLOCKS_INODE: u32 = 1;
+
+impl Mapping {
+    /// The blocks of `inode`.
+    ///
+    /// # Errors
+    /// [`FsError::Corrupt`] for a map that cannot be, [`FsError::Io`].
+    pub fn of(window: &dyn ReadAt, sb: &Superblock, inode: &Inode) -> Result<Mapping, FsError> {
+        let mut walk = Walk { window, sb, inode, mapping: Mapping::default(), next: 0 };
+        let area = inode.block_area();
+        if inode.flags() & INLINE_FLAG != 0 {
+            return Ok(walk.mapping);
+        }
+        if inode.flags() & EXTENTS_FLAG != 0 {
+            let depth = u16_at(area, 6);
+            walk.extents(area, depth)?;
+        } else if inode.number == BAD_BLOCKS_INODE
+            || inode.kind() != InodeKind::Other && !(inode.kind() == InodeKind::Symlink && inode.size() < 60)
+        {
+            walk.block_map(area)?;
+        }
+        Ok(walk.mapping)
+    }
+}
+
+struct Walk<'a> {
+    window: &'a dyn ReadAt,
+    sb: &'a Superblock,
+    inode: &'a Inode,
+    mapping: Mapping,
+    /// The first block of the file that may come next: extents are in order, which also bounds the walk.
+    next: u64,
+}
+
+impl Walk<'_> {
+    fn extents(&mut self, node: &[u8], depth: u16) -> Result<(), FsError> {
+        let (entries, most) = (usize::from(u16_at(node, 2)), usize::from(u16_at(node, 4)));
+        let fits = node.len() >= 12 && most <= (node.len() - 12) / 12 && entries <= most;
+        if u16_at(node, 0) != EXTENT_MAGIC || !fits || u16_at(node, 6) != depth || depth > MOST_LEVELS {
+            return Err(self.corrupt("has a damaged extent tree"));
+        }
+        for entry in node.chunks_exact(12).skip(1).take(entries) {
+            let logical = u64::from(u32_at(entry, 0));
+            if logical < self.next {
+                return Err(self.corrupt("has extents out of order"));
+            }
+            if depth == 0 {
+                let stored = u64::from(u16_at(entry, 4));
+                let unwritten = stored > 32768;
+                let count = if unwritten { stored - 32768 } else { stored };
+                let physical = halves(u32::from(u16_at(entry, 6)), u32_at(entry, 8));
+                self.add(Run { logical, physical, count, unwritten })?;
+            } else {
+                let child = halves(u32::from(u16_at(entry, 8)), u32_at(entry, 4));
+                let block = self.node(child)?;
+                self.extents(&block, depth - 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn block_map(&mut self, area: &[u8]) -> Result<(), FsError> {
+        for (index, pointer) in area.chunks_exact(4).enumerate() {
+            let level = index.saturating_sub(11).min(3);
+            self.pointer(u32_at(pointer, 0), level)?;
+        }
+        Ok(())
+    }
+
+    fn pointer(&mut self, block: u32, level: usize) -> Result<(), FsError> {
+        let per_block = self.sb.block_size() / 4;
+        if block == 0 {
+            let span = per_block.checked_pow(u32::try_from(level).unwrap_or(3)).unwrap_or(u64::MAX);
+            self.next = self.next.saturating_add(span);
+            return Ok(());
+        }
+        if level == 0 {
+            return self.add(Run { logical: self.next, physical: u64::from(block), count: 1, unwritten: false });
+        }
+        let pointers = self.node(u64::from(block))?;
+        for pointer in pointers.chunks_exact(4) {
+            self.pointer(u32_at(pointer, 0), level - 1)?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, block: u64) -> Result<Vec<u8>, FsError> {
+        // Even a file of single-block extents needs one node for some hundred blocks.
+        if self.mapping.nodes.len() as u64 > self.sb.blocks / 64 + 16 {
+            return Err(self.corrupt("has a larger block map than the file system has room for"));
+        }
+        self.mapping.nodes.push(block);
+        read_block(self.window, self.sb, block)
+    }
+
+    fn add(&mut self, run: Run) -> Result<(), FsError> {
+        let end = run.physical.checked_add(run.count);
+        if run.count == 0 || run.physical == 0 || end.is_none_or(|end| end > self.sb.blocks) {
+            return Err(self.corrupt("owns blocks that are not there"));
+        }
+        self.next = run.logical.saturating_add(run.count);
+        match self.mapping.runs.last_mut() {
+            Some(last)
+                if last.physical + last.count == run.physical
+                    && last.logical + last.count == run.logical
+                    && last.unwritten == run.unwritten =>
+            {
+                last.count += run.count;
+            }
+            _ => self.mapping.runs.push(run),
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, what: &str) -> FsError {
+        FsError::Corrupt { volume: "root", what: format!("inode {} {what}", self.inode.number) }
+    }
+}

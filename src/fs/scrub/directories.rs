@@ -1,0 +1,79 @@
+//! Names that were deleted but still stand in directory blocks.
+
+use std::ops::Range;
+
+use super::report::ScrubReport;
+use super::wiper::Wiper;
+use crate::fs::FsError;
+use crate::fs::ext4::Superblock;
+use crate::fs::ext4::directory::{entries, index_blocks, stamp_leaf};
+use crate::fs::ext4::inode::Inode;
+use crate::fs::ext4::mapping::Mapping;
+use crate::fs::ext4::raw::u16_at;
+use crate::image::{ByteOffset, ByteRange};
+
+pub fn scrub(
+    wiper: &Wiper<'_>,
+    sb: &Superblock,
+    inode: &Inode,
+    mapping: &Mapping,
+    report: &mut ScrubReport,
+) -> Result<(), FsError> {
+    let index = index_blocks(wiper.reader(), sb, inode, mapping)?;
+    for run in &mapping.runs {
+        for n in 0..run.count {
+            let place = ByteRange::new((run.physical + n) * sb.block_size(), sb.block_size());
+            if !wiper.touches(place) {
+                continue;
+            }
+            let before = wiper.read(place)?;
+            let mut block = before.clone();
+            let slack = if index.contains(&(run.logical + n)) {
+                index_slack(sb, &block, run.logical + n == 0)
+            } else {
+                leaf_slack(inode, &block)?
+            };
+            wipe(&mut block, &slack);
+            if block == before {
+                continue;
+            }
+            if !index.contains(&(run.logical + n)) {
+                stamp_leaf(sb, inode, &mut block);
+            }
+            wiper.replace(ByteOffset(place.start.0), &block)?;
+            report.directory_entries += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The meaningless bytes of a run of directory entries.
+///
+/// # Errors
+/// [`FsError::Corrupt`]: slack of what cannot be parsed is not known.
+pub fn leaf_slack(inode: &Inode, block: &[u8]) -> Result<Vec<Range<usize>>, FsError> {
+    let found = entries(block).map_err(|what| FsError::Corrupt {
+        volume: "root",
+        what: format!("{what} (directory inode {})", inode.number),
+    })?;
+    Ok(found.iter().flat_map(|entry| entry.slack()).collect())
+}
+
+/// Behind the last entry of an index block. The root of a hash tree began as a leaf and may still hold its names there.
+/// Its checksum covers only the entries in use.
+fn index_slack(sb: &Superblock, block: &[u8], root: bool) -> Vec<Range<usize>> {
+    let list = if root { 0x18 + usize::from(u16_at(block, 0x1D) & 0xFF) } else { 8 };
+    let (limit, count) = (usize::from(u16_at(block, list)), usize::from(u16_at(block, list + 2)));
+    let (from, to) = (list + count * 8, list + limit * 8);
+    let tail = if sb.has_metadata_csum() { 8 } else { 0 };
+    if count == 0 || count > limit || to + tail > block.len() { Vec::new() } else { vec![from..to] }
+}
+
+/// Fills `ranges` of `bytes` with zeros.
+pub fn wipe(bytes: &mut [u8], ranges: &[Range<usize>]) {
+    for range in ranges {
+        if let Some(part) = bytes.get_mut(range.clone()) {
+            part.fill(0);
+        }
+    }
+}
