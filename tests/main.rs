@@ -3,6 +3,7 @@
 
 mod activations;
 mod aws_activations;
+mod bmap;
 mod boot;
 mod bootfs;
 mod card_edits;
