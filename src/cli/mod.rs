@@ -3,11 +3,11 @@
 
 mod activations;
 mod completions;
-#[allow(dead_code)]
 mod demo;
 mod devices;
 pub mod error;
 pub mod exit;
+mod flash;
 mod fleet;
 mod golden;
 mod inspect;
@@ -16,8 +16,8 @@ mod plan;
 mod recipe;
 pub mod table;
 pub mod ui;
+mod verify;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -51,9 +51,12 @@ struct Cli {
 /// One line per command here, one arm in `run`, one file beside this one.
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Inspect(inspect::Args),
     Plan(plan::Args),
     Golden(golden::Args),
+    Flash(flash::Args),
+    Verify(verify::Args),
     Devices(devices::Args),
     Recipe(recipe::Args),
     Activations(activations::Args),
@@ -64,9 +67,12 @@ enum Command {
 
 fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
     match command {
+        Command::Demo(args) => demo::run(&args, ui),
         Command::Inspect(args) => inspect::run(&args, ui),
         Command::Plan(args) => plan::run(&args, ui),
         Command::Golden(args) => golden::run(&args, ui),
+        Command::Flash(args) => flash::run(&args, ui),
+        Command::Verify(args) => verify::run(&args, ui),
         Command::Devices(args) => devices::run(&args, ui),
         Command::Recipe(args) => recipe::run(args, ui),
         Command::Activations(args) => activations::run(args, ui),
@@ -98,7 +104,7 @@ pub fn main() -> ExitCode {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
             ui.event("error", &error.fields());
-            let _ = write!(anstream::stderr(), "{}", error.letter());
+            ui.letter(&error);
             ExitCode::from(error.exit as u8)
         }
     }

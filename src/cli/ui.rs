@@ -35,6 +35,7 @@ pub struct Ui {
     /// The global options.
     pub global: Global,
     progress: Box<dyn Progress>,
+    bars: Option<Bars>,
     out: Arc<Answers>,
     cancel: Arc<AtomicBool>,
 }
@@ -59,17 +60,20 @@ impl Ui {
     /// Bars on a terminal, lines elsewhere, events with `--json`.
     pub fn new(global: Global) -> Ui {
         let out = Arc::new(Answers::default());
+        let mut bars = None;
         let progress: Box<dyn Progress> = if global.json {
             let sink = out.clone();
             Box::new(Events::new(Arc::new(move |event: &Value| sink.write(format!("{event}\n").as_bytes()))))
         } else if global.quiet {
             Box::new(Lines::quiet())
         } else if std::io::stderr().is_terminal() {
-            Box::new(Bars::new())
+            let shown = Bars::new();
+            bars = Some(shown.clone());
+            Box::new(shown)
         } else {
             Box::new(Lines::new())
         };
-        Ui { global, progress, out, cancel: Arc::new(AtomicBool::new(false)) }
+        Ui { global, progress, bars, out, cancel: Arc::new(AtomicBool::new(false)) }
     }
 
     /// Where news of running work goes.
@@ -89,7 +93,7 @@ impl Ui {
             let text = format!("{text}{end}");
             let coloured = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
             let text = if coloured { text } else { anstream::adapter::strip_str(&text).to_string() };
-            self.out.write(text.as_bytes());
+            self.apart(|| self.out.write(text.as_bytes()));
         }
     }
 
@@ -146,6 +150,21 @@ impl Ui {
     pub fn say(&self, text: &str) {
         if !self.global.quiet && !self.global.json {
             self.progress.note(text);
+        }
+    }
+
+    /// An error as a letter on stderr.
+    pub fn letter(&self, error: &Error) {
+        self.apart(|| {
+            // A terminal that is gone is no reason to stop.
+            let _ = write!(anstream::stderr(), "{}", error.letter());
+        });
+    }
+
+    fn apart(&self, act: impl FnOnce()) {
+        match &self.bars {
+            Some(bars) => bars.apart(act),
+            None => act(),
         }
     }
 

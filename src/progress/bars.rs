@@ -12,6 +12,7 @@ const WITH_TOTAL: &str =
 const WITHOUT_TOTAL: &str = "{prefix:<22!} {msg:<12!} {spinner} {bytes:>11} {elapsed}";
 
 /// Progress bars on stderr.
+#[derive(Clone)]
 pub struct Bars {
     all: MultiProgress,
 }
@@ -26,6 +27,11 @@ impl Bars {
     /// Bars on stderr, ten times a second at most: a serial console must not be the slowest part of a card.
     pub fn new() -> Bars {
         Bars { all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)) }
+    }
+
+    /// Does `act`, which writes to the terminal, with the bars out of its way.
+    pub fn apart(&self, act: impl FnOnce()) {
+        self.all.suspend(act);
     }
 
     fn line(&self, text: &str) {

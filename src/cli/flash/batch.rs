@@ -1,0 +1,141 @@
+//! One run at the bench: golden image, activations, ledger, targets; receipts and letters as the cards end.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use crate::activation::{Activation, Desk, Issuer, Order};
+use crate::cli::{Error, Exit, Ui};
+use crate::flash::gate::{self, GateOptions};
+use crate::flash::receipt::{Outcome, Receipt};
+use crate::flash::{
+    BatchOutcome, CardFailure, CardImage, CardMaker, FailureKind, FlashJob, Host, MakeError, bench, flash,
+};
+use crate::golden::Golden;
+use crate::ledger::{CardReservation, Ledger};
+use crate::prepare::card::CardIdentity;
+use crate::recipe::CardName;
+
+/// What a run is to do.
+pub(in crate::cli) struct Batch<'a> {
+    /// What every card is made from.
+    pub golden: &'a Golden,
+    /// Where the recipe's paths count from.
+    pub beside: &'a Path,
+    /// This machine.
+    pub host: &'a Host,
+    /// Where to.
+    pub targets: &'a [PathBuf],
+    /// What was said about them.
+    pub options: &'a GateOptions,
+    /// How many cards, where slots are to be filled again and again.
+    pub count: Option<usize>,
+    /// The file of activations, instead of the recipe's.
+    pub activations: Option<&'a Path>,
+    /// Where receipts go.
+    pub receipts: Option<&'a Path>,
+    /// The ledger's file.
+    pub ledger: &'a Path,
+}
+
+/// Makes card images of a golden image.
+struct Maker<'a>(&'a Golden);
+
+impl CardMaker for Maker<'_> {
+    fn make(&self, card: &CardReservation, activation: Option<&Activation>) -> Result<CardImage, MakeError> {
+        let identity = CardIdentity { name: card.name.clone(), serial: card.serial };
+        let made = self.0.card(&identity, activation)?;
+        Ok(CardImage { image: made.image, map: made.map })
+    }
+}
+
+/// Writes the cards, tells of each as it ends, and keeps the record.
+pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOutcome, Error> {
+    let (manifest, progress) = (&batch.golden.manifest, ui.progress());
+    let recipe = &manifest.recipe;
+    let name = CardName::parse(&recipe.card.name, &recipe.name)
+        .map_err(|error| Error::usage("the recipe's `[card] name` cannot name cards").because(&error))?;
+    let issuer = Issuer::of_recipe(recipe, batch.beside, batch.activations, progress)?;
+    if issuer.is_none() {
+        progress.warn("the recipe has no [activation]: these cards will not register with SSM");
+    }
+    if let Some(dir) = batch.receipts {
+        std::fs::create_dir_all(dir)
+            .map_err(|error| Error::failed(format!("cannot make {}", dir.display())).because(&error))?;
+    }
+    let ledger = Ledger::open(batch.ledger)?;
+    let cards = batch.count.unwrap_or(batch.targets.len());
+    let of = |serial: u64| name.of(serial);
+    let order = Order { recipe: &recipe.name, golden: Some(manifest.image.digest), cards, name: &of };
+    let desk = Desk::open(&ledger, issuer.as_ref(), order, progress)?;
+
+    let cancel = ui.cancel();
+    let on_receipt = |receipt: &Receipt| tell(receipt, batch, ui);
+    let maker = Maker(batch.golden);
+    let job = FlashJob {
+        maker: &maker,
+        desk: &desk,
+        recipe: &recipe.name,
+        golden: &manifest.map,
+        blank: recipe.card.blank,
+        progress,
+        cancel: &cancel,
+        on_receipt: &on_receipt,
+    };
+    let needed = manifest.image.size;
+    let outcome = match batch.count {
+        Some(count) => bench::flash_many(&job, batch.host, batch.targets, batch.options, needed, count),
+        None => flash(&job, gate::clear_all(batch.host, batch.targets, batch.options, needed)?),
+    };
+    desk.close()?;
+    let failed = outcome.receipts.iter().filter(|receipt| receipt.failure().is_some()).count();
+    let verified = outcome.receipts.len() - failed;
+    ui.event("batch", &serde_json::json!({ "verified": verified, "failed": failed, "ledger": batch.ledger }));
+    if cancel.load(Ordering::Relaxed) {
+        ui.progress().warn("stopped; cards that were not finished do not boot");
+    }
+    Ok(outcome)
+}
+
+/// A receipt as it comes: a line or a letter for people, an event and a file for programs.
+fn tell(receipt: &Receipt, batch: &Batch<'_>, ui: &Ui) {
+    ui.event("receipt", receipt);
+    let name = receipt.card.as_ref().map_or("a card without a name", |card| card.name.as_str());
+    match &receipt.outcome {
+        Outcome::Verified { report, .. } => ui.answer(&format!(
+            "{name} is on {}: {} written, {} read back and right; activation {}",
+            receipt.medium.name(),
+            report.written,
+            report.verified,
+            receipt.activation_id.as_deref().unwrap_or("none")
+        )),
+        Outcome::Failed { failure } => ui.letter(&letter(receipt, failure)),
+    }
+    let Some(dir) = batch.receipts else { return };
+    // A failed card's number is used again: its receipt must not be overwritten by its replacement's.
+    let ending =
+        if receipt.failure().is_some() { format!(".failed-{}", receipt.ended.replace(':', "")) } else { String::new() };
+    let path = dir.join(format!("{}{ending}.json", name.replace([' ', '/'], "-")));
+    let text = serde_json::to_string_pretty(receipt).unwrap_or_default();
+    if let Err(error) = std::fs::write(&path, text + "\n") {
+        ui.progress().warn(&format!("cannot write the receipt {}: {error}; the ledger has it", path.display()));
+    }
+}
+
+fn letter(receipt: &Receipt, failure: &CardFailure) -> Error {
+    let exit = if failure.kind == FailureKind::Verification { Exit::Verification } else { Exit::Failed };
+    let mut letter = Error::with(exit, format!("{} {}", receipt.medium.name(), failure.what));
+    letter.causes.push(failure.detail.clone());
+    letter.state.push(failure.left_on_card.to_string());
+    if !failure.activation.is_empty() {
+        letter.state.push(failure.activation.clone());
+    }
+    letter.help(failure.next.clone())
+}
+
+impl From<gate::GateError> for Error {
+    fn from(error: gate::GateError) -> Error {
+        // A target that cannot be is wrong usage, whatever the reason; only what the system reports is a failure.
+        let exit = if matches!(error, gate::GateError::Io { .. }) { Exit::Failed } else { Exit::Usage };
+        Error::of(exit, &error).state("nothing was written").help(error.next_step())
+    }
+}

@@ -1,0 +1,108 @@
+//! `cardsmith flash`: cards, from a recipe or from a golden image.
+
+mod batch;
+mod confirm;
+
+use std::path::{Path, PathBuf};
+
+use crate::flash::gate::{self, GateOptions};
+use crate::flash::{Host, Verdict};
+use crate::golden::{self, Golden};
+use crate::image::ByteSize;
+use crate::recipe;
+
+use super::{Error, Exit, Ui};
+
+pub(super) use batch::{Batch, write_cards};
+
+/// Write cards from a recipe or a golden image
+///
+/// Every card gets its own name and activation, is written, read back past every cache, and only then made bootable.
+/// Several targets are written side by side. Block devices are erased: they are shown first, and a question is asked.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cardsmith flash recipes/kiosk.toml --to /dev/sdb\n  cardsmith flash kiosk.manifest.json --to /dev/sdb --to /dev/sdc --count 20\n  cardsmith flash kiosk.manifest.json --to card.img"
+)]
+pub(super) struct Args {
+    /// A recipe, or the manifest of a golden image (FILE.manifest.json)
+    source: PathBuf,
+    /// Where to: a block device (/dev/sdX), or a file for a card image. May be given several times
+    #[arg(long, required = true, value_name = "TARGET")]
+    to: Vec<PathBuf>,
+    /// Do not ask before erasing devices
+    #[arg(long, short)]
+    yes: bool,
+    /// Go on with the next card in each slot until so many are verified; devices only
+    #[arg(long, value_name = "N")]
+    count: Option<std::num::NonZeroU16>,
+    /// A device that is not removable is meant all the same: its path once more
+    #[arg(long, value_name = "PATH")]
+    fixed_ok: Vec<PathBuf>,
+    /// Replace card images that are there
+    #[arg(long)]
+    overwrite: bool,
+    /// Pre-issued activations (CSV or JSON), instead of the recipe's `[activation] path`
+    #[arg(long, value_name = "FILE")]
+    activations: Option<PathBuf>,
+    /// Write each card's receipt there, as JSON
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
+    let host = Host::this();
+    let mut options =
+        GateOptions { fixed_ok: args.fixed_ok.clone(), overwrite: args.overwrite, inputs: vec![args.source.clone()] };
+    options.inputs.extend(args.activations.clone());
+    // Minutes of work come before the first write: what cannot be written to is said now, and looked at again then.
+    drop(gate::clear_all(&host, &args.to, &options, ByteSize(0))?);
+    let devices = confirm::devices(&host, &args.to)?;
+    if args.count.is_some() && devices.len() < args.to.len() {
+        return Err(Error::usage("`--count` goes on with the next card in a slot, and a file has no next card")
+            .help("name devices only, or one file for each card"));
+    }
+
+    let (golden, beside) = open(&args.source, ui)?;
+    if let Some(file) = &golden.manifest.image.file {
+        options.inputs.push(beside.join(file));
+    }
+    // Again, now that the size is known: a card that is too small is no reason to ask a question.
+    drop(gate::clear_all(&host, &args.to, &options, golden.manifest.image.size)?);
+    confirm::erase(&devices, args.yes, ui)?;
+    let ledger = ui.ledger_path()?;
+    let outcome = write_cards(
+        &Batch {
+            golden: &golden,
+            beside: &beside,
+            host: &host,
+            targets: &args.to,
+            options: &options,
+            count: args.count.map(|count| usize::from(count.get())),
+            activations: args.activations.as_deref(),
+            receipts: args.receipts.as_deref(),
+            ledger: &ledger,
+        },
+        ui,
+    )?;
+    Ok(match outcome.verdict() {
+        Verdict::AllVerified => Exit::Done,
+        Verdict::VerificationFailed => Exit::Verification,
+        Verdict::SomeFailed => Exit::SomeCards,
+        Verdict::AllFailed => Exit::Failed,
+    })
+}
+
+/// The golden image that `source` means, and the directory that its recipe's paths count from.
+fn open(source: &Path, ui: &Ui) -> Result<(Golden, PathBuf), Error> {
+    if source.extension().is_some_and(|ending| ending == "json") {
+        let beside = source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return Ok((Golden::open(source, &ui.cache_dir()?, ui.progress())?, beside.to_owned()));
+    }
+    let loaded = recipe::load(source)?;
+    let beside = loaded.dir.clone();
+    let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
+    for finding in prepared.plan().findings.iter().filter(|f| f.severity == crate::prepare::Severity::Warning) {
+        ui.progress().warn(&finding.text);
+    }
+    Ok((prepared.build(ui.progress())?, beside))
+}

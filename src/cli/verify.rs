@@ -1,0 +1,118 @@
+//! `cardsmith verify`: read a card back against what was written.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use super::{Error, Exit, Ui};
+use crate::flash::ReadBack;
+use crate::flash::receipt::{Outcome, Receipt};
+use crate::flash::verify::{OpenedMedium, VerifyReport, expected_with, verify};
+use crate::golden::Manifest;
+use crate::image::{BlockMap, Sha256Digest};
+use crate::ledger::Ledger;
+
+/// Read a card back against what was written
+///
+/// Nothing is written. What only this card has (its name, its activation) is compared with its receipt: the one that is
+/// given, or the one in the ledger that fits the card. A card that has booted since differs.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cardsmith verify kiosk.manifest.json /dev/sdb\n  cardsmith verify kiosk.manifest.json card.img --receipt receipts/kiosk-0001.json"
+)]
+pub(super) struct Args {
+    /// The manifest of the golden image
+    manifest: PathBuf,
+    /// The card: a block device, or a card image
+    target: PathBuf,
+    /// The card's receipt, where the ledger does not have it
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
+    let manifest = Manifest::read(&args.manifest).map_err(crate::golden::GoldenError::from)?;
+    let name = args.target.display().to_string();
+    let card = OpenedMedium::open(&args.target)
+        .map_err(|error| Error::failed(format!("cannot open {name}")).because(&error))?;
+    let receipt = match &args.receipt {
+        Some(path) => Some(Receipt::read(path).map_err(|error| Error::of(Exit::Failed, &error))?),
+        None => find_receipt(&manifest, &card, &args.target, ui)?,
+    };
+    let expected = match &receipt {
+        Some(receipt) => expected_with(&manifest.map, receipt)
+            .map_err(|error| Error::usage("the receipt does not belong to this manifest").because(&error))?,
+        None => manifest.map.clone(),
+    };
+    let who = receipt.as_ref().and_then(|receipt| receipt.card.as_ref()).map(|card| card.name.clone());
+    let mut task = ui.progress().task(who.as_deref().unwrap_or(&name), Some(expected.mapped_size()));
+    let cancel = ui.cancel();
+    let report = verify(&card, &expected, task.as_mut(), &cancel)
+        .map_err(|error| Error::failed(format!("cannot verify {name}")).because(&error))?;
+    if cancel.load(Ordering::Relaxed) {
+        task.failed("stopped");
+        return Err(Error::failed(format!("{name} was not verified: stopped")));
+    }
+    ui.event(
+        "verify",
+        &json!({ "target": args.target, "card": who, "ok": report.differing.is_empty(), "report": report }),
+    );
+    let known = who.as_deref().map_or("the golden image".to_owned(), |card| format!("card {card}"));
+    if report.differing.is_empty() {
+        task.done(&format!("{} read back and right", report.checked));
+        ui.answer(&format!("{name} is {known} as it was written: {} read back and right", report.checked));
+        return Ok(Exit::Done);
+    }
+    task.failed("reads back different");
+    Err(differs(&name, &known, &report, receipt.is_some()))
+}
+
+fn differs(name: &str, known: &str, report: &VerifyReport, has_receipt: bool) -> Error {
+    let mut error = Error::with(Exit::Verification, format!("{name} does not read as {known}"));
+    let count = report.differing.len();
+    if let Some(first) = report.differing.first() {
+        let why = first.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+        error.causes.push(format!("{count} ranges differ, first {} from {}{why}", first.range.len, first.range.start));
+    }
+    match has_receipt {
+        true => error.help("a card that has booted differs, which is fine; one that has not is broken: throw it away"),
+        false => error
+            .state("no receipt of this card was found: what only this card has was compared with the golden image, too")
+            .help("give its receipt with `--receipt FILE`, or the ledger that has it with `--ledger FILE`"),
+    }
+}
+
+/// The receipt in the ledger whose own ranges are on this card. A few KiB are read for each.
+fn find_receipt(manifest: &Manifest, card: &OpenedMedium, target: &Path, ui: &Ui) -> Result<Option<Receipt>, Error> {
+    let path = ui.ledger_path()?;
+    if !path.exists() {
+        return Ok(None);
+    }
+    let ledger = Ledger::open(&path)?;
+    let mut found = None;
+    for record in ledger.cards()? {
+        let text = ledger.receipt(record.key)?;
+        let Some(receipt) = text.and_then(|text| serde_json::from_str::<Receipt>(&text).ok()) else { continue };
+        let fits = receipt.golden == manifest.map.fingerprint() && holds(card, &receipt);
+        // A card that is damaged where it is special is still known by where it was written.
+        let was_here = receipt.golden == manifest.map.fingerprint() && receipt.medium.path == target;
+        if fits {
+            return Ok(Some(receipt));
+        }
+        if was_here {
+            found = Some(receipt);
+        }
+    }
+    Ok(found)
+}
+
+fn holds(card: &OpenedMedium, receipt: &Receipt) -> bool {
+    let Outcome::Verified { own, .. } = &receipt.outcome else { return false };
+    let Ok(own) = BlockMap::new(own.clone(), card.size()) else { return false };
+    !own.ranges().is_empty()
+        && own.ranges().iter().all(|mapped| {
+            let mut bytes = vec![0; usize::try_from(mapped.range.len.0).unwrap_or(0)];
+            card.read_back(mapped.range.start, &mut bytes).is_ok() && Sha256Digest::of(&bytes) == mapped.sha256
+        })
+}
