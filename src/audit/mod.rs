@@ -38,12 +38,17 @@ pub struct AuditOptions {
     pub allow: Vec<String>,
 }
 
-/// Reads `image` by all rules.
+/// Reads `image` by all rules. Where its journal must be replayed before anybody can read it, `readable` is a copy in
+/// which that was done; otherwise it is the image itself.
 ///
 /// # Errors
 /// [`AuditError`] where there is no root file system to read. What is wrong inside it is a finding, not an error.
-pub fn audit(image: Arc<dyn ReadAt>, options: &AuditOptions) -> Result<Report, AuditError> {
-    let image = AuditImage::open(image)?;
+pub fn audit(
+    image: &Arc<dyn ReadAt>,
+    readable: Arc<dyn ReadAt>,
+    options: &AuditOptions,
+) -> Result<Report, AuditError> {
+    let image = AuditImage::open(image, readable)?;
     let mut report = Report::default();
     for rule in RULES.iter().filter(|rule| options.deep || !rule.deep) {
         let mut found = Vec::new();

@@ -66,20 +66,21 @@ impl From<&ext4_view::Metadata> for PathStat {
 
 /// An image, open for the rules.
 pub struct AuditImage {
-    /// The whole image.
-    pub whole: Arc<dyn ReadAt>,
     /// The root partition.
     pub root_window: Window<dyn ReadAt>,
+    /// The root partition as it was before anybody replayed its journal.
+    pub untouched_root: Window<dyn ReadAt>,
     root: Ext4,
     boot: Option<fatfs::FileSystem<Cursor>>,
 }
 
 impl AuditImage {
-    /// Finds the root and boot file systems by what they hold.
+    /// Finds the root and boot file systems by what they hold. `untouched` is the image itself, `whole` the same image
+    /// or, where its journal had to be replayed first, a copy in which that was done.
     ///
     /// # Errors
     /// [`AuditError::NoRoot`] and unreadable images.
-    pub fn open(whole: Arc<dyn ReadAt>) -> Result<AuditImage, AuditError> {
+    pub fn open(untouched: &Arc<dyn ReadAt>, whole: Arc<dyn ReadAt>) -> Result<AuditImage, AuditError> {
         let table = PartitionTable::read(&*whole)?;
         let (mut root, mut boot, mut reasons) = (None, None, Vec::new());
         for partition in &table.partitions {
@@ -99,7 +100,10 @@ impl AuditImage {
             }
         }
         match root {
-            Some((root_window, root)) => Ok(AuditImage { whole, root_window, root, boot }),
+            Some((root_window, root)) => {
+                let untouched_root = Window::new(untouched.clone(), root_window.range())?;
+                Ok(AuditImage { root_window, untouched_root, root, boot })
+            }
             None => Err(AuditError::NoRoot { partitions: table.partitions.len(), reasons }),
         }
     }

@@ -63,17 +63,18 @@ impl Report {
         out
     }
 
-    /// One JSON object per finding, then one that sums up.
-    pub fn to_json_lines(&self, strict: bool) -> Vec<serde_json::Value> {
+    /// One event per finding, then one that sums up: its name and its fields.
+    pub fn events(&self, strict: bool) -> Vec<(&'static str, serde_json::Value)> {
         let line = |finding: &Finding, allowed: bool| {
-            json!({ "v": 1, "event": "finding", "rule": finding.rule, "severity": finding.severity,
-                    "place": finding.place, "text": finding.text, "allowed": allowed })
+            let fields = json!({ "rule": finding.rule, "severity": finding.severity, "place": finding.place,
+                                 "text": finding.text, "allowed": allowed });
+            ("finding", fields)
         };
         let found = self.findings.iter().map(|finding| line(finding, false));
         let allowed = self.allowed.iter().map(|finding| line(finding, true));
-        let sum = json!({ "v": 1, "event": "audit", "rules": self.rules_checked, "findings": self.findings.len(),
+        let sum = json!({ "rules": self.rules_checked, "findings": self.findings.len(),
                           "allowed": self.allowed.len(), "dirty": self.is_dirty(strict) });
-        found.chain(allowed).chain([sum]).collect()
+        found.chain(allowed).chain([("audit", sum)]).collect()
     }
 }
 

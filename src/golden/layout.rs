@@ -101,6 +101,28 @@ pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<O
     Ok(Opened { overlay, table, boot_partition, root_partition, boot, root, repaired, clock })
 }
 
+/// The image as it reads once every journal in it is replayed, for readers that cannot do so themselves. What was
+/// repaired lives in an overlay; a partition that cannot be repaired stays as it is.
+///
+/// # Errors
+/// [`GoldenError`] where there is no partition table, or no room for the overlay.
+pub fn replayed(base: Arc<dyn ReadAt>, name: &str) -> Result<Arc<dyn ReadAt>, GoldenError> {
+    let io = |source| GoldenError::Io { doing: format!("read {name}"), source };
+    let table = PartitionTable::read(&*base)
+        .map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
+    let overlay = Arc::new(Overlay::new(base).map_err(io)?);
+    for partition in &table.partitions {
+        let whole: Arc<dyn WriteAt> = overlay.clone();
+        let window: Arc<dyn WriteAt> = Arc::new(Window::new(whole, partition.range).map_err(io)?);
+        if VolumeKind::probe(&window).map_err(io)?.is_ext() {
+            let clock = newest_time(&*window).map_err(io)?;
+            // What cannot be repaired is for the reader to report.
+            let _ = repair(window, clock);
+        }
+    }
+    Ok(overlay)
+}
+
 fn open_root(window: Arc<dyn WriteAt>, clock: Clock) -> Result<(RootFs, Option<String>), (&'static str, FsError)> {
     let report = repair(window.clone(), clock).map_err(|e| ("repair its root file system", e))?;
     let root = RootFs::open(window, clock).map_err(|e| ("open its root file system", e))?;

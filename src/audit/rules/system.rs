@@ -81,7 +81,7 @@ fn unclean(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
     const SUPERBLOCK: u64 = 1024;
     let word = |at: u64| -> Result<u32, AuditError> {
         let mut bytes = [0; 4];
-        image.root_window.read_at(ByteOffset(SUPERBLOCK + at), &mut bytes)?;
+        image.untouched_root.read_at(ByteOffset(SUPERBLOCK + at), &mut bytes)?;
         Ok(u32::from_le_bytes(bytes))
     };
     let (state, last_orphan, incompat, ro_compat) = (word(0x3a)? & 0xffff, word(0xe8)?, word(0x60)?, word(0x64)?);

@@ -1,0 +1,111 @@
+//! `cardsmith audit`: what an image holds that it should not.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Error, Exit, Ui};
+use crate::audit::{self, AuditOptions, Kind, RULES, find_rule};
+use crate::golden::layout;
+use crate::image::{ReadAt, source};
+use crate::recipe;
+
+/// Find what an image or card holds that it should not: registrations, keys, passwordless sudo, residue
+///
+/// Reads any image, golden or not, compressed or not, or a card in a reader, with readers of its own, and changes
+/// nothing. Exit code 3 when there are findings that are neither notes nor allowed.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  cardsmith audit golden.img.zst\n  cardsmith audit captured.img --deep\n  \
+                        cardsmith audit golden.img --allow saved-wifi --sarif audit.sarif\n  \
+                        cardsmith audit --explain ssm-vault\n  cardsmith audit --explain all")]
+pub(super) struct Args {
+    /// An image file or a block device
+    #[arg(required_unless_present = "explain")]
+    image: Option<PathBuf>,
+    /// It is a finished card: an activation file is right, if only root can read it
+    #[arg(long)]
+    card: bool,
+    /// Search every byte for what deleting left behind (reads the whole image)
+    #[arg(long)]
+    deep: bool,
+    /// A rule that may be found, or several with commas; may be given again
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Also allow what this recipe's [audit] section allows
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Notes count too
+    #[arg(long)]
+    strict: bool,
+    /// Write the findings as SARIF 2.1.0, for annotations by a code host
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
+    /// Print what a rule looks for, why it matters and what to do; "all" lists the rules
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["card", "deep", "sarif"])]
+    explain: Option<String>,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
+    if let Some(rule) = &args.explain {
+        return explain(rule, ui);
+    }
+    let Some(path) = &args.image else { return Err(Error::usage("no image was named")) };
+    let mut allow = args.allow.clone();
+    if let Some(file) = &args.recipe {
+        allow.extend(recipe::load(file)?.recipe.audit.allow);
+    }
+    if let Some(unknown) = allow.iter().find(|id| find_rule(id).is_none()) {
+        return Err(Error::usage(format!("there is no audit rule {unknown:?}"))
+            .help("`cardsmith audit --explain all` lists the rules"));
+    }
+    let options =
+        AuditOptions { kind: if args.card { Kind::Card } else { Kind::Golden }, deep: args.deep, allow };
+
+    let name = path.display().to_string();
+    let failed = |error: &dyn std::error::Error| Error::failed(format!("cannot audit {name}")).because(error);
+    let opened = source::open(&path.to_string_lossy(), None, std::path::Path::new(""), &ui.cache_dir()?, ui.progress())
+        .map_err(|error| failed(&error))?;
+    let image: Arc<dyn ReadAt> = opened.image;
+    let readable = layout::replayed(image.clone(), &name).map_err(|error| failed(&error).help(error.help()))?;
+    let report = audit::audit(&image, readable, &options).map_err(|error| {
+        failed(&error).help("cardsmith reads Raspberry Pi OS images: a FAT boot partition and an ext4 root")
+    })?;
+
+    if let Some(file) = &args.sarif {
+        let text = format!("{:#}\n", audit::sarif(&report, &name));
+        std::fs::write(file, text)
+            .map_err(|error| Error::failed(format!("cannot write {}", file.display())).because(&error))?;
+    }
+    for (name, fields) in report.events(args.strict) {
+        ui.event(name, &fields);
+    }
+    ui.answer(report.to_text().trim_end());
+    match report.is_dirty(args.strict) {
+        false => Ok(Exit::Done),
+        true => {
+            if let Some(finding) = report.findings.first() {
+                ui.say(&format!("`cardsmith audit --explain {}` says why it matters and what to do", finding.rule));
+            }
+            Ok(Exit::Findings)
+        }
+    }
+}
+
+fn explain(rule: &str, ui: &Ui) -> Result<Exit, Error> {
+    if rule == "all" {
+        for rule in RULES {
+            ui.event("rule", &serde_json::json!({ "id": rule.id, "severity": rule.severity, "title": rule.title }));
+            ui.answer(&format!("{:<26} {}{}", rule.id, rule.title, if rule.deep { " (--deep)" } else { "" }));
+        }
+        return Ok(Exit::Done);
+    }
+    let Some(rule) = find_rule(rule) else {
+        return Err(Error::usage(format!("there is no audit rule {rule:?}"))
+            .help("`cardsmith audit --explain all` lists the rules"));
+    };
+    ui.event(
+        "rule",
+        &serde_json::json!({ "id": rule.id, "severity": rule.severity, "title": rule.title, "page": rule.page }),
+    );
+    ui.answer(&format!("{}: {}\n\n{}", rule.id, rule.title, rule.page));
+    Ok(Exit::Done)
+}
