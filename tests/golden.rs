@@ -66,3 +66,58 @@ fn golden_is_right(spec: Spec) {
 fn a_lived_in_trixie_image_becomes_a_clean_golden_image() {
     golden_is_right(PiImage::lived_in());
 }
+
+#[test]
+fn so_does_a_bookworm_image() {
+    golden_is_right(PiImage::lived_in().bookworm());
+}
+
+#[test]
+fn so_does_an_image_with_the_agent_from_the_snap() {
+    golden_is_right(PiImage::lived_in().snap_agent());
+}
+
+#[test]
+fn so_does_a_fresh_image() {
+    golden_is_right(PiImage::fresh());
+}
+
+#[test]
+fn so_does_an_image_from_before_checksums() {
+    golden_is_right(PiImage::lived_in().bookworm().without_metadata_csum());
+}
+
+#[test]
+fn so_does_one_with_small_blocks() {
+    golden_is_right(PiImage::lived_in().block_size(1024));
+}
+
+#[test]
+fn so_does_one_with_files_inside_inodes() {
+    golden_is_right(PiImage::lived_in().inline_data());
+}
+
+#[test]
+fn so_does_one_that_was_grown() {
+    golden_is_right(PiImage::lived_in().grown());
+}
+
+#[test]
+fn so_does_one_with_a_guid_table() {
+    golden_is_right(PiImage::lived_in().gpt());
+}
+
+#[test]
+fn so_does_one_whose_power_was_cut() {
+    golden_is_right(PiImage::lived_in().power_cut());
+}
+
+#[test]
+fn so_does_one_whose_power_was_cut_without_an_orphan_file() {
+    golden_is_right(PiImage::lived_in().bookworm().power_cut());
+}
+
+#[test]
+fn so_does_one_that_somebody_cleaned_by_hand() {
+    golden_is_right(PiImage::lived_in().hand_cleaned());
+}

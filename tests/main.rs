@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod activations;
+mod audit;
 mod aws_activations;
 mod bmap;
 mod boot;

@@ -1,0 +1,162 @@
+//! The audit: what it finds on a lived-in image, that a golden image passes, and how it says so.
+
+use std::collections::BTreeSet;
+
+use crate::support::binary::Home;
+use crate::support::pi_image::{PiImage, Spec};
+use crate::support::{need_builder, need_root};
+
+/// The rules that fired, from the audit's events.
+fn rules_of(home: &Home, args: &[&str], image: &std::path::Path, exit: i32) -> BTreeSet<String> {
+    let image = image.to_str().unwrap();
+    let run = home.run(["--json", "audit", image].iter().chain(args)).exits(exit);
+    run.named("finding").iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
+}
+
+fn assert_finds(spec: Spec, rule: &str) {
+    let image = spec.build();
+    let found = rules_of(&Home::new(), &[], image.path(), 3);
+    assert!(found.contains(rule), "{rule} was not found, only {found:?}");
+}
+
+#[test]
+fn a_lived_in_image_breaks_the_rules_that_it_should() {
+    if !need_builder() {
+        return;
+    }
+    let image = PiImage::lived_in().build();
+    let before = image.digest();
+    let found = rules_of(&Home::new(), &[], image.path(), 3);
+    for rule in [
+        "ssm-registration",
+        "ssm-vault",
+        "ssm-credentials",
+        "ssm-instance-state",
+        "ssm-logs",
+        "activation-code",
+        "machine-id",
+        "host-keys",
+        "random-seed",
+        "sudo-nopasswd",
+        "ssm-agent-users",
+        "shell-history",
+        "saved-wifi",
+        "authorized-keys",
+    ] {
+        assert!(found.contains(rule), "{rule} was not found, only {found:?}");
+    }
+    assert!(!found.contains("residue"), "residue is only looked for with --deep");
+    assert_eq!(image.digest(), before, "an audit wrote to the image");
+}
+
+#[test]
+fn an_audit_says_what_but_never_the_secret() {
+    if !need_builder() {
+        return;
+    }
+    let image = PiImage::lived_in().build();
+    let home = Home::new();
+    for args in [vec!["audit"], vec!["--json", "audit"], vec!["audit", "--deep"]] {
+        let run = home.run(args.into_iter().chain([image.path().to_str().unwrap()])).exits(3);
+        for needle in image.needles().into_iter().chain(image.operators_needles()) {
+            // Ids are named, they say which node it was; keys, codes and tokens are not.
+            if !["instance-id", "machine-id", "fingerprint"].contains(&needle.name.as_str()) {
+                run.never_says(&String::from_utf8_lossy(&needle.bytes));
+            }
+        }
+    }
+}
+
+#[test]
+fn deleting_by_hand_leaves_residue_that_only_a_deep_audit_sees() {
+    if !need_builder() || !need_root() {
+        return;
+    }
+    let image = PiImage::lived_in().hand_cleaned().build();
+    let home = Home::new();
+    let shallow = rules_of(&home, &[], image.path(), 3);
+    assert!(!shallow.contains("ssm-vault"), "{shallow:?}");
+    assert!(rules_of(&home, &["--deep"], image.path(), 3).contains("residue"));
+}
+
+#[test]
+fn an_unclean_file_system_is_found_and_still_read() {
+    if !need_builder() || !need_root() {
+        return;
+    }
+    let image = PiImage::lived_in().power_cut().build();
+    let found = rules_of(&Home::new(), &[], image.path(), 3);
+    assert!(found.contains("fs-unclean") && found.contains("ssm-vault"), "{found:?}");
+}
+
+#[test]
+fn a_vault_from_another_machine_id_is_a_clone() {
+    if need_builder() {
+        assert_finds(PiImage::lived_in().file("/etc/machine-id", 0o444, "ffffffffffffffffffffffffffffffff\n"), "ssm-clone");
+    }
+}
+
+#[test]
+fn an_activation_on_a_golden_image_is_an_error_and_on_a_card_it_must_be_private() {
+    if !need_builder() {
+        return;
+    }
+    let home = Home::new();
+    let open = PiImage::fresh().file("/var/lib/cardsmith/activation", 0o644, "code=x\n").build();
+    let private = PiImage::fresh().file("/var/lib/cardsmith/activation", 0o600, "code=x\n").build();
+    assert!(rules_of(&home, &[], private.path(), 3).contains("activation-file"));
+    assert!(rules_of(&home, &["--card"], open.path(), 3).contains("activation-file"));
+    assert!(!rules_of(&home, &["--card"], private.path(), 3).contains("activation-file"));
+}
+
+#[test]
+fn allowed_rules_do_not_fail_and_unknown_ones_are_refused() {
+    if !need_builder() {
+        return;
+    }
+    let image = PiImage::fresh().build();
+    let home = Home::new();
+    let all: Vec<String> = rules_of(&home, &[], image.path(), 3).into_iter().collect();
+    rules_of(&home, &["--allow", &all.join(",")], image.path(), 0);
+    let run = home.run(["audit", image.path().to_str().unwrap(), "--allow", "no-such-rule"]).fails_with(2);
+    run.says("no-such-rule");
+}
+
+#[test]
+fn every_rule_has_its_page() {
+    let home = Home::new();
+    let run = home.run(["--json", "audit", "--explain", "all"]).succeeds();
+    let rules = run.named("rule");
+    assert!(rules.len() >= 25, "{}", rules.len());
+    for rule in rules {
+        let id = rule["id"].as_str().unwrap();
+        home.run(["audit", "--explain", id]).succeeds().says("Remedy:");
+    }
+}
+
+#[test]
+fn sarif_names_every_finding_and_its_rule() {
+    if !need_builder() {
+        return;
+    }
+    let image = PiImage::lived_in().build();
+    let home = Home::new();
+    let file = home.path("audit.sarif");
+    let run = home.run(["--json", "audit", image.path().to_str().unwrap(), "--sarif", file.to_str().unwrap()]).exits(3);
+    let sarif: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), run.named("finding").len());
+    let rules = sarif["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+    }
+}
+
+#[test]
+fn what_is_no_image_is_refused_in_words() {
+    let home = Home::new();
+    let file = home.path("empty.img");
+    std::fs::write(&file, vec![0; 1 << 20]).unwrap();
+    home.run(["audit", file.to_str().unwrap()]).fails_with(1).says("partition table");
+}
