@@ -92,7 +92,10 @@ fn an_unclean_file_system_is_found_and_still_read() {
 #[test]
 fn a_vault_from_another_machine_id_is_a_clone() {
     if need_builder() {
-        assert_finds(PiImage::lived_in().file("/etc/machine-id", 0o444, "ffffffffffffffffffffffffffffffff\n"), "ssm-clone");
+        assert_finds(
+            PiImage::lived_in().file("/etc/machine-id", 0o444, "ffffffffffffffffffffffffffffffff\n"),
+            "ssm-clone",
+        );
     }
 }
 

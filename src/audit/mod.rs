@@ -43,11 +43,7 @@ pub struct AuditOptions {
 ///
 /// # Errors
 /// [`AuditError`] where there is no root file system to read. What is wrong inside it is a finding, not an error.
-pub fn audit(
-    image: &Arc<dyn ReadAt>,
-    readable: Arc<dyn ReadAt>,
-    options: &AuditOptions,
-) -> Result<Report, AuditError> {
+pub fn audit(image: &Arc<dyn ReadAt>, readable: Arc<dyn ReadAt>, options: &AuditOptions) -> Result<Report, AuditError> {
     let image = AuditImage::open(image, readable)?;
     let mut report = Report::default();
     for rule in RULES.iter().filter(|rule| options.deep || !rule.deep) {

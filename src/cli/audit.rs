@@ -1,12 +1,11 @@
 //! `cardsmith audit`: what an image holds that it should not.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::{Error, Exit, Ui};
 use crate::audit::{self, AuditOptions, Kind, RULES, find_rule};
 use crate::golden::layout;
-use crate::image::{ReadAt, source};
+use crate::image::source;
 use crate::recipe;
 
 /// Find what an image or card holds that it should not: registrations, keys, passwordless sudo, residue
@@ -57,14 +56,11 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         return Err(Error::usage(format!("there is no audit rule {unknown:?}"))
             .help("`cardsmith audit --explain all` lists the rules"));
     }
-    let options =
-        AuditOptions { kind: if args.card { Kind::Card } else { Kind::Golden }, deep: args.deep, allow };
+    let options = AuditOptions { kind: if args.card { Kind::Card } else { Kind::Golden }, deep: args.deep, allow };
 
     let name = path.display().to_string();
     let failed = |error: &dyn std::error::Error| Error::failed(format!("cannot audit {name}")).because(error);
-    let opened = source::open(&path.to_string_lossy(), None, std::path::Path::new(""), &ui.cache_dir()?, ui.progress())
-        .map_err(|error| failed(&error))?;
-    let image: Arc<dyn ReadAt> = opened.image;
+    let (image, _) = source::open_to_inspect(path, &ui.cache_dir()?, ui.progress()).map_err(|error| failed(&error))?;
     let readable = layout::replayed(image.clone(), &name).map_err(|error| failed(&error).help(error.help()))?;
     let report = audit::audit(&image, readable, &options).map_err(|error| {
         failed(&error).help("cardsmith reads Raspberry Pi OS images: a FAT boot partition and an ext4 root")

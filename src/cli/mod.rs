@@ -2,6 +2,7 @@
 //! People's text goes to stderr, answers to stdout. Exit codes are in [`exit`].
 
 mod activations;
+mod audit;
 mod completions;
 mod demo;
 mod devices;
@@ -61,6 +62,7 @@ enum Command {
     Recipe(recipe::Args),
     Activations(activations::Args),
     Fleet(fleet::Args),
+    Audit(audit::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -77,6 +79,7 @@ fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
         Command::Recipe(args) => recipe::run(args, ui),
         Command::Activations(args) => activations::run(args, ui),
         Command::Fleet(args) => fleet::run(args, ui),
+        Command::Audit(args) => audit::run(&args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         Command::Man(args) => man::run(&args, ui),
     }

@@ -108,8 +108,8 @@ pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<O
 /// [`GoldenError`] where there is no partition table, or no room for the overlay.
 pub fn replayed(base: Arc<dyn ReadAt>, name: &str) -> Result<Arc<dyn ReadAt>, GoldenError> {
     let io = |source| GoldenError::Io { doing: format!("read {name}"), source };
-    let table = PartitionTable::read(&*base)
-        .map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
+    let table =
+        PartitionTable::read(&*base).map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
     let overlay = Arc::new(Overlay::new(base).map_err(io)?);
     for partition in &table.partitions {
         let whole: Arc<dyn WriteAt> = overlay.clone();
