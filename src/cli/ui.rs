@@ -105,17 +105,6 @@ impl Ui {
         }
     }
 
-    /// Where decoded images are kept: `--cache-dir`, or the XDG cache directory.
-    ///
-    /// # Errors
-    /// Where the system knows no home.
-    pub fn cache_dir(&self) -> Result<PathBuf, Error> {
-        self.global.cache_dir.clone().or_else(crate::image::cache::default_directory).ok_or_else(|| {
-            Error::failed("there is no place for decoded images: neither XDG_CACHE_HOME nor HOME is set")
-                .help("name one with --cache-dir")
-        })
-    }
-
     /// Exactly these bytes on stdout, for people and programs alike: a schema, a completion script.
     pub fn raw(&self, bytes: &[u8]) {
         self.out.write(bytes);
