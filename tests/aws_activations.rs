@@ -248,6 +248,20 @@ fn a_deletion_that_fails_stays_due_and_the_next_run_does_it() {
 }
 
 #[test]
+fn another_accounts_credentials_do_not_make_an_activation_look_deleted() {
+    let bench = Bench::new();
+    bench.aws.fail("DeleteActivation", 0, 1, Fault::Refuse("AccessDeniedException", "no"));
+    bench.aws.fail("DeleteActivation", 0, 1, Fault::Refuse("AccessDeniedException", "no"));
+    bench.run(1, &[("BENCH_FAIL", "1"), ("AWS_ACCOUNT_ID", "111111111111")]);
+    bench.aws.no_more_faults();
+    let said = bench.run(1, &[("AWS_ACCOUNT_ID", "222222222222")]);
+    said.has("made in AWS account 111111111111");
+    assert_eq!(bench.states(), [ActivationState::Due, ActivationState::Held]);
+    bench.run(1, &[("AWS_ACCOUNT_ID", "111111111111")]);
+    assert_eq!(bench.states(), [ActivationState::Deleted, ActivationState::Held, ActivationState::Held]);
+}
+
+#[test]
 fn an_orphan_is_found_among_more_activations_than_fit_on_one_page() {
     let bench = Bench::new();
     for n in 0..120 {

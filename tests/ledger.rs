@@ -118,7 +118,7 @@ fn an_activation_follows_its_card() {
     let states = || ledger.activations().unwrap().iter().map(|a| a.state).collect::<Vec<_>>();
 
     let good = ledger.reserve_card(&run, "slot", name).unwrap();
-    let key = ledger.intend_activation(good.key, "eu-west-1", "cardsmith run=x").unwrap();
+    let key = ledger.intend_activation(good.key, "eu-west-1", None, "cardsmith run=x").unwrap();
     assert_eq!(states(), [ActivationState::Intended]);
     ledger.activation_issued(key, &row(1).id, Some(5)).unwrap();
     assert!(matches!(ledger.card_verified(good.key, "{}"), Err(LedgerError::CardState { .. })), "never sealed");
@@ -127,7 +127,7 @@ fn an_activation_follows_its_card() {
     assert_eq!(states(), [ActivationState::Held]);
 
     let bad = ledger.reserve_card(&run, "slot", name).unwrap();
-    let key = ledger.intend_activation(bad.key, "eu-west-1", "cardsmith run=x").unwrap();
+    let key = ledger.intend_activation(bad.key, "eu-west-1", None, "cardsmith run=x").unwrap();
     ledger.activation_issued(key, &row(2).id, None).unwrap();
     ledger.card_failed(bad.key, "write", "card pulled", Left::CannotBoot).unwrap();
     assert_eq!(states(), [ActivationState::Held, ActivationState::Due]);
@@ -136,7 +136,7 @@ fn an_activation_follows_its_card() {
 
     // Two cards with one activation: the database itself refuses.
     let third = ledger.reserve_card(&run, "slot", name).unwrap();
-    let key = ledger.intend_activation(third.key, "eu-west-1", "cardsmith run=x").unwrap();
+    let key = ledger.intend_activation(third.key, "eu-west-1", None, "cardsmith run=x").unwrap();
     assert!(ledger.activation_issued(key, &row(1).id, None).is_err());
     assert_eq!(states()[2], ActivationState::Intended, "and nothing of the refused change is left");
 }

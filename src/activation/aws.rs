@@ -8,6 +8,7 @@ use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::primitives::DateTime;
 use aws_sdk_ssm::types::Tag;
 
+use super::file::{is_code, is_uuid};
 use super::service::aws_error;
 use super::{Activation, ActivationCode, ActivationError, AwsError, CardRequest, Service};
 use crate::ledger::{fault, now};
@@ -139,6 +140,15 @@ impl AwsIssuer {
                 ambiguous: true,
             });
         };
+        // They go into a file on the card that a shell script reads.
+        if !is_uuid(&id) || !is_code(&code) {
+            return Err(AwsError {
+                doing,
+                code: None,
+                message: "the activation in the answer is not of the documented form".to_owned(),
+                ambiguous: true,
+            });
+        }
         Ok(Activation {
             id: id.to_ascii_lowercase(),
             code: ActivationCode::new(code),

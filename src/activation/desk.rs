@@ -100,7 +100,7 @@ impl<'a> Desk<'a> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let key = self.ledger.intend_activation(card.key, aws.region(), &description)?;
+            let key = self.ledger.intend_activation(card.key, aws.region(), aws.service().account(), &description)?;
             let error = match aws.create(&request, self.progress) {
                 Ok(activation) => {
                     self.ledger.activation_issued(key, &activation.id, activation.expires)?;

@@ -203,8 +203,7 @@ impl Parser<'_> {
         if !is_uuid(id) {
             return Err(self.wrong(place, "activation_id is not a UUID (8-4-4-4-12 hexadecimal digits)"));
         }
-        // 20 to 250 characters (botocore, ssm 2014-11-06); AWS documents no alphabet, and `/` and `+` occur.
-        if !(20..=250).contains(&code.len()) || !code.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !is_code(code) {
             return Err(self.wrong(place, "activation_code must be 20 to 250 printable ASCII characters, no spaces"));
         }
         if !is_region(region) {
@@ -229,7 +228,14 @@ impl Parser<'_> {
     }
 }
 
-fn is_uuid(text: &str) -> bool {
+/// Whether `text` can be an activation's code: 20 to 250 characters (botocore, ssm 2014-11-06). AWS documents no
+/// alphabet; `/` and `+` occur.
+pub(super) fn is_code(text: &str) -> bool {
+    (20..=250).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether `text` has the form of an activation's id.
+pub(super) fn is_uuid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
         && groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -162,6 +162,7 @@ pub struct Service {
     pub(crate) runtime: Runtime,
     pub(crate) client: Client,
     region: String,
+    account: Option<String>,
 }
 
 impl Service {
@@ -184,13 +185,19 @@ impl Service {
         let provider = config.credentials_provider();
         let provider = provider.ok_or_else(|| wrong("NoCredentials", "no credentials".to_owned()))?;
         let found = runtime.block_on(provider.provide_credentials());
-        found.map_err(|error| wrong("NoCredentials", DisplayErrorContext(&error).to_string()))?;
-        Ok(Service { runtime, client: Client::new(&config), region })
+        let found = found.map_err(|error| wrong("NoCredentials", DisplayErrorContext(&error).to_string()))?;
+        let account = found.account_id().map(|account| account.as_str().to_owned());
+        Ok(Service { runtime, client: Client::new(&config), region, account })
     }
 
     /// The region.
     pub fn region(&self) -> &str {
         &self.region
+    }
+
+    /// The account, where the credentials tell it (single sign-on, assumed roles, `AWS_ACCOUNT_ID`).
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
     }
 
     /// Every activation of the account in this region.

@@ -181,7 +181,14 @@ impl Region<'_> {
     }
 
     fn sweep(&mut self, aws: &Service, open: &[ActivationRecord], strays: bool) -> Result<(), ActivationError> {
-        let (mut due, lost): (Vec<_>, Vec<_>) = open.iter().cloned().partition(|activation| activation.id.is_some());
+        // Not finding an activation means something only where it would have to be.
+        let (ours, elsewhere): (Vec<_>, Vec<_>) = open.iter().cloned().partition(|a| a.is_of(aws.account()));
+        for activation in elsewhere {
+            let account = activation.account.as_deref().unwrap_or_default();
+            let why = format!("it was made in AWS account {account}, and these are credentials of another one");
+            self.say(activation.id.clone(), &activation.card, Swept::StillDue { why });
+        }
+        let (mut due, lost): (Vec<_>, Vec<_>) = ours.into_iter().partition(|activation| activation.id.is_some());
         if !lost.is_empty() || strays {
             match aws.activations() {
                 Ok(known) => {
@@ -244,7 +251,7 @@ impl Region<'_> {
                 if self.dry_run {
                     self.say(Some(known.id), &record.card, Swept::Deleted);
                 } else {
-                    let key = self.ledger.stray_found(record.card_key, self.region, &record.description, &known.id)?;
+                    let key = self.ledger.stray_found(record, &known.id)?;
                     let state = ActivationState::Due;
                     found.push(ActivationRecord { key, id: Some(known.id), state, ..record.clone() });
                 }

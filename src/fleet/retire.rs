@@ -59,6 +59,11 @@ pub fn prepare(ledger: &Ledger, name: &str, recipe: Option<&str>) -> Result<Reti
     let (mut aws, mut nodes) = (None, Vec::new());
     if let Some((activation, id)) = activation.as_ref().and_then(|a| Some((a, a.id.as_deref()?))) {
         let service = Service::connect(Some(&activation.region))?;
+        if !activation.is_of(service.account()) {
+            let account = activation.account.as_deref().unwrap_or_default();
+            let text = format!("card {name} is of AWS account {account}, and these are credentials of another one");
+            return Err(FleetError::Usage(text));
+        }
         nodes = nodes_of(&service, &[id])?;
         aws = Some(service);
     }

@@ -52,16 +52,16 @@ pub fn survey(ledger: &Ledger, recipe: Option<&str>, offline: bool) -> Result<Su
     }
 
     let (mut known, mut nodes) = (BTreeMap::new(), BTreeMap::new());
-    let (mut asked, mut unreachable) = (BTreeSet::new(), BTreeMap::new());
+    let (mut asked, mut unreachable) = (BTreeMap::new(), BTreeMap::new());
     for (region, ids) in ids.iter().filter(|_| !offline) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let ask = || {
             let aws = Service::connect(Some(region))?;
-            Ok((aws.activations()?, nodes_of(&aws, &ids)?))
+            Ok((aws.account().map(str::to_owned), aws.activations()?, nodes_of(&aws, &ids)?))
         };
         match ask() {
-            Ok((of_region, nodes_of_region)) => {
-                asked.insert(region.clone());
+            Ok((account, of_region, nodes_of_region)) => {
+                asked.insert(region.clone(), account);
                 known.extend(of_region.into_iter().map(|activation| (activation.id.clone(), activation)));
                 nodes.extend(nodes_of_region.into_iter().map(|node| (node.activation_id.clone(), node)));
             }
@@ -73,7 +73,7 @@ pub fn survey(ledger: &Ledger, recipe: Option<&str>, offline: bool) -> Result<Su
     for card in &mut cards {
         let Some(activation) = &card.activation else { continue };
         let id = activation.id.as_deref().unwrap_or_default();
-        card.asked = asked.contains(&activation.region);
+        card.asked = asked.get(&activation.region).is_some_and(|account| activation.is_of(account.as_deref()));
         card.known = known.get(id).cloned();
         card.node = nodes.get(id).cloned();
     }

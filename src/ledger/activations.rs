@@ -36,6 +36,8 @@ pub struct ActivationRecord {
     pub id: Option<String>,
     /// The AWS region.
     pub region: String,
+    /// The AWS account that it was made in, where the credentials told it.
+    pub account: Option<String>,
     /// What it is called at AWS.
     #[serde(skip)]
     pub description: String,
@@ -48,7 +50,7 @@ pub struct ActivationRecord {
 }
 
 const SELECT: &str = "SELECT a.id, a.card, c.name, c.recipe, c.serial, c.state, c.run, a.source, a.activation_id,
-    a.region, a.description, a.expires, a.state, a.began FROM activations a JOIN cards c ON c.id = a.card";
+    a.region, a.account, a.description, a.expires, a.state, a.began FROM activations a JOIN cards c ON c.id = a.card";
 
 fn record(row: &Row<'_>) -> rusqlite::Result<ActivationRecord> {
     Ok(ActivationRecord {
@@ -62,11 +64,19 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ActivationRecord> {
         source: row.get(7)?,
         id: row.get(8)?,
         region: row.get(9)?,
-        description: row.get(10)?,
-        expires: row.get(11)?,
-        state: row.get(12)?,
-        began: row.get(13)?,
+        account: row.get(10)?,
+        description: row.get(11)?,
+        expires: row.get(12)?,
+        state: row.get(13)?,
+        began: row.get(14)?,
     })
+}
+
+impl ActivationRecord {
+    /// Whether it can be found with credentials of this account. What is not known does not stand in the way.
+    pub fn is_of(&self, account: Option<&str>) -> bool {
+        self.account.is_none() || account.is_none() || self.account.as_deref() == account
+    }
 }
 
 /// What a card's failure makes of its activations.
@@ -95,12 +105,13 @@ impl Ledger {
         &self,
         card: CardKey,
         region: &str,
+        account: Option<&str>,
         description: &str,
     ) -> Result<ActivationKey, LedgerError> {
         self.write("intend activation", |change| {
-            let insert = "INSERT INTO activations (card, source, region, description, state, began, changed)
-                VALUES (?1, 'aws', ?2, ?3, 'intended', ?4, ?4)";
-            change.execute(insert, params![card.0, region, description, now()])?;
+            let insert = "INSERT INTO activations (card, source, region, account, description, state, began, changed)
+                VALUES (?1, 'aws', ?2, ?3, ?4, 'intended', ?5, ?5)";
+            change.execute(insert, params![card.0, region, account, description, now()])?;
             let key = ActivationKey(change.last_insert_rowid());
             event(change, Some(card), "activation intended", region)?;
             Ok(key)
@@ -140,21 +151,16 @@ impl Ledger {
         })
     }
 
-    /// Records one more activation that AWS has for a card of ours and that no record speaks of, as due for deletion.
-    pub fn stray_found(
-        &self,
-        card: CardKey,
-        region: &str,
-        description: &str,
-        id: &str,
-    ) -> Result<ActivationKey, LedgerError> {
+    /// Records one more activation that AWS made of the same question as `like`, as due for deletion.
+    pub fn stray_found(&self, like: &ActivationRecord, id: &str) -> Result<ActivationKey, LedgerError> {
         self.write("stray found", |change| {
             let insert = "INSERT INTO activations
-                (card, source, activation_id, region, description, state, began, changed)
-                VALUES (?1, 'aws', ?2, ?3, ?4, 'due', ?5, ?5)";
-            change.execute(insert, params![card.0, id, region, description, now()])?;
+                (card, source, activation_id, region, account, description, state, began, changed)
+                VALUES (?1, 'aws', ?2, ?3, ?4, ?5, 'due', ?6, ?6)";
+            let ActivationRecord { card_key, region, account, description, .. } = like;
+            change.execute(insert, params![card_key.0, id, region, account, description, now()])?;
             let key = ActivationKey(change.last_insert_rowid());
-            event(change, Some(card), "stray activation found", id)?;
+            event(change, Some(*card_key), "stray activation found", id)?;
             Ok(key)
         })
     }

@@ -44,6 +44,7 @@ CREATE TABLE activations (
     source        TEXT NOT NULL CHECK (source IN ('aws', 'file')),
     activation_id TEXT,                     -- NULL until the answer arrived. The code is never here
     region        TEXT NOT NULL,
+    account       TEXT,                     -- AWS account, where the credentials told it
     description   TEXT NOT NULL,            -- how to find it at AWS when its answer never arrived
     expires       INTEGER,
     state         TEXT NOT NULL CHECK (state IN
