@@ -19,6 +19,7 @@ pub mod output;
 pub mod overlay;
 pub mod partitions;
 pub mod picture;
+mod runs;
 pub mod source;
 pub mod units;
 pub mod volume;

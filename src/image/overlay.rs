@@ -1,6 +1,5 @@
 //! Copy on write: edits of an image that never reach the image.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -10,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::bytes::{ReadAt, WriteAt};
+use super::runs::{Kind, Runs};
 use super::units::{ByteOffset, ByteRange, ByteSize};
 
 /// The grain of copying: what one write of a byte costs.
@@ -30,73 +30,6 @@ pub struct Overlay {
 struct Layer {
     file: File,
     runs: Runs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The file holds the bytes.
-    Written,
-    /// The bytes are zeros, and take no space.
-    Punched,
-}
-
-/// Disjoint runs by block number: start → (end, kind). Neighbours of one kind are merged.
-#[derive(Default)]
-struct Runs(BTreeMap<u64, (u64, Kind)>);
-
-impl Runs {
-    /// The run that holds `block`, if one does.
-    fn at(&self, block: u64) -> Option<(u64, u64, Kind)> {
-        let (&start, &(end, kind)) = self.0.range(..=block).next_back()?;
-        (block < end).then_some((start, end, kind))
-    }
-
-    /// Where the next run behind `block` begins.
-    fn next_start(&self, block: u64) -> Option<u64> {
-        self.0.range(block.saturating_add(1)..).next().map(|(&start, _)| start)
-    }
-
-    /// Makes `start..end` one run of `kind`, whatever was there.
-    fn set(&mut self, mut start: u64, mut end: u64, kind: Kind) {
-        if start >= end {
-            return;
-        }
-        // Cut what reaches in from the left and from the right, then drop what lies inside.
-        if let Some((left, left_end, left_kind)) = self.at(start) {
-            self.0.insert(left, (start, left_kind));
-            if left == start {
-                self.0.remove(&left);
-            }
-            if left_end > end {
-                self.0.insert(end, (left_end, left_kind));
-            }
-        }
-        if let Some((last, last_end, last_kind)) = self.at(end - 1).filter(|&(s, _, _)| s >= start) {
-            self.0.remove(&last);
-            if last_end > end {
-                self.0.insert(end, (last_end, last_kind));
-            }
-        }
-        let inside: Vec<u64> = self.0.range(start..end).map(|(&s, _)| s).collect();
-        for s in inside {
-            self.0.remove(&s);
-        }
-        // Merge with equal neighbours.
-        if let Some((left, left_end, left_kind)) = start.checked_sub(1).and_then(|before| self.at(before))
-            && left_kind == kind
-            && left_end == start
-        {
-            self.0.remove(&left);
-            start = left;
-        }
-        if let Some(&(right_end, right_kind)) = self.0.get(&end)
-            && right_kind == kind
-        {
-            self.0.remove(&end);
-            end = right_end;
-        }
-        self.0.insert(start, (end, kind));
-    }
 }
 
 impl Overlay {
@@ -136,7 +69,7 @@ impl Overlay {
     pub fn changed(&self) -> Vec<ByteRange> {
         let layer = self.read_layer();
         let mut out: Vec<ByteRange> = Vec::new();
-        for (&start, &(end, _)) in &layer.runs.0 {
+        for (start, end) in layer.runs.iter() {
             let start = start * OVERLAY_BLOCK;
             let end = (end * OVERLAY_BLOCK).min(self.size.0);
             match out.last_mut() {

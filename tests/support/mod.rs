@@ -10,6 +10,7 @@ pub mod host_tree;
 pub mod loop_device;
 pub mod mounted;
 pub mod oracle;
+mod pi_assembly;
 pub mod pi_image;
 mod pi_secrets;
 mod pi_tree;

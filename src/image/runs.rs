@@ -1,0 +1,75 @@
+//! Runs of blocks that lie over a base image, by kind.
+
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The file holds the bytes.
+    Written,
+    /// The bytes are zeros, and take no space.
+    Punched,
+}
+
+/// Disjoint runs by block number: start → (end, kind). Neighbours of one kind are merged.
+#[derive(Default)]
+pub(super) struct Runs(BTreeMap<u64, (u64, Kind)>);
+
+impl Runs {
+    /// The run that holds `block`, if one does.
+    pub(super) fn at(&self, block: u64) -> Option<(u64, u64, Kind)> {
+        let (&start, &(end, kind)) = self.0.range(..=block).next_back()?;
+        (block < end).then_some((start, end, kind))
+    }
+
+    /// Where the next run behind `block` begins.
+    pub(super) fn next_start(&self, block: u64) -> Option<u64> {
+        self.0.range(block.saturating_add(1)..).next().map(|(&start, _)| start)
+    }
+
+    /// Every run as (start, end), in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().map(|(&start, &(end, _))| (start, end))
+    }
+
+    /// Makes `start..end` one run of `kind`, whatever was there.
+    pub(super) fn set(&mut self, mut start: u64, mut end: u64, kind: Kind) {
+        if start >= end {
+            return;
+        }
+        // Cut what reaches in from the left and from the right, then drop what lies inside.
+        if let Some((left, left_end, left_kind)) = self.at(start) {
+            self.0.insert(left, (start, left_kind));
+            if left == start {
+                self.0.remove(&left);
+            }
+            if left_end > end {
+                self.0.insert(end, (left_end, left_kind));
+            }
+        }
+        if let Some((last, last_end, last_kind)) = self.at(end - 1).filter(|&(s, _, _)| s >= start) {
+            self.0.remove(&last);
+            if last_end > end {
+                self.0.insert(end, (last_end, last_kind));
+            }
+        }
+        let inside: Vec<u64> = self.0.range(start..end).map(|(&s, _)| s).collect();
+        for s in inside {
+            self.0.remove(&s);
+        }
+        // Merge with equal neighbours.
+        if let Some((left, left_end, left_kind)) = start.checked_sub(1).and_then(|before| self.at(before))
+            && left_kind == kind
+            && left_end == start
+        {
+            self.0.remove(&left);
+            start = left;
+        }
+        if let Some(&(right_end, right_kind)) = self.0.get(&end)
+            && right_kind == kind
+        {
+            self.0.remove(&end);
+            end = right_end;
+        }
+        self.0.insert(start, (end, kind));
+    }
+}
