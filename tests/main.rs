@@ -4,6 +4,7 @@
 mod activations;
 mod audit;
 mod aws_activations;
+mod bad_images;
 mod bmap;
 mod boot;
 mod bootfs;
