@@ -13,6 +13,7 @@ mod check;
 mod cli;
 mod crash;
 mod flash;
+mod flash_binary;
 mod fleet;
 mod gate;
 mod golden;
