@@ -123,6 +123,7 @@ fn rules_between_values_are_kept_and_every_breach_is_named_at_its_place() {
         ("[activation]\nfrom = \"aws\"\nregion = \"Frankfurt\"\nrole = \"r\"\n", 7, "not an AWS region", "eu-"),
         ("[activation]\nfrom = \"aws\"\nregion = \"eu-west-1\"\nrole = \"r\"\nexpires = \"31d\"\n", 9, "30 days", "7d"),
         ("[activation]\nfrom = \"file\"\ntags = { A = \"b\" }\n", 7, "no effect", "aws"),
+        ("[strip]\nkeep = [\"wifi\"]\nalso = [\"wifi\"]\n", 7, "both kept and stripped", "one of the two"),
         ("[card]\nname = \"kiosk\"\n", 6, "same name", "{serial}"),
         ("[card]\nname = \"Kiosk {serial}\"\n", 6, "no host name", "63"),
         ("[card]\nname = \"{nr}\"\n", 6, "`{nr}`", "{serial}"),

@@ -22,6 +22,10 @@ pub(super) fn check(loaded: &LoadedRecipe, places: &Places<'_>) -> Vec<Mistake> 
     let recipe = &loaded.recipe;
     checker.name(recipe);
     checker.image(recipe);
+    if let Some(both) = recipe.strip.contradiction() {
+        let help = "leave it out of one of the two lists";
+        checker.wrong(&["strip", "also"], format!("`{both}` is both kept and stripped"), help);
+    }
     if let Some(agent) = &recipe.agent {
         checker.host_path(&["agent", "package"], &agent.package);
     }

@@ -19,8 +19,10 @@ source = "2025-11-24-raspios-trixie-arm64-lite.img.xz"
 
 [strip]
 # Everything that ties an image to the machine it came from goes, unless it is kept here, by name:
-# wifi, authorized-keys, host-keys, machine-id, logs, histories, leases, cloud-init, random-seed, inventory
+# host-keys, machine-id, logs, histories, leases, cloud-init, random-seed, inventory
 keep = []
+# These stay unless they are named here, because a fleet often wants them on every card: wifi, authorized-keys
+also = []
 # Zero the bytes between partitions too (they are reported either way).
 # gaps = true
 
