@@ -1,10 +1,12 @@
 //! kill -9 at every boundary between two acts of a two-card run, one after the other, and what the next command finds.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 
 use crate::aws_activations::{Bench, Said};
-use crate::support::fake_ssm::Fault;
-use cardsmith::ledger::{ActivationState, CardState};
+use crate::support::binary::Home;
+use crate::support::fake_ssm::{FakeSsm, Fault};
+use cardsmith::ledger::{ActivationState, CardState, Ledger};
 
 /// The cards that a Pi would boot, with the activation that each holds.
 fn bootable(bench: &Bench) -> Vec<(String, String)> {
@@ -126,4 +128,71 @@ fn kill_9_while_a_sweep_is_at_work_leaves_it_to_the_next_sweep() {
             return;
         }
     }
+}
+
+/// A golden image of the demo's machine whose recipe has its activations made by AWS; made with no tool but ours.
+fn golden(home: &Home) {
+    // What the demo itself is about is tested elsewhere; here its base image is wanted.
+    let _ = home.run(["demo", "demo"]);
+    let recipe = std::fs::read_to_string(home.path("demo/kiosk.toml")).unwrap();
+    let recipe = recipe.replace("path = \"activations.csv\"\n", "region = \"eu-west-1\"\nrole = \"nodes\"\n");
+    std::fs::write(home.path("demo/aws.toml"), recipe.replace("from = \"file\"", "from = \"aws\"")).unwrap();
+    home.run(["golden", "demo/aws.toml", "--out", "aws.img"]).succeeds();
+}
+
+/// Which activations' codes are on the image, and whether a Pi would boot it.
+fn on_card(path: &Path, codes: &[String]) -> (Vec<usize>, bool) {
+    let bytes = std::fs::read(path).unwrap();
+    let found = aho_corasick::AhoCorasick::new(codes).unwrap();
+    let mut on: Vec<usize> = found.find_iter(&bytes).map(|hit| hit.pattern().as_usize()).collect();
+    on.sort_unstable();
+    on.dedup();
+    (on, bytes.get(510..512) == Some(&[0x55, 0xAA]))
+}
+
+#[test]
+fn flash_killed_at_any_boundary_leaves_no_activation_without_a_verified_card() {
+    let home = Home::new();
+    golden(&home);
+    let (mut boundaries, mut survived) = (0, false);
+    while !survived {
+        boundaries += 1;
+        let (aws, cards) = (FakeSsm::start(), tempfile::TempDir::new_in(home.path("demo")).unwrap());
+        let ledger = cards.path().join("ledger.sqlite3");
+        let mut flash = home.command(["flash", "aws.manifest.json", "--to"]);
+        flash.arg(cards.path().join("1.img")).arg("--to").arg(cards.path().join("2.img")).arg("--ledger").arg(&ledger);
+        flash.envs(aws.env()).env("CARDSMITH_FAULT_AT", boundaries.to_string());
+        let flash = flash.output().unwrap();
+        let mut said = [flash.stdout.clone(), flash.stderr.clone()].concat();
+        survived = flash.status.signal() != Some(9);
+        if survived {
+            assert_eq!(flash.status.code(), Some(0), "{}", String::from_utf8_lossy(&said));
+        }
+        let sweep = home.command(["activations", "sweep", "--ledger"]).arg(&ledger).envs(aws.env()).output().unwrap();
+        assert_eq!(sweep.status.code(), Some(0), "{}", String::from_utf8_lossy(&sweep.stderr));
+        said.extend([sweep.stdout, sweep.stderr, std::fs::read(&ledger).unwrap()].concat());
+
+        let codes = aws.codes();
+        for code in &codes {
+            let leaked = said.windows(code.len()).any(|window| window == code.as_bytes());
+            assert!(!leaked, "boundary {boundaries}: a code leaked");
+        }
+        let record = Ledger::open(&ledger).unwrap().activations().unwrap();
+        let mut holders = vec![0; codes.len()];
+        for entry in cards.path().read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+            if entry == ledger {
+                continue;
+            }
+            let (on, boots) = on_card(&entry, &codes);
+            assert!(on.len() < 2, "boundary {boundaries}: one card, two activations");
+            on.iter().filter(|_| boots).for_each(|&which| holders[which] += 1);
+        }
+        for (activation, holders) in aws.state().activations.iter().zip(holders) {
+            assert!(holders < 2, "boundary {boundaries}: two cards, one activation");
+            let held = record.iter().any(|a| a.id.as_ref() == Some(&activation.id) && a.state == ActivationState::Held);
+            assert_eq!(held, !activation.deleted, "boundary {boundaries}: {}", activation.description);
+            assert!(!held || holders == 1, "boundary {boundaries}: a verified card does not hold its activation");
+        }
+    }
+    assert!(boundaries > 28, "only {boundaries} boundaries were visited");
 }
