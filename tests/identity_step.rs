@@ -148,7 +148,8 @@ fn a_regenerator_that_does_not_regenerate_is_not_trusted() {
             .file("/etc/ssh/sshd_config.d/k.conf", 0o644, "HostKey /etc/keys/mine\n")
             .file("/etc/keys/mine", 0o600, "K");
     };
-    let cases: [(&str, &dyn Fn(&HostTree)); 5] = [
+    type Make<'a> = &'a dyn Fn(&HostTree);
+    let cases: [(&str, Make<'_>); 5] = [
         ("none", &none),
         ("masked", &masked),
         ("other", &other),

@@ -242,7 +242,8 @@ fn a_lost_answer_is_told_from_an_activation_that_somebody_else_used() {
 #[test]
 fn a_power_cut_after_registering_neither_strands_the_card_nor_registers_it_twice() {
     // Each is a moment at which the power goes: what the disk then holds.
-    let cuts: [(&str, fn(&Card)); 4] = [
+    type Cut = fn(&Card);
+    let cuts: [(&str, Cut); 4] = [
         ("before the activation was destroyed", |_| {}),
         ("before the agent wrote its last file", |card| fs::remove_file(card.root.host(REGISTRATION)).unwrap()),
         ("while the agent wrote its last file", |card| fs::write(card.root.host(REGISTRATION), "").unwrap()),

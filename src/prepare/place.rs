@@ -145,7 +145,7 @@ fn step_down(tree: &dyn Tree, directory: &ImagePath, part: &str) -> Result<Vec<I
         return Ok(tree.stat(&path)?.map(|_| path).into_iter().collect());
     }
     let directory = tree.resolve(directory)?;
-    if !tree.stat(&directory)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+    if tree.stat(&directory)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();

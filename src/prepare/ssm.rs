@@ -99,7 +99,7 @@ fn say_who_it_was(view: &mut View<'_>) -> Result<(), FsError> {
 fn say_what_would_have_run(view: &mut View<'_>) -> Result<(), FsError> {
     for (folder, when) in [("daemons", "whenever it starts"), ("localcommands", "when it finds them")] {
         let folder = data(folder)?;
-        if !view.root().stat(&folder)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+        if view.root().stat(&folder)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             continue;
         }
         for entry in view.root().list(&folder)?.into_iter().filter(|entry| entry.kind == FileKind::File) {
@@ -126,7 +126,7 @@ fn other_identities(view: &mut View<'_>, place: &Place) -> Result<(), FsError> {
         })
     };
     for path in place.find(view)? {
-        if known(&path) || !view.root().stat(&path)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+        if known(&path) || view.root().stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             continue;
         }
         let has = |name: &str| -> Result<bool, FsError> { Ok(view.root().stat(&path.join(name)?)?.is_some()) };

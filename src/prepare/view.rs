@@ -106,7 +106,7 @@ impl<'a> View<'a> {
         source: &'static str,
     ) -> Result<usize, FsError> {
         let path = self.side(volume).resolve(path)?;
-        if !self.side(volume).stat(&path)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+        if self.side(volume).stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             return Ok(0);
         }
         let entries = self.side(volume).list(&path)?;

@@ -18,7 +18,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     let top = view.root().resolve(&ImagePath::new("/var/log")?)?;
     let mut ahead = vec![(top, 0)];
     while let Some((directory, depth)) = ahead.pop() {
-        if depth > DEEPEST || !view.root().stat(&directory)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+        if depth > DEEPEST || view.root().stat(&directory)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             continue;
         }
         for entry in view.root().list(&directory)? {

@@ -60,7 +60,7 @@ fn swap_file_of(line: &str) -> Option<&str> {
 /// Whether mkswap wrote this file: its mark ends the first page, of 4, 16 (Pi 5) or 64 KiB.
 fn is_swap(view: &View<'_>, path: &ImagePath) -> Result<bool, FsError> {
     const MARK: &[u8] = b"SWAPSPACE2";
-    if !view.root().stat(path)?.is_some_and(|stat| stat.kind == FileKind::File) {
+    if view.root().stat(path)?.is_none_or(|stat| stat.kind != FileKind::File) {
         return Ok(false);
     }
     for page in [4096u64, 16_384, 65_536] {
