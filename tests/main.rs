@@ -26,6 +26,7 @@ mod reading;
 mod readme;
 mod recipe;
 mod register_step;
+mod repair;
 mod rootfs;
 mod scrub;
 mod ssm_step;

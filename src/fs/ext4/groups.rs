@@ -190,6 +190,17 @@ pub fn place_of(sb: &Superblock, block: u64) -> Result<ByteOffset, FsError> {
     place.ok_or_else(|| FsError::Corrupt { volume: "root", what: format!("block {block} lies outside of it") })
 }
 
+/// Where the descriptor of `group` lies in the partition.
+///
+/// # Errors
+/// [`FsError::Corrupt`] for a group that is not there.
+pub fn descriptor_place(sb: &Superblock, group: u32) -> Result<ByteOffset, FsError> {
+    let size = u64::from(sb.descriptor_bytes);
+    let per_block = u64::from(sb.block_bytes) / size;
+    let block = place_of(sb, descriptor_block(sb, u64::from(group) / per_block))?;
+    Ok(ByteOffset(block.0 + u64::from(group) % per_block * size))
+}
+
 /// Where the `index`th block of the descriptor table lies.
 fn descriptor_block(sb: &Superblock, index: u64) -> u64 {
     if sb.incompat & incompat::META_BG == 0 || index < u64::from(sb.first_meta_group) {

@@ -5,10 +5,10 @@
 
 use std::io;
 
-use super::raw::{halves, u16_at, u32_at};
+use super::raw::{halves, put_u16, put_u32, u16_at, u32_at};
 use crate::fs::FsError;
 use crate::fs::probe::{self, FileSystemKind};
-use crate::image::{ByteOffset, ReadAt};
+use crate::image::{ByteOffset, ReadAt, WriteAt};
 
 /// Where the superblock lies in its partition, in bytes.
 pub const SUPERBLOCK_AT: u64 = 1024;
@@ -101,6 +101,8 @@ const NAMES_RO_COMPAT: &[(u32, &str)] = &[
 
 /// `s_state`: errors were detected.
 const ERROR_FS: u16 = 2;
+/// `s_state`: put away properly.
+const VALID_FS: u16 = 1;
 
 /// What the superblock says, after it was checked.
 #[derive(Debug, Clone)]
@@ -203,6 +205,31 @@ impl Superblock {
             return Ok(());
         }
         Err(corrupt("the kernel has detected errors in it and noted that in the superblock".into()))
+    }
+
+    /// Whether `s_state` says that the file system was put away properly.
+    pub fn is_marked_clean(&self) -> bool {
+        u16_at(&self.raw, 0x3A) & VALID_FS != 0
+    }
+
+    /// Makes `s_state` say so; see [`Superblock::write`].
+    pub fn mark_clean(&mut self) {
+        let state = u16_at(&self.raw, 0x3A) | VALID_FS;
+        put_u16(&mut self.raw, 0x3A, state);
+    }
+
+    /// Writes the raw superblock back, with its checksum made right.
+    ///
+    /// # Errors
+    /// [`FsError::Io`].
+    pub fn write(&mut self, window: &dyn WriteAt) -> Result<(), FsError> {
+        if self.has_metadata_csum() {
+            let sum = super::checksum::crc32c(u32::MAX, self.raw.get(..0x3FC).unwrap_or_default());
+            put_u32(&mut self.raw, 0x3FC, sum);
+        }
+        window
+            .write_at(ByteOffset(SUPERBLOCK_AT), &self.raw)
+            .map_err(|source| FsError::Io { doing: "write the root file system's superblock".into(), source })
     }
 
     /// Whether metadata carries crc32c checksums.

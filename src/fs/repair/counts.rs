@@ -1,0 +1,83 @@
+//! Free counts. The kernel writes those of the superblock only now and then, so after a power cut they are old; and
+//! `rust-fs-ext4` 0.8.0 forgets to count a directory off when it releases an orphaned one.
+
+use fs_ext4::checksum::crc16;
+
+use crate::fs::FsError;
+use crate::fs::ext4::Superblock;
+use crate::fs::ext4::checksum::crc32c;
+use crate::fs::ext4::groups::{Groups, descriptor_place};
+use crate::fs::ext4::inode::{InodeKind, walk_table};
+use crate::fs::ext4::raw::{halves, put_u16, put_u32, u32_at};
+use crate::image::WriteAt;
+
+const CHECKSUM_AT: usize = 0x1E;
+
+/// Makes the counts of descriptors and superblock agree with bitmaps and inodes, and marks the file system clean.
+/// Says whether any count was wrong.
+///
+/// # Errors
+/// [`FsError`].
+pub fn correct(window: &dyn WriteAt) -> Result<bool, FsError> {
+    let mut sb = Superblock::read(window)?;
+    let groups = Groups::read(window, &sb)?;
+    let (mut free_blocks, mut free_inodes, mut wrong) = (0u64, 0u32, false);
+    for group in 0..sb.groups {
+        let bitmap = groups.block_bitmap(window, &sb, group)?;
+        let blocks: u32 = bitmap.runs(sb.group_blocks(group), false).iter().map(|(_, count)| count).sum();
+        let used = groups.inode_bitmap(window, &sb, group)?;
+        let inodes: u32 = used.runs(sb.inodes_per_group, false).iter().map(|(_, count)| count).sum();
+        let mut directories = 0;
+        let last_used = (0..sb.inodes_per_group).rev().find(|&n| used.has(n)).map_or(0, |n| n + 1);
+        walk_table(window, &sb, &groups, group, last_used, &used, &mut |inode, in_use, _| {
+            directories += u32::from(in_use && inode.kind() == InodeKind::Directory);
+            Ok(())
+        })?;
+        let said = groups.all.get(group as usize).map(|g| (g.free_blocks, g.free_inodes, g.directories));
+        if said != Some((blocks, inodes, directories)) {
+            write_descriptor(window, &sb, group, [(0x0C, blocks), (0x0E, inodes), (0x10, directories)])?;
+            wrong = true;
+        }
+        free_blocks += u64::from(blocks);
+        free_inodes = free_inodes.saturating_add(inodes);
+    }
+    let wide = sb.descriptor_bytes >= 64;
+    let said = halves(if wide { u32_at(&sb.raw, 0x158) } else { 0 }, u32_at(&sb.raw, 0x0C));
+    wrong |= (said, u32_at(&sb.raw, 0x10)) != (free_blocks, free_inodes);
+    put_u32(&mut sb.raw, 0x0C, free_blocks as u32);
+    if wide {
+        put_u32(&mut sb.raw, 0x158, (free_blocks >> 32) as u32);
+    }
+    put_u32(&mut sb.raw, 0x10, free_inodes);
+    sb.mark_clean();
+    sb.write(window)?;
+    Ok(wrong)
+}
+
+/// Sets 16-bit counts, whose upper halves lie 0x20 further on in wide descriptors, and the checksum.
+fn write_descriptor(
+    window: &dyn WriteAt,
+    sb: &Superblock,
+    group: u32,
+    counts: [(usize, u32); 3],
+) -> Result<(), FsError> {
+    let io = |source| FsError::Io { doing: "correct a group descriptor of the root file system".into(), source };
+    let at = descriptor_place(sb, group)?;
+    let mut raw = vec![0; usize::from(sb.descriptor_bytes)];
+    window.read_at(at, &mut raw).map_err(io)?;
+    for (field, count) in counts {
+        put_u16(&mut raw, field, (count & 0xFFFF) as u16);
+        put_u16(&mut raw, field + 0x20, (count >> 16) as u16);
+    }
+    if sb.has_metadata_csum() {
+        put_u16(&mut raw, CHECKSUM_AT, 0);
+        let sum = crc32c(crc32c(sb.checksum_seed, &group.to_le_bytes()), &raw);
+        put_u16(&mut raw, CHECKSUM_AT, (sum & 0xFFFF) as u16);
+    } else if sb.has_uninit_flags() {
+        // The older kind: crc16 over the file system's id, the number and the descriptor without this field.
+        let parts = [sb.raw.get(0x68..0x78), Some(&group.to_le_bytes()), raw.get(..CHECKSUM_AT), raw.get(0x20..)];
+        let sum = parts.into_iter().flatten().fold(u16::MAX, crc16);
+        put_u16(&mut raw, CHECKSUM_AT, sum);
+    }
+    window.write_at(at, &raw).map_err(io)
+}
