@@ -17,6 +17,7 @@ use cardsmith::progress::{Progress, Silent};
 use crate::bootfs::{assert_fat_clean, fat, get, put};
 use crate::support::ext4_disk::{Disk, FEATURE_SETS, FileBytes, run};
 use crate::support::need;
+use crate::support::pi_image::PiImage;
 
 const CLOCK: Clock = Clock { seconds: 1_760_000_000 };
 /// Part of every secret below.
@@ -264,4 +265,82 @@ fn copies_of_the_fat_agree_after_a_scrub() {
     overlay.write_at(ByteOffset(volume.table_start + volume.table_bytes + 100), &[1, 2, 3]).unwrap();
     assert_eq!(scrubbed(&overlay).table_copies, 1);
     assert_fat_clean(&Disk::from_bytes(&overlay), "tables");
+}
+
+/// For images that are too large to keep with the tests: `CARDSMITH_TRY_IMAGES=a.img:b.img`.
+#[test]
+fn images_named_in_the_environment_are_repaired_checked_and_scrubbed() {
+    let images = std::env::var("CARDSMITH_TRY_IMAGES").unwrap_or_default();
+    for image in images.split(':').filter(|image| !image.is_empty()) {
+        let volume = crate::support::volume::Volume::root_of(Path::new(image));
+        let base = Arc::new(FileBytes(File::open(image).unwrap()));
+        let overlay = Arc::new(Overlay::new(base).unwrap());
+        let range = ByteRange::new(volume.start, volume.len);
+        let window: Arc<dyn WriteAt> = Arc::new(cardsmith::image::Window::new(overlay.clone(), range).unwrap());
+        let started = std::time::Instant::now();
+        let mut lap = |what: &str| eprintln!("{image}: {what} after {:?}", started.elapsed());
+        let repaired = cardsmith::fs::repair::repair(window.clone(), CLOCK).unwrap();
+        lap(&repaired.map_or("clean".to_owned(), |report| report.to_string()));
+        lap(&format!("{:?}", check::check(window.clone()).unwrap()));
+        let report = scrub(window.clone(), Silent.task("scrub", None).as_mut()).unwrap();
+        lap(&report.to_string());
+        check::check(window.clone()).unwrap();
+        lap("checked");
+        assert!(e2fsck::check(&*window).unwrap().is_some());
+        lap("e2fsck");
+        let card = Arc::new(Overlay::new(overlay).unwrap());
+        let window: Arc<dyn WriteAt> = Arc::new(cardsmith::image::Window::new(card.clone(), range).unwrap());
+        let root = RootFs::open(window.clone(), CLOCK).unwrap();
+        let name = ImagePath::new("/etc/card").unwrap();
+        root.write_file(&name, Attributes::root(0o600), &mut &b"x"[..]).unwrap();
+        root.sync().unwrap();
+        lap("a card's edit");
+        let touched = inside(&card.changed(), range);
+        let report = scrub_touched(window.clone(), &touched, Silent.task("scrub", None).as_mut()).unwrap();
+        lap(&format!("card: {report}"));
+        assert!(scrub(window, Silent.task("scrub", None).as_mut()).unwrap().is_empty());
+        lap("the whole scrub again");
+    }
+}
+
+#[test]
+fn an_image_that_was_cleaned_by_hand_still_holds_its_secrets_until_it_is_scrubbed() {
+    if !need("mke2fs") || !need("mkfs.vfat") {
+        return;
+    }
+    let image = PiImage::lived_in().hand_cleaned().build();
+    let root = image.root();
+    let overlay = Arc::new(Overlay::new(Arc::new(FileBytes(File::open(image.path()).unwrap()))).unwrap());
+    let range = ByteRange::new(root.start, root.len);
+    let window: Arc<dyn WriteAt> = Arc::new(cardsmith::image::Window::new(overlay, range).unwrap());
+    cardsmith::fs::repair::repair(window.clone(), CLOCK).unwrap();
+    let remain = || -> Vec<String> {
+        let disk = Disk::from_bytes(&window);
+        let found = image.needles().into_iter().filter(|needle| !disk.find(&needle.bytes).is_empty());
+        found.map(|needle| needle.name).collect()
+    };
+    let before = remain();
+    assert!(before.iter().any(|name| name.contains("vault") || name.contains("key")), "{before:?}");
+    scrub(window.clone(), Silent.task("scrub", None).as_mut()).unwrap();
+    // What the hand forgot is still in files; what it deleted is gone.
+    let tree = Disk::from_bytes(&window);
+    tree.assert_clean("scrubbed");
+    let still: Vec<String> = tree.mounted("ro", |top| {
+        let mut files = Vec::new();
+        let mut ahead = vec![top.to_path_buf()];
+        while let Some(path) = ahead.pop() {
+            match fs::symlink_metadata(&path).unwrap() {
+                meta if meta.is_dir() => ahead.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path())),
+                meta if meta.is_file() => files.push(fs::read(&path).unwrap()),
+                _ => {}
+            }
+        }
+        let lives = |needle: &[u8]| {
+            let search = aho_corasick::AhoCorasick::new([needle]).unwrap();
+            files.iter().any(|file| search.is_match(file.as_slice()))
+        };
+        image.needles().into_iter().filter(|needle| lives(&needle.bytes)).map(|needle| needle.name).collect()
+    });
+    assert_eq!(remain(), still);
+    assert!(still.len() < before.len(), "{before:?} {still:?}");
 }

@@ -3,8 +3,7 @@
 //! That crate is young: it stays behind [`Tree`] and [`TreeMut`], sees an image only after our own superblock check,
 //! works on inode numbers that we resolved, and everything it writes is read again by other code before it counts.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,12 +15,12 @@ use fs_ext4::inode::Inode;
 use super::Clock;
 use super::ext4::Superblock;
 use super::ext4::device::{FixedRuntime, PartitionDevice};
+use super::ext4::lookup::{ROOT_INODE, entries_of, fail, find, inode, lookup, missing, settle};
 use super::path::ImagePath;
-use super::tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut, resolve_with};
+use super::tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut};
 use crate::image::WriteAt;
 
 const VOLUME: &str = "root";
-const ROOT_INODE: u32 = 2;
 /// `FS_IMMUTABLE_FL | FS_APPEND_FL`.
 const PROTECTED: u32 = 0x10 | 0x20;
 /// File contents pass the library in runs of this size: each is one journal transaction and must fit the journal.
@@ -267,65 +266,6 @@ impl TreeMut for RootFs {
     }
 }
 
-/// A path with its links followed, and what is there.
-struct Settled {
-    path: ImagePath,
-    inode: Option<u32>,
-}
-
-fn settle(fs: &Filesystem, path: &ImagePath) -> Result<Settled, FsError> {
-    // Each prefix is looked up once; its inode is remembered for the next component.
-    let known: RefCell<HashMap<ImagePath, Option<u32>>> =
-        RefCell::new(HashMap::from([(ImagePath::root(), Some(ROOT_INODE))]));
-    let link_at = |at: &ImagePath| -> Result<Option<Vec<u8>>, FsError> {
-        let parent = at.parent().and_then(|parent| known.borrow().get(&parent).copied().flatten());
-        let number = match (parent, at.name()) {
-            (Some(parent), Some(name)) => lookup(fs, parent, name, at)?,
-            _ => None,
-        };
-        known.borrow_mut().insert(at.clone(), number);
-        match number {
-            Some(number) if inode(fs, number, at)?.is_symlink() => {
-                Ok(Some(fs.read_link_ino(number).map_err(|e| fail(e, "read the link", at))?))
-            }
-            _ => Ok(None),
-        }
-    };
-    let path = resolve_with(path, &link_at)?;
-    let inode = known.borrow().get(&path).copied().flatten();
-    Ok(Settled { path, inode })
-}
-
-/// The inode of `path`, whose last component is not followed.
-fn find(fs: &Filesystem, path: &ImagePath) -> Result<Option<u32>, FsError> {
-    let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Ok(Some(ROOT_INODE)) };
-    match settle(fs, &parent)?.inode {
-        Some(directory) => lookup(fs, directory, name, path),
-        None => Ok(None),
-    }
-}
-
-fn lookup(fs: &Filesystem, directory: u32, name: &[u8], path: &ImagePath) -> Result<Option<u32>, FsError> {
-    match fs.lookup_at(directory, name) {
-        Ok(number) => Ok(Some(number)),
-        Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => Ok(None),
-        Err(e) => Err(fail(e, "look up", path)),
-    }
-}
-
-fn inode(fs: &Filesystem, number: u32, path: &ImagePath) -> Result<Inode, FsError> {
-    fs.stat_ino(number).map_err(|e| fail(e, "read the inode of", path))
-}
-
-fn entries_of(fs: &Filesystem, directory: u32, path: &ImagePath) -> Result<Vec<DirEntry>, FsError> {
-    let mut entries = fs.read_dir_ino(directory).map_err(|e| fail(e, "list", path))?;
-    entries.retain(|entry| entry.name != b"." && entry.name != b"..");
-    match entries.iter().find(|entry| entry.name.is_empty() || entry.name.iter().any(|b| matches!(b, 0 | b'/'))) {
-        Some(_) => Err(FsError::Corrupt { volume: VOLUME, what: format!("{path} holds a name that cannot be") }),
-        None => Ok(entries),
-    }
-}
-
 fn unlink_existing(
     fs: &Filesystem,
     place: &Place<'_>,
@@ -419,27 +359,4 @@ fn require_file(inode: &Inode, path: &ImagePath) -> Result<(), FsError> {
         return Ok(());
     }
     Err(FsError::WrongKind { path: path.clone(), expected: "a regular file" })
-}
-
-fn missing(path: &ImagePath) -> FsError {
-    FsError::NotFound { volume: VOLUME, path: path.clone() }
-}
-
-/// What the library reports, in the words of this room.
-pub(super) fn fail(error: Ext4Error, doing: &str, path: &ImagePath) -> FsError {
-    match error {
-        Ext4Error::NoSpaceLeftOnDevice => FsError::NoSpace { volume: VOLUME, path: path.clone() },
-        Ext4Error::NotFound => missing(path),
-        Ext4Error::Io(source) => FsError::Io { doing: format!("{doing} {path} in the root file system"), source },
-        Ext4Error::NotADirectory => FsError::WrongKind { path: path.clone(), expected: "a directory" },
-        e @ (Ext4Error::UnsupportedIncompat(_)
-        | Ext4Error::UnsupportedRoCompat(_)
-        | Ext4Error::Unsupported(_)
-        | Ext4Error::InvalidArgument(_)
-        | Ext4Error::NameTooLong
-        | Ext4Error::TooManyLinks) => {
-            FsError::Unsupported { volume: VOLUME, what: format!("could not {doing} {path}: {e}") }
-        }
-        e => FsError::Corrupt { volume: VOLUME, what: format!("could not {doing} {path}: {e}") },
-    }
 }

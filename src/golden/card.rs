@@ -10,7 +10,7 @@ use super::prove::prove_card;
 use super::{Golden, apply, layout};
 use crate::activation::Activation;
 use crate::fs::clock::Clock;
-use crate::fs::scrub::scrub;
+use crate::fs::scrub::{inside, scrub_touched};
 use crate::image::{BlockMap, ByteRange, Overlay, ReadAt};
 use crate::prepare::card::{CardIdentity, card_edits};
 use crate::progress::{Progress, Silent};
@@ -43,8 +43,14 @@ impl Golden {
 
         // The code went through the journal; it may stand in its file and nowhere else.
         let mut quiet = Silent.task("", None);
-        scrub(opened.window(&opened.root_partition)?, quiet.as_mut()).map_err(fs("scrub the root file system"))?;
-        scrub(opened.window(&opened.boot_partition)?, quiet.as_mut()).map_err(fs("scrub the boot file system"))?;
+        let touched = opened.overlay.changed();
+        for (partition, doing) in [
+            (&opened.root_partition, "scrub the root file system"),
+            (&opened.boot_partition, "scrub the boot file system"),
+        ] {
+            let touched = inside(&touched, partition.range);
+            scrub_touched(opened.window(partition)?, &touched, quiet.as_mut()).map_err(fs(doing))?;
+        }
         prove_card(&opened, &plan)?;
 
         let changed = opened.overlay.differing().map_err(io)?;

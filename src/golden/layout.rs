@@ -97,7 +97,8 @@ pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<O
         let what = "none of its ext4 partitions could be opened and holds /etc".to_owned();
         return Err(GoldenError::Layout { image: name.to_owned(), what });
     };
-    let (boot_partition, boot) = open_boot(boots, &window, clock, name)?;
+    let (boot_partition, boot, boot_repaired) = open_boot(boots, &window, clock, name)?;
+    let repaired = [repaired, boot_repaired].into_iter().flatten().reduce(|root, boot| format!("{root}; {boot}"));
     Ok(Opened { overlay, table, boot_partition, root_partition, boot, root, repaired, clock })
 }
 
@@ -134,12 +135,18 @@ fn open_boot(
     window: &dyn Fn(&Partition) -> Result<Arc<dyn WriteAt>, GoldenError>,
     clock: Clock,
     name: &str,
-) -> Result<(Partition, BootFs), GoldenError> {
+) -> Result<(Partition, BootFs, Option<String>), GoldenError> {
     let only = candidates.len() == 1;
     let mut last = None;
     for partition in candidates {
-        match BootFs::open(window(&partition)?, clock) {
-            Ok(fs) if only || holds(&fs, "/cmdline.txt") || holds(&fs, "/config.txt") => return Ok((partition, fs)),
+        let opened = window(&partition).map(|window| {
+            let repaired = repair(window.clone(), clock)?;
+            Ok((BootFs::open(window, clock)?, repaired.map(|report| report.to_string())))
+        })?;
+        match opened {
+            Ok((fs, repaired)) if only || holds(&fs, "/cmdline.txt") || holds(&fs, "/config.txt") => {
+                return Ok((partition, fs, repaired));
+            }
             Ok(_) => {}
             Err(source) => last = Some(source),
         }

@@ -1,7 +1,8 @@
 //! Group descriptors and the two bitmaps of a group, also where the bitmap on disk was never written.
 
+use super::features::incompat;
 use super::raw::{halves, u16_at, u32_at};
-use super::superblock::{Superblock, incompat};
+use super::superblock::Superblock;
 use crate::fs::FsError;
 use crate::image::{BlockNumber, ByteOffset, ByteSize, ReadAt};
 

@@ -6,8 +6,10 @@
 pub mod checksum;
 pub mod device;
 pub mod directory;
+pub mod features;
 pub mod groups;
 pub mod inode;
+pub mod lookup;
 pub mod mapping;
 pub mod raw;
 pub mod reader;

@@ -2,6 +2,7 @@
 //! a walk over all directories. `fatfs`, which edits files, trusts chains and panics on bad ones; so it only sees a
 //! volume that passed the walk here.
 
+pub mod adapter;
 pub mod volume;
 pub mod walk;
 

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::checksum::crc32c;
+use crate::fs::ext4::features::ro_compat;
 use crate::fs::ext4::groups::{Groups, place_of, read_block};
 use crate::fs::ext4::inode::{Inode, slot_at};
 use crate::fs::ext4::mapping::Mapping;
 use crate::fs::ext4::raw::{put_u32, u32_at};
-use crate::fs::ext4::superblock::ro_compat;
 use crate::image::WriteAt;
 
 const BLOCK_MAGIC: u32 = 0x0B10_CA04;

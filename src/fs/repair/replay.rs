@@ -9,10 +9,10 @@ use fs_ext4::error::Error as Ext4Error;
 use super::{counts, orphan_file};
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::device::{FixedRuntime, PartitionDevice};
+use crate::fs::ext4::features::{incompat, ro_compat};
 use crate::fs::ext4::groups::Groups;
-use crate::fs::ext4::superblock::{compat, incompat, ro_compat};
+use crate::fs::ext4::lookup::fail;
 use crate::fs::path::ImagePath;
-use crate::fs::rootfs::fail;
 use crate::fs::{Clock, FsError};
 use crate::image::WriteAt;
 
@@ -24,10 +24,6 @@ pub fn repair(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Vec<String>, FsE
     let mut done = Vec::new();
     let before = Superblock::read(&window)?;
     if before.incompat & incompat::RECOVER != 0 {
-        if before.compat & compat::FAST_COMMIT != 0 {
-            let what = "its journal may hold fast commits, which only e2fsck can replay: install e2fsprogs".into();
-            return Err(FsError::Unsupported { volume: "root", what });
-        }
         replay(&window, clock)?;
         done.push("replayed the journal of the root file system".to_owned());
     }
