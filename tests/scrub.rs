@@ -278,7 +278,7 @@ fn images_named_in_the_environment_are_repaired_checked_and_scrubbed() {
         let range = ByteRange::new(volume.start, volume.len);
         let window: Arc<dyn WriteAt> = Arc::new(cardsmith::image::Window::new(overlay.clone(), range).unwrap());
         let started = std::time::Instant::now();
-        let mut lap = |what: &str| eprintln!("{image}: {what} after {:?}", started.elapsed());
+        let lap = |what: &str| eprintln!("{image}: {what} after {:?}", started.elapsed());
         let repaired = cardsmith::fs::repair::repair(window.clone(), CLOCK).unwrap();
         lap(&repaired.map_or("clean".to_owned(), |report| report.to_string()));
         lap(&format!("{:?}", check::check(window.clone()).unwrap()));
