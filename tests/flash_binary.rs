@@ -246,6 +246,29 @@ fn after_kill_9_at_any_moment_a_card_boots_only_if_all_of_it_is_there() {
 }
 
 #[test]
+fn a_killed_run_leaves_nothing_of_a_card_image_behind() {
+    let Some(bench) = Bench::new(2) else { return };
+    let dir = bench.image.beside("cards");
+    std::fs::create_dir(&dir).unwrap();
+    let target = dir.join("card.img");
+    let mut child = bench.start(&target);
+    // Once the ledger has the card, its file is being made.
+    let ledger = bench.home.path("state/cardsmith/ledger.sqlite3");
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(120) && child.try_wait().unwrap().is_none() {
+        if ledger.exists() && bench.ledger().cards().is_ok_and(|cards| !cards.is_empty()) {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(names_in(&dir).is_empty() || bench.ledger().cards().unwrap()[0].state != CardState::Reserved);
+    bench.home.run([&bench.args(&target)[..], &[Path::new("--overwrite")]].concat()).succeeds();
+    assert_eq!(names_in(&dir), ["card.img"]);
+    oracle::assert_clean_image(&target);
+}
+
+#[test]
 fn ctrl_c_stops_a_card_that_then_does_not_boot_and_gives_its_activation_back() {
     let Some(bench) = Bench::new(2) else { return };
     let Some(card) = bench.used_card() else { return };

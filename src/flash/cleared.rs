@@ -1,17 +1,18 @@
 //! What passed the gate, held open: the only things of this library that can be written to.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use tempfile::NamedTempFile;
 
 use super::devices::{Device, DeviceNumber, Host};
 use super::direct::Direct;
 use super::ioctl;
 use super::medium::{Medium, MediumRecord, ReadBack};
+use crate::image::whole_file::WholeFile;
 use crate::image::{ByteOffset, ByteRange, ByteSize};
 
 /// A device that passed every check of the gate, held open exclusively.
@@ -103,11 +104,10 @@ impl Medium for ClearedDevice {
     }
 }
 
-/// A card image in the making. It lies beside its target under a temporary name that goes with the process, and takes
-/// its own name when all of it was verified: a card image of that name is always whole.
+/// A card image in the making. It lies beside its target without a name, so that even a killed process leaves nothing,
+/// and takes its name when all of it was verified: a card image of that name is always whole.
 pub struct ClearedFile {
-    // Readable by its owner only, like everything that holds an activation code.
-    file: NamedTempFile,
+    file: WholeFile,
     past_cache: Direct,
     target: PathBuf,
     replace: bool,
@@ -116,11 +116,12 @@ pub struct ClearedFile {
 
 impl ClearedFile {
     pub(super) fn create(dir: &Path, target: &Path, replace: bool, size: ByteSize) -> io::Result<ClearedFile> {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".part").tempfile_in(dir)?;
-        file.as_file().set_len(size.0)?;
-        let past_cache =
-            Direct::open(file.path(), &super::gate::read_only(), OFlags::empty(), super::buffer::PAGE as u64)?;
+        let file = WholeFile::create_in(dir)?;
+        // Readable by its owner only, like everything that holds an activation code.
+        file.file().set_permissions(Permissions::from_mode(0o600))?;
+        file.file().set_len(size.0)?;
+        let itself = PathBuf::from(format!("/proc/self/fd/{}", file.file().as_raw_fd()));
+        let past_cache = Direct::open(&itself, &super::gate::read_only(), OFlags::empty(), super::buffer::PAGE as u64)?;
         Ok(ClearedFile { file, past_cache, target: target.to_owned(), replace, size })
     }
 }
@@ -145,11 +146,11 @@ impl Medium for ClearedFile {
     }
 
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
-        self.file.as_file().write_all_at(bytes, at.0)
+        self.file.file().write_all_at(bytes, at.0)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.as_file().sync_all()
+        self.file.file().sync_all()
     }
 
     fn discard(&self, _: ByteRange) -> io::Result<()> {
@@ -162,21 +163,12 @@ impl Medium for ClearedFile {
 
     fn check_identity(&self) -> Result<(), String> {
         let words = |error: io::Error| error.to_string();
-        let open = self.file.as_file().metadata().map_err(words)?;
-        let named = std::fs::symlink_metadata(self.file.path()).map_err(words)?;
-        if (open.dev(), open.ino()) == (named.dev(), named.ino()) && open.len() == self.size.0 {
-            Ok(())
-        } else {
-            Err("another program replaced or resized the file".to_owned())
-        }
+        let size = self.file.file().metadata().map_err(words)?.len();
+        if size == self.size.0 { Ok(()) } else { Err("another program resized the file".to_owned()) }
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
         let ClearedFile { file, target, replace, .. } = *self;
-        let dir = file.path().parent().map(Path::to_owned);
-        let named = if replace { file.persist(&target) } else { file.persist_noclobber(&target) };
-        named.map_err(|error| error.error)?;
-        // The name is on the disk when its directory is.
-        dir.map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
+        if replace { file.commit(&target) } else { file.commit_new(&target) }
     }
 }

@@ -71,6 +71,28 @@ impl WholeFile {
     }
 }
 
+impl WholeFile {
+    /// As [`WholeFile::commit`], but never replaces anything: not even what came to be while the file was written.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where something has the name; else as [`WholeFile::commit`].
+    pub fn commit_new(mut self, name: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        match self.named.take() {
+            Some(partial) => {
+                let linked = fs::hard_link(&partial, name);
+                let _ = fs::remove_file(&partial);
+                linked?;
+            }
+            None => {
+                let by_descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                linkat(CWD, by_descriptor, CWD, name, AtFlags::SYMLINK_FOLLOW)?;
+            }
+        }
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
 impl Drop for WholeFile {
     fn drop(&mut self) {
         if let Some(name) = self.named.take() {
@@ -112,6 +134,17 @@ fn remove_stale(directory: &Path) {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn a_file_that_must_be_new_never_replaces_one_that_came_in_between() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = dir.path().join("card.img");
+        let whole = WholeFile::create_in(dir.path()).unwrap();
+        std::fs::write(&name, "somebody else's").unwrap();
+        assert_eq!(whole.commit_new(&name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&name).unwrap(), b"somebody else's");
+        assert_eq!(names(dir.path()), ["card.img"]);
+    }
 
     fn names(directory: &Path) -> Vec<String> {
         fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
