@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The bootable stand-in for a Pi OS image, or the one without an agent. Shared by all tests: never write to it.
+/// `CARDSMITH_SUITE=bookworm` in the environment takes the generation before.
 pub fn pi_image(with_agent: bool) -> PathBuf {
     let mut command = script("make-pi-image");
     command.args(["--quiet", "--path"]);
     if !with_agent {
         command.arg("--no-agent");
+    }
+    if let Some(suite) = std::env::var_os("CARDSMITH_SUITE") {
+        command.arg("--suite").arg(suite);
     }
     let made = command.output().unwrap();
     assert!(made.status.success(), "make-pi-image: {}", String::from_utf8_lossy(&made.stderr));
