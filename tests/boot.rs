@@ -85,7 +85,7 @@ text = '{{"Ssm":{{"Endpoint":"http://10.0.2.100"}}}}'
         self.home.run(["golden", "boot.toml", "--out", "golden.img"]).succeeds();
         let cards: Vec<PathBuf> = (1..=activations.len()).map(|n| self.home.path(&format!("card-{n}.img"))).collect();
         let mut flash =
-            self.home.command(["flash", "golden.img.manifest.json", "--yes", "--activations", "activations.csv"]);
+            self.home.command(["flash", "golden.manifest.json", "--yes", "--activations", "activations.csv"]);
         for card in &cards {
             flash.arg("--to").arg(card);
         }
