@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::binary::{Home, Run, names_in};
 use crate::support::pi_image::PiImage;
 use crate::support::volume::{Volume, sha256_of};
@@ -278,4 +280,43 @@ fn a_run_that_is_killed_while_it_decodes_leaves_nothing_in_the_cache() {
     }
     assert!(killed_in_time, "the run was over before it could be killed");
     assert!(!bench.path("golden.img").exists());
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_writes_leaves_no_part_of_an_output() {
+    if !need_builder() {
+        return;
+    }
+    // A grown one: 200 MiB to pack.
+    let bench = Bench { home: Home::new(), image: PiImage::lived_in().grown().build() };
+    let recipe = bench.image.recipe(ACCEPT);
+    let there = names_in(bench.image.dir());
+    let mut killed_in_time = 0;
+    for (signal, wait) in
+        [(Signal::KILL, 0), (Signal::INT, 0), (Signal::KILL, 20), (Signal::INT, 80), (Signal::KILL, 300)]
+    {
+        let mut child = bench
+            .home
+            .command([Path::new("golden"), &recipe, Path::new("--out"), &bench.path("golden.img.xz")])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        // What is left from here: digests, packing, and the names.
+        while !said.contains("\nneedles: ") {
+            assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap(), 0, "it ended early:\n{said}");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        // It may have ended already: then there is no process to signal any more, and the outputs are whole.
+        let _ = kill_process(Pid::from_child(&child), signal);
+        let ended_well = child.wait().unwrap().success();
+        let left: Vec<_> = names_in(bench.image.dir()).into_iter().filter(|name| !there.contains(name)).collect();
+        assert!(left.iter().all(|name| name.starts_with("golden.")), "after {signal:?} and {wait} ms: {left:?}");
+        assert!(!ended_well || left.len() == 4, "{left:?}");
+        killed_in_time += usize::from(!ended_well && left.is_empty());
+        left.iter().for_each(|name| fs::remove_file(bench.path(name)).unwrap());
+    }
+    assert!(killed_in_time >= 2, "killed too late to show anything");
 }

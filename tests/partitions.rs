@@ -193,3 +193,59 @@ fn volumes_are_known_by_their_content() {
     }
     assert_eq!(VolumeKind::Ext4.refusal(), None);
 }
+
+#[test]
+fn tables_with_right_checksums_and_wrong_numbers_never_panic_and_never_leave_the_image() {
+    if !support::need("sfdisk") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = partitioned(dir.path(), 2, "label: gpt\nstart=2048, size=512\nstart=2560, size=512\n");
+    let sound = std::fs::read(&path).unwrap();
+    let crc = |bytes: &[u8]| {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum()
+    };
+    let mut state = 0x1234_5678_9ABC_DEF1u64;
+    let mut roll = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let (mut accepted, mut refused) = (0, 0);
+    for round in 0..4000u32 {
+        let mut bytes = sound.clone();
+        for _ in 0..1 + roll() % 4 {
+            // Extremes are likelier to hurt than noise.
+            let value = [0, 1, 0xFF, 0x7F, 0x80, roll() as u8][(roll() % 6) as usize];
+            let at = match round % 3 {
+                0 => 440 + roll() % 72,
+                1 => 512 + 16 + roll() % 76,
+                _ => 1024 + roll() % 256,
+            };
+            bytes[at as usize] = value;
+        }
+        let entries = crc(&bytes[1024..1024 + 128 * 128]);
+        bytes[512 + 88..512 + 92].copy_from_slice(&entries.to_le_bytes());
+        bytes[512 + 16..512 + 20].fill(0);
+        let header = crc(&bytes[512..512 + 92]);
+        bytes[512 + 16..512 + 20].copy_from_slice(&header.to_le_bytes());
+        let size = bytes.len() as u64;
+        match PartitionTable::read(&Memory::new(bytes)) {
+            Ok(table) => {
+                accepted += 1;
+                assert!(table.partitions.iter().all(|p| p.range.end().0 <= size && p.range.len.0 > 0));
+                let all = &table.partitions;
+                assert!(
+                    all.iter()
+                        .enumerate()
+                        .all(|(i, a)| all[i + 1..].iter().all(|b| a.range.intersect(&b.range).is_none()))
+                );
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused: the mutations reach nothing");
+}

@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
 use super::Golden;
 use super::error::GoldenError;
 use super::manifest::Manifest;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
 use crate::image::source::{self, SourceSpec};
+use crate::image::whole_file::WholeFile;
 use crate::progress::Progress;
 
 /// The files that were written.
@@ -86,28 +85,21 @@ impl Golden {
             move |source| GoldenError::Io { doing, source }
         };
         let directory = directory_of(image);
-        let temporary = |path: &Path| {
-            // Readable by all as any other output, not 0600: there is no secret in it.
-            tempfile::Builder::new()
-                .prefix(".cardsmith-")
-                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                .tempfile_in(&directory)
-                .map_err(io(path))
-        };
+        // Without a name until all is written: neither an error nor kill -9 leaves half a file.
+        let begin = |path: &Path| WholeFile::create_in(&directory).map_err(io(path));
 
         let mut task = progress.task("write", Some(self.manifest.map.mapped_size()));
-        let mut file = temporary(&outputs.image)?;
-        let digest = write_image(&*self.image, &self.manifest.map, file.as_file_mut(), format, task.as_mut())
+        let file = begin(&outputs.image)?;
+        let digest = write_image(&*self.image, &self.manifest.map, file.file(), format, task.as_mut())
             .map_err(io(&outputs.image))?;
-        file.as_file().sync_all().map_err(io(&outputs.image))?;
         task.done(&outputs.image.display().to_string());
 
         let name = PathBuf::from(image.file_name().unwrap_or_default());
         self.manifest.image.file = Some(name.clone());
         self.manifest.image.file_sha256 = Some(digest);
-        let text = |path: &Path, text: &str| -> Result<NamedTempFile, GoldenError> {
-            let mut file = temporary(path)?;
-            file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(io(path))?;
+        let text = |path: &Path, text: &str| -> Result<WholeFile, GoldenError> {
+            let file = begin(path)?;
+            file.file().write_all(text.as_bytes()).map_err(io(path))?;
             Ok(file)
         };
         let bmap = text(&outputs.bmap, &to_bmap(&self.manifest.map, self.manifest.image.size))?;
@@ -115,14 +107,18 @@ impl Golden {
         let manifest = self.manifest.to_text().map_err(std::io::Error::other).map_err(io(&outputs.manifest))?;
         let manifest = text(&outputs.manifest, &manifest)?;
 
-        // The manifest comes last: where it is, everything that it names is there.
+        // The manifest comes last and an old one goes first: where it is, everything that it names is there.
+        match std::fs::remove_file(&outputs.manifest) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&outputs.manifest)(error)),
+            _ => {}
+        }
         let steps =
             [(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256), (manifest, &outputs.manifest)];
         let mut placed: Vec<&Path> = Vec::new();
-        for (temporary, path) in steps {
-            if let Err(error) = temporary.persist(path) {
+        for (whole, path) in steps {
+            if let Err(error) = whole.commit(path) {
                 placed.iter().for_each(|path| drop(std::fs::remove_file(path)));
-                return Err(io(path)(error.error));
+                return Err(io(path)(error));
             }
             placed.push(path);
         }

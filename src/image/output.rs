@@ -61,7 +61,7 @@ impl OutputFormat {
 pub fn write_image(
     image: &dyn ReadAt,
     map: &BlockMap,
-    file: &mut File,
+    file: &File,
     format: OutputFormat,
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
