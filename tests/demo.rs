@@ -10,7 +10,8 @@ use crate::support::{need, path};
 fn cut(image: &Path, number: u64, out: &Path) {
     let head = std::fs::read(image).unwrap();
     let entry = 446 + 16 * (number as usize - 1);
-    let at = |offset: usize| u32::from_le_bytes(head[entry + offset..entry + offset + 4].try_into().unwrap()) as usize * 512;
+    let at =
+        |offset: usize| u32::from_le_bytes(head[entry + offset..entry + offset + 4].try_into().unwrap()) as usize * 512;
     std::fs::write(out, &head[at(8)..at(8) + at(12)]).unwrap();
 }
 

@@ -22,7 +22,8 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 
 #[test]
 fn every_command_of_the_readme_and_of_the_recipes_comments_is_understood() {
-    let mut lines: Vec<String> = blocks(&readme(), "console").iter().flat_map(|b| b.lines()).map(str::to_owned).collect();
+    let mut lines: Vec<String> =
+        blocks(&readme(), "console").iter().flat_map(|b| b.lines()).map(str::to_owned).collect();
     for entry in std::fs::read_dir(root().join("recipes")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "toml") {
@@ -123,8 +124,14 @@ fn every_json_event_is_documented() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         for rest in text.split("ui.event(").skip(1) {
-            let Some(name) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
-            assert!(readme.contains(&format!("`{name}`")), "README, \"JSON\", does not know `{name}` of {}", file.display());
+            let Some(name) = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
+            assert!(
+                readme.contains(&format!("`{name}`")),
+                "README, \"JSON\", does not know `{name}` of {}",
+                file.display()
+            );
             found += 1;
         }
     }
