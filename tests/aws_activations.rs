@@ -184,9 +184,13 @@ fn a_failed_cards_activation_is_deleted_and_its_number_goes_on() {
 
 #[test]
 fn a_lost_answers_activation_is_found_by_its_description_and_deleted() {
-    for fault in
-        [Fault::LoseAnswer, Fault::HalfAnswer, Fault::InternalErrorButDone, Fault::Slow(Duration::from_secs(4))]
-    {
+    for fault in [
+        Fault::LoseAnswer,
+        Fault::HalfAnswer,
+        Fault::BrokenAnswer,
+        Fault::InternalErrorButDone,
+        Fault::Slow(Duration::from_secs(4)),
+    ] {
         let bench = Bench::new();
         bench.aws.fail_next("CreateActivation", fault.clone());
         let said = bench.run(1, &[]);

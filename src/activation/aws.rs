@@ -53,7 +53,7 @@ impl AwsIssuer {
         let tags: Vec<_> = wanted.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         check_tags(&tags).map_err(recipe)?;
 
-        let service = Service::connect(Some(region))?;
+        let service = Service::connect(region)?;
         // Asked once before anything is written: what a crash leaves could not be found again without this right.
         service.activations()?;
         Ok(AwsIssuer { service, role: role.to_owned(), lifetime, tags, turn: Mutex::new(()) })

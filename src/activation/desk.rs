@@ -206,7 +206,7 @@ impl<'a> Desk<'a> {
 fn connect<'i>(issuer: Option<&'i Issuer>, region: &str) -> Result<Connected<'i>, AwsError> {
     match issuer {
         Some(Issuer::Aws(aws)) if aws.region() == region => Ok(Connected::Shared(aws.service())),
-        _ => Service::connect(Some(region)).map(Connected::Own),
+        _ => Service::connect(region).map(Connected::Own),
     }
 }
 

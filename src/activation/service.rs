@@ -10,7 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::ProvideCredentials;
-use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -95,14 +95,40 @@ where
     let doing = doing.to_owned();
     if let SdkError::ServiceError(answer) = &error {
         let status = answer.raw().status().as_u16();
+        if status < 400 {
+            // It was done, and the SDK could not make sense of what came back.
+            return AwsError { doing, code: None, message: UNREADABLE.to_owned(), ambiguous: true };
+        }
         let meta = answer.err();
         let code = meta.code().unwrap_or("an error without a code").to_owned();
         let message = meta.message().unwrap_or("no message").to_owned();
         return AwsError { doing, code: Some(code), message, ambiguous: status >= 500 };
     }
     let not_sent = matches!(error, SdkError::ConstructionFailure(_)) || was_refused(&error);
-    AwsError { doing, code: None, message: DisplayErrorContext(&error).to_string(), ambiguous: !not_sent }
+    // The SDK's own report would show the answer's body, and that of CreateActivation holds the code.
+    let message = match &error {
+        SdkError::ResponseError(_) => UNREADABLE.to_owned(),
+        SdkError::TimeoutError(_) => "it did not answer in time".to_owned(),
+        error => chain(error),
+    };
+    AwsError { doing, code: None, message, ambiguous: !not_sent }
 }
+
+/// An error and its causes in one line, each said once.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+const UNREADABLE: &str = "its answer could not be read";
 
 /// Whether nobody listened: what was never sent was never done.
 fn was_refused(error: &(dyn StdError + 'static)) -> bool {
@@ -117,7 +143,7 @@ fn was_refused(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// A runtime that lives on whichever thread waits for it: the tool has no other asynchronous work.
-fn block_on_current_thread() -> Result<Runtime, AwsError> {
+fn runtime() -> Result<Runtime, AwsError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| AwsError {
         doing: "start what talks to AWS".to_owned(),
         code: Some("Runtime".to_owned()),
@@ -126,16 +152,13 @@ fn block_on_current_thread() -> Result<Runtime, AwsError> {
     })
 }
 
-/// The SDK's configuration from the environment, for one region, or for the environment's.
-pub async fn sdk_config(region: Option<&str>) -> SdkConfig {
+/// The SDK's configuration from the environment, for one region.
+pub async fn sdk_config(region: &str) -> SdkConfig {
     // ring, not the SDK's own aws-lc: it is in the program anyway and needs no C toolchain of its own.
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt()).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region.to_owned()));
-    }
-    loader.load().await
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
+    loader.region(Region::new(region.to_owned())).load().await
 }
 
 /// `CARDSMITH_AWS_TIMEOUT` (seconds) is for links where 20 seconds are too short, and for tests where they are too long.
@@ -169,25 +192,20 @@ impl Service {
     /// Takes credentials and configuration from the environment, as every AWS tool does.
     ///
     /// # Errors
-    /// When there are no credentials or no region. Nothing was sent to SSM yet.
-    pub fn connect(region: Option<&str>) -> Result<Service, AwsError> {
-        let runtime = block_on_current_thread()?;
+    /// When there are no credentials. Nothing was sent to SSM yet.
+    pub fn connect(region: &str) -> Result<Service, AwsError> {
+        let runtime = runtime()?;
         let config = runtime.block_on(sdk_config(region));
-        let wrong = |code: &str, message: String| AwsError {
+        let none = |message: String| AwsError {
             doing: "talk to AWS".to_owned(),
-            code: Some(code.to_owned()),
+            code: Some("NoCredentials".to_owned()),
             message,
             ambiguous: false,
         };
-        let region = config.region().map(ToString::to_string);
-        let region =
-            region.ok_or_else(|| wrong("NoRegion", "no region: set AWS_REGION or give --region".to_owned()))?;
-        let provider = config.credentials_provider();
-        let provider = provider.ok_or_else(|| wrong("NoCredentials", "no credentials".to_owned()))?;
-        let found = runtime.block_on(provider.provide_credentials());
-        let found = found.map_err(|error| wrong("NoCredentials", DisplayErrorContext(&error).to_string()))?;
+        let provider = config.credentials_provider().ok_or_else(|| none("no credentials".to_owned()))?;
+        let found = runtime.block_on(provider.provide_credentials()).map_err(|error| none(chain(&error)))?;
         let account = found.account_id().map(|account| account.as_str().to_owned());
-        Ok(Service { runtime, client: Client::new(&config), region, account })
+        Ok(Service { runtime, client: Client::new(&config), region: region.to_owned(), account })
     }
 
     /// The region.

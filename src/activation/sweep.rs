@@ -114,7 +114,7 @@ pub(super) struct Scope<'s> {
 /// Only the ledger's. An AWS that cannot be reached is part of the report.
 pub fn sweep(ledger: &Ledger, dry_run: bool) -> Result<SweepReport, ActivationError> {
     let scope = Scope { dry_run, own_run: None, strays: true };
-    sweep_scope(ledger, scope, &|region| Service::connect(Some(region)).map(super::desk::Connected::Own))
+    sweep_scope(ledger, scope, &|region| Service::connect(region).map(super::desk::Connected::Own))
 }
 
 pub(super) fn sweep_scope<S: Deref<Target = Service>>(

@@ -58,7 +58,7 @@ pub fn prepare(ledger: &Ledger, name: &str, recipe: Option<&str>) -> Result<Reti
     let activation = ledger.activations_of(card.key)?.into_iter().rfind(|activation| activation.id.is_some());
     let (mut aws, mut nodes) = (None, Vec::new());
     if let Some((activation, id)) = activation.as_ref().and_then(|a| Some((a, a.id.as_deref()?))) {
-        let service = Service::connect(Some(&activation.region))?;
+        let service = Service::connect(&activation.region)?;
         if !activation.is_of(service.account()) {
             let account = activation.account.as_deref().unwrap_or_default();
             let text = format!("card {name} is of AWS account {account}, and these are credentials of another one");

@@ -46,8 +46,8 @@ const PATCH: [&str; 2] = ["ssm:GetDeployablePatchSnapshotForInstance", "ssm:PutC
 /// # Errors
 /// When AWS cannot be reached at all.
 pub fn check(role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
-    let aws = Service::connect(Some(region))?;
-    let iam = Client::new(&aws.block_on(sdk_config(Some(region))));
+    let aws = Service::connect(region)?;
+    let iam = Client::new(&aws.block_on(sdk_config(region)));
     let mut findings = Vec::new();
     // `service-role/NAME` is a path and a name; IAM asks for the name alone.
     let name = role.rsplit('/').next().unwrap_or(role);

@@ -56,7 +56,7 @@ pub fn survey(ledger: &Ledger, recipe: Option<&str>, offline: bool) -> Result<Su
     for (region, ids) in ids.iter().filter(|_| !offline) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let ask = || {
-            let aws = Service::connect(Some(region))?;
+            let aws = Service::connect(region)?;
             Ok((aws.account().map(str::to_owned), aws.activations()?, nodes_of(&aws, &ids)?))
         };
         match ask() {

@@ -33,6 +33,8 @@ pub enum Fault {
     LoseAnswer,
     /// It is done, and only half of the answer arrives.
     HalfAnswer,
+    /// It is done, and the whole answer arrives with something behind it that is no JSON.
+    BrokenAnswer,
     /// It is done, and the answer comes so much later.
     Slow(Duration),
     /// 500 InternalServerError after it was done.
@@ -302,9 +304,10 @@ fn serve(stream: TcpStream, shared: &Mutex<State>) {
         state.calls.push(Call { operation, body, status });
         drop(state);
 
-        let Some(answer) = answer else { return };
+        let Some(mut answer) = answer else { return };
         match fault {
             Some(Fault::LoseAnswer) => return,
+            Some(Fault::BrokenAnswer) => answer.body.push_str("}] and so on"),
             Some(Fault::HalfAnswer) => return connection.send_half(&answer),
             Some(Fault::Slow(time)) => std::thread::sleep(time),
             _ => {}
