@@ -165,3 +165,28 @@ fn what_is_no_image_is_refused_in_words() {
     std::fs::write(&file, vec![0; 1 << 20]).unwrap();
     home.run(["audit", file.to_str().unwrap()]).fails_with(1).says("partition table");
 }
+
+#[test]
+fn a_golden_image_passes_and_so_does_a_card_made_from_it() {
+    if !need_builder() {
+        return;
+    }
+    for spec in
+        [PiImage::lived_in(), PiImage::lived_in().bookworm(), PiImage::lived_in().snap_agent(), PiImage::fresh()]
+    {
+        let image = spec.build();
+        let activation = "[activation]\nfrom = \"file\"\npath = \"activations.csv\"\n";
+        let agent = if image.has_agent() { activation } else { "" };
+        let recipe = image.recipe(&format!("{}{agent}", crate::golden::ACCEPT));
+        let row = "00000000-0000-4000-8000-000000000001,CodeOfTheFirstCard01,eu-west-1";
+        std::fs::write(image.beside("activations.csv"), format!("activation_id,activation_code,region\n{row}\n"))
+            .unwrap();
+        let home = Home::new();
+        let (out, card) = (image.beside("golden.img.zst"), image.beside("card.img"));
+        home.run(["golden", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]).succeeds();
+        home.run(["audit", "--deep", out.to_str().unwrap()]).succeeds();
+        let manifest = image.beside("golden.manifest.json");
+        home.run(["flash", manifest.to_str().unwrap(), "--to", card.to_str().unwrap(), "--yes"]).succeeds();
+        home.run(["audit", "--deep", "--card", card.to_str().unwrap()]).succeeds();
+    }
+}

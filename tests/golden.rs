@@ -6,13 +6,15 @@ use std::path::Path;
 use cardsmith::golden::{self, Manifest, Outputs, Settings};
 use cardsmith::progress::Silent;
 
+use crate::support::binary::Home;
 use crate::support::oracle::{self, Change};
 use crate::support::pi_image::{PiImage, Spec};
 use crate::support::{need_builder, need_root};
 
-const ACCEPT: &str = "[sudo]\nlockout = \"accept\"\n";
+pub const ACCEPT: &str = "[sudo]\nlockout = \"accept\"\n";
 
-fn make(image: &PiImage, extra: &str) -> Outputs {
+/// A golden image beside `image`.
+pub fn make(image: &PiImage, extra: &str) -> Outputs {
     let recipe = cardsmith::recipe::load(&image.recipe(extra)).unwrap();
     let settings = Settings { cache_dir: image.beside("cache"), clock: None };
     let prepared = golden::prepare(recipe, &settings, &Silent).unwrap();
@@ -21,7 +23,7 @@ fn make(image: &PiImage, extra: &str) -> Outputs {
 }
 
 /// What the manifest says was changed, by path in the root file system.
-fn planned(manifest: &Path) -> BTreeMap<String, String> {
+pub fn planned(manifest: &Path) -> BTreeMap<String, String> {
     let manifest = Manifest::read(manifest).unwrap();
     let root = manifest.edits.iter().filter(|edit| edit.volume == "root");
     root.map(|edit| (edit.path.clone(), edit.change.clone())).collect()
@@ -29,7 +31,7 @@ fn planned(manifest: &Path) -> BTreeMap<String, String> {
 
 /// Every difference must follow from an edit: the path itself, something below a removed tree, or the times and link
 /// count of a directory in which a name came or went.
-fn assert_only_planned(differences: &BTreeMap<String, Change>, planned: &BTreeMap<String, String>) {
+pub fn assert_only_planned(differences: &BTreeMap<String, Change>, planned: &BTreeMap<String, String>) {
     let parent = |path: &str| match path.rsplit_once('/') {
         Some(("", _)) | None => "/".to_owned(),
         Some((parent, _)) => parent.to_owned(),
@@ -120,4 +122,84 @@ fn so_does_one_whose_power_was_cut_without_an_orphan_file() {
 #[test]
 fn so_does_one_that_somebody_cleaned_by_hand() {
     golden_is_right(PiImage::lived_in().hand_cleaned());
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes_in_every_form() {
+    if !need_builder() {
+        return;
+    }
+    let image = PiImage::lived_in().build();
+    let recipe = image.recipe(ACCEPT);
+    for form in ["img", "img.zst", "img.xz", "img.gz"] {
+        let digests: Vec<Vec<String>> = ["one", "two"]
+            .map(|round| {
+                let home = Home::new();
+                std::fs::create_dir(image.beside(&format!("{form}-{round}"))).unwrap();
+                let out = image.beside(&format!("{form}-{round}/golden.{form}"));
+                home.run(["golden", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]).succeeds();
+                let outputs = Outputs::beside(&out);
+                let all = [&outputs.image, &outputs.bmap, &outputs.sha256, &outputs.manifest];
+                all.map(|path| oracle::sha256_hex(&std::fs::read(path).unwrap())).to_vec()
+            })
+            .to_vec();
+        assert_eq!(digests[0], digests[1], "{form}");
+    }
+}
+
+#[test]
+fn source_date_epoch_is_what_edited_files_carry() {
+    if !need_builder() || !need_root() {
+        return;
+    }
+    let image = PiImage::lived_in().build();
+    let recipe = image.recipe(ACCEPT);
+    let out = image.beside("golden.img");
+    let home = Home::new();
+    let mut golden = home.command(["golden", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    crate::support::run(golden.env("SOURCE_DATE_EPOCH", "1712345678"));
+    let tree = oracle::kernel_tree(&crate::support::volume::Volume::root_of(&out));
+    assert_eq!(tree["/etc/machine-id"].mtime.0, 1_712_345_678);
+    assert_ne!(tree["/etc/passwd"].mtime.0, 1_712_345_678);
+}
+
+#[test]
+fn packed_golden_images_hold_the_same_image() {
+    if !need_builder() {
+        return;
+    }
+    let image = PiImage::fresh().build();
+    let recipe = image.recipe(ACCEPT);
+    let home = Home::new();
+    let mut plain = Vec::new();
+    for (form, unpack) in [("img", "cat"), ("img.zst", "zstd -dc"), ("img.xz", "xz -dc"), ("img.gz", "gzip -dc")] {
+        std::fs::create_dir(image.beside(form)).unwrap();
+        let out = image.beside(&format!("{form}/golden.{form}"));
+        home.run(["golden", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()]).succeeds();
+        let unpacked = std::process::Command::new("sh").args(["-c", &format!("{unpack} {}", out.display())]).output();
+        plain.push(oracle::sha256_hex(&unpacked.unwrap().stdout));
+        let mut check = std::process::Command::new("sha256sum");
+        check.args(["-c", "golden.sha256"]).current_dir(image.beside(form));
+        assert!(check.status().unwrap().success(), "{form}");
+    }
+    plain.dedup();
+    assert_eq!(plain.len(), 1);
+}
+
+#[test]
+fn an_output_that_exists_is_not_replaced_by_accident() {
+    if !need_builder() {
+        return;
+    }
+    let image = PiImage::fresh().build();
+    let recipe = image.recipe(ACCEPT);
+    let home = Home::new();
+    let out = image.beside("golden.img");
+    std::fs::write(image.beside("golden.bmap"), "mine").unwrap();
+    let args = ["golden", recipe.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    home.run(args).exits(2).says("--overwrite");
+    assert!(!out.exists());
+    assert_eq!(std::fs::read(image.beside("golden.bmap")).unwrap(), b"mine");
+    home.run(args.into_iter().chain(["--overwrite"])).succeeds();
+    assert!(out.exists());
 }

@@ -33,4 +33,5 @@ mod ssm_step;
 mod support;
 mod used_ranges;
 mod verify;
+mod whole_way;
 mod writer;

@@ -15,7 +15,7 @@ use super::{Golden, apply};
 use crate::fs::clock::Clock;
 use crate::fs::scrub::scrub;
 use crate::image::source::{self, OpenedSource};
-use crate::image::{BlockMap, ReadAt, WriteAt};
+use crate::image::{BlockMap, ByteSize, ReadAt, WriteAt};
 use crate::prepare::{self, Plan};
 use crate::progress::Progress;
 use crate::recipe::LoadedRecipe;
@@ -119,6 +119,14 @@ impl Prepared {
             }
         }
         task.done(&format!("{scrubbed_root}; boot: {scrubbed_boot}"));
+        if !gaps.is_empty() && !recipe.recipe.strip.gaps {
+            let size = ByteSize(gaps.iter().map(|gap| gap.len.0).sum());
+            progress.note(&format!(
+                "{size} between the partitions hold something, from {}; they stay, unless the recipe says \
+                 `[strip] gaps = true`",
+                gaps.first().map(|gap| gap.start).unwrap_or_default()
+            ));
+        }
 
         let checks = prove(&opened, &plan)?;
         let needles = search(&opened, &needles, progress)?;

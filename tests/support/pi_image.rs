@@ -73,6 +73,7 @@ pub struct PiImage {
     dir: tempfile::TempDir,
     path: PathBuf,
     needles: Vec<Needle>,
+    agent: Agent,
 }
 
 impl PiImage {
@@ -113,6 +114,11 @@ impl PiImage {
     /// A path in that directory.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Whether the agent is in it.
+    pub fn has_agent(&self) -> bool {
+        self.agent != Agent::None
     }
 
     /// The ext4 partition.
@@ -311,6 +317,6 @@ impl Spec {
         let path = dir.path().join("base.img");
         copy_sparse(&kept, &path);
         let needles = serde_json::from_slice(&fs::read(&kept_needles).unwrap()).unwrap();
-        PiImage { dir, path, needles }
+        PiImage { dir, path, needles, agent: self.agent }
     }
 }
