@@ -23,6 +23,7 @@ mod register_step;
 mod rootfs;
 mod ssm_step;
 mod scrub;
+mod sudoers;
 mod support;
 mod used_ranges;
 mod writer;
