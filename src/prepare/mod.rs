@@ -11,6 +11,7 @@ pub mod plan;
 pub mod register;
 pub mod side;
 pub mod ssm;
+pub mod sudoers;
 pub mod view;
 #[cfg(test)]
 mod view_tests;

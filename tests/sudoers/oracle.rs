@@ -31,7 +31,7 @@ exec chroot "$root" /bin/sh /stage/inside.sh
 
 const INSIDE: &str = r#"
 set -uf
-refused='not allowed to execute|may not run sudo|not in the sudoers file|no valid sudoers|not allowed to sudo'
+refused='not allowed to execute|not allowed to run sudo|may not run sudo|not in the sudoers file|no valid sudoers|not allowed to sudo'
 ready() { set +f; rm -rf /etc/*; set -f; cp -a /stage/base/. /etc/; cp -a "/stage/sets/$1/." /etc/; rm -rf /run/sudo; }
 for set in $(ls /stage/sets); do
     ready "$set"
@@ -106,7 +106,10 @@ fn base(etc: &Path) {
         ("passwd", PASSWD),
         ("group", GROUP),
         ("shadow", SHADOW),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\nnetgroup: files\nsudoers: files\n"),
+        (
+            "nsswitch.conf",
+            "passwd: files\ngroup: files\nshadow: files\nhosts: files\nnetgroup: files\nsudoers: files\n",
+        ),
         ("hosts", &format!("127.0.0.1 localhost\n127.0.1.1 {HOST} {short}\n")),
         ("pam.d/sudo", "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n"),
     ] {
