@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod activations;
+mod agent_step;
 mod aws_activations;
 mod bmap;
 mod boot;
@@ -10,6 +11,7 @@ mod card_edits;
 mod cli;
 mod check;
 mod crash;
+mod files_step;
 mod fleet;
 mod gate;
 mod golden;
@@ -24,6 +26,7 @@ mod rootfs;
 mod ssm_step;
 mod scrub;
 mod sudoers;
+mod sudoers_step;
 mod support;
 mod used_ranges;
 mod writer;

@@ -2,14 +2,33 @@
 //! read-only, and an /etc that is made anew for every set. Nothing of this machine's /etc is seen or touched.
 
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::corpus::{Answer, GROUP, HOST, Node, PASSWD, SHADOW, Set};
 
 pub struct Answers {
     /// In the order of the set's probes.
     pub answers: Vec<Answer>,
+    /// What `visudo -c` says to all of it.
     pub visudo_accepts: bool,
+    /// The changed files that `visudo -cf` refuses.
+    pub refused_files: Vec<String>,
+}
+
+/// Where the files of a set are.
+pub enum Laid<'s> {
+    /// In the corpus.
+    Corpus(&'s Set),
+    /// In a directory, after something was done to them.
+    Image { set: &'s Set, etc: PathBuf, changed: &'s [String] },
+}
+
+impl Laid<'_> {
+    fn set(&self) -> &Set {
+        match self {
+            Laid::Corpus(set) | Laid::Image { set, .. } => set,
+        }
+    }
 }
 
 const OUTSIDE: &str = r#"
@@ -36,6 +55,9 @@ ready() { set +f; rm -rf /etc/*; set -f; cp -a /stage/base/. /etc/; cp -a "/stag
 for set in $(ls /stage/sets); do
     ready "$set"
     visudo -c >/tmp/visudo 2>&1; echo "$set visudo $?"
+    while IFS= read -r file; do
+        visudo -cf "$file" >/tmp/visudo 2>&1 || echo "$set refused $file"
+    done <"/stage/changed/$set"
     while IFS='	' read -r uid gid user command; do
         setpriv --reuid "$uid" --regid "$gid" --init-groups sudo -n -u root -- $command </dev/null >/dev/null 2>/tmp/errors
         answer=nopassword
@@ -51,15 +73,30 @@ done
 "#;
 
 /// Asks sudo every question of every set.
-pub fn ask(sets: &[Set]) -> Vec<Answers> {
+pub fn ask(sets: &[Laid<'_>]) -> Vec<Answers> {
     let stage = tempfile::tempdir().unwrap();
     let at = stage.path();
     std::fs::set_permissions(at, std::fs::Permissions::from_mode(0o755)).unwrap();
     base(&at.join("base"));
-    for (index, set) in sets.iter().enumerate() {
-        lay_out(&at.join(format!("sets/{index:03}")), set);
-        std::fs::create_dir_all(at.join("probes")).unwrap();
-        std::fs::write(at.join(format!("probes/{index:03}")), questions(set)).unwrap();
+    for directory in ["sets", "probes", "changed"] {
+        std::fs::create_dir(at.join(directory)).unwrap();
+    }
+    for (index, laid) in sets.iter().enumerate() {
+        let place = at.join(format!("sets/{index:03}"));
+        let changed = match laid {
+            Laid::Corpus(set) => {
+                lay_out(&place, set);
+                String::new()
+            }
+            Laid::Image { etc, changed, .. } => {
+                let copied = std::process::Command::new("cp").arg("-a").arg(etc).arg(&place).status().unwrap();
+                assert!(copied.success());
+                let sudo = changed.iter().filter(|path| !path.ends_with("/group") && !path.ends_with("/gshadow"));
+                sudo.map(|path| format!("{path}\n")).collect()
+            }
+        };
+        std::fs::write(at.join(format!("changed/{index:03}")), changed).unwrap();
+        std::fs::write(at.join(format!("probes/{index:03}")), questions(laid.set())).unwrap();
     }
     std::fs::write(at.join("inside.sh"), INSIDE).unwrap();
     std::fs::write(at.join("outside.sh"), OUTSIDE).unwrap();
@@ -75,17 +112,18 @@ pub fn ask(sets: &[Set]) -> Vec<Answers> {
     assert!(output.status.success(), "the oracle did not run: {}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let answers: Vec<Answers> = (0..sets.len()).map(|index| answers(&text, &format!("{index:03}"))).collect();
-    for (set, answers) in sets.iter().zip(&answers) {
+    for (set, answers) in sets.iter().map(Laid::set).zip(&answers) {
         assert_eq!(answers.answers.len(), set.probes.len(), "{}: not every question was answered", set.name);
     }
     answers
 }
 
 fn answers(text: &str, set: &str) -> Answers {
-    let mut answers = Answers { answers: Vec::new(), visudo_accepts: false };
+    let mut answers = Answers { answers: Vec::new(), visudo_accepts: false, refused_files: Vec::new() };
     for line in text.lines() {
         match line.split(' ').collect::<Vec<_>>().as_slice() {
             [name, "visudo", code] if *name == set => answers.visudo_accepts = *code == "0",
+            [name, "refused", file @ ..] if *name == set => answers.refused_files.push(file.join(" ")),
             [name, "answer", answer] if *name == set => answers.answers.push(match *answer {
                 "no" => Answer::No,
                 "password" => Answer::Password,
