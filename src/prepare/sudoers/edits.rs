@@ -150,7 +150,9 @@ impl<'p> TextEdits<'p> {
 
     fn comment_out(&mut self, span: Span) -> Option<&mut Changes> {
         let content = self.policy.file(span.file)?.content.get(span.start..span.end)?;
-        let mut commented = b"# ".to_vec();
+        // A sign right behind a word would be part of it.
+        let glued = span.start > 0 && !self.policy.file(span.file)?.content.get(span.start - 1)?.is_ascii_whitespace();
+        let mut commented = if glued { b" # ".to_vec() } else { b"# ".to_vec() };
         for &byte in content {
             commented.push(byte);
             if byte == b'\n' {
