@@ -114,7 +114,7 @@ fn hardening_asks_everybody_for_a_password_and_takes_nothing_else_away() {
     let after = hardened.map(|((set, image), changed)| oracle::Laid::Image { set, etc: image.host("/etc"), changed });
     let after = oracle::ask(&after.collect::<Vec<_>>());
     let mut wrong = String::new();
-    for ((set, before), after) in sets.iter().zip(&before).zip(&after) {
+    for (((set, image), before), after) in sets.iter().zip(&images).zip(&before).zip(&after) {
         for ((probe, before), after) in set.probes.iter().zip(&before.answers).zip(&after.answers) {
             let expected = match before {
                 _ if probe.user == "ssm-user" => Answer::No,
@@ -130,7 +130,8 @@ fn hardening_asks_everybody_for_a_password_and_takes_nothing_else_away() {
         }
         for file in &after.refused_files {
             if !set.only_visudo_minds {
-                writeln!(wrong, "{}: visudo -cf refuses the written file {file}", set.name).unwrap();
+                let text = image.text_of(file.split(':').next().unwrap()).unwrap_or_default();
+                writeln!(wrong, "{}: visudo -cf refuses what was written: {file}\n{text}", set.name).unwrap();
             }
         }
     }

@@ -361,22 +361,28 @@ impl<F: SudoersFiles> Parser<'_, F> {
         let start = self.peek()?.span;
         let users = self.users()?;
         let mut privileges = vec![self.privilege()?];
-        let mut error = None;
+        let (mut end, mut error) = (self.last, None);
         while self.skip(&Kind::Colon)? {
             match self.privilege() {
-                Ok(privilege) => privileges.push(privilege),
+                Ok(privilege) => {
+                    privileges.push(privilege);
+                    end = self.last;
+                }
                 // sudo keeps what it has understood so far where the line ends (or has another colon) right there.
                 Err(Stop::Syntax(what)) if matches!(self.peek()?.kind, Kind::Newline | Kind::Colon) => {
-                    error = Some(what)
+                    error.get_or_insert((what, end));
                 }
                 Err(stop) => return Err(stop),
             }
         }
-        let end = self.last;
+        let last = self.last;
         self.end_of_line()?;
         let span = joined(start, end);
-        if let Some(what) = error {
-            self.complain(start, None, &what);
+        if let Some((what, understood)) = error {
+            // What follows could be cut off, unless more that was understood comes after it.
+            self.taken_to = Some(understood);
+            let skipped = if understood == end { self.skipped(start, last) } else { None };
+            self.complain(start, skipped, &what);
         }
         self.policy.rules.push(Rule { users, privileges, span });
         Ok(())

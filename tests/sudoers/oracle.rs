@@ -56,7 +56,7 @@ for set in $(ls /stage/sets); do
     ready "$set"
     visudo -c >/tmp/visudo 2>&1; echo "$set visudo $?"
     while IFS= read -r file; do
-        visudo -cf "$file" >/tmp/visudo 2>&1 || echo "$set refused $file"
+        visudo -cf "$file" >/tmp/visudo 2>&1 || echo "$set refused $file: $(head -n 1 /tmp/visudo)"
     done <"/stage/changed/$set"
     while IFS='	' read -r uid gid user command; do
         setpriv --reuid "$uid" --regid "$gid" --init-groups sudo -n -u root -- $command </dev/null >/dev/null 2>/tmp/errors
