@@ -3,6 +3,7 @@
 
 mod activations;
 mod audit;
+mod agent_step;
 mod aws_activations;
 mod bad_images;
 mod bmap;
@@ -15,6 +16,7 @@ mod crash;
 mod demo;
 mod flash;
 mod flash_binary;
+mod files_step;
 mod fleet;
 mod gate;
 mod golden;
@@ -30,6 +32,8 @@ mod repair;
 mod rootfs;
 mod scrub;
 mod ssm_step;
+mod sudoers;
+mod sudoers_step;
 mod support;
 mod used_ranges;
 mod verify;

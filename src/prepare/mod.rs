@@ -1,8 +1,10 @@
 //! The steps that turn a base image into a golden one: each reads a [`View`] of the image and proposes edits with
 //! reasons to a [`Plan`]. Nothing here writes; [`crate::golden`] applies a plan. Steps know no devices and no AWS.
 
+pub mod agent;
 pub mod card;
 mod cloud_config;
+pub mod files;
 pub mod identity;
 #[cfg(test)]
 pub(crate) mod mem_tree;
@@ -11,6 +13,7 @@ pub mod plan;
 pub mod register;
 pub mod side;
 pub mod ssm;
+pub mod sudoers;
 pub mod view;
 #[cfg(test)]
 mod view_tests;
@@ -44,9 +47,12 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
     let recipe = &loaded.recipe;
     let mut steps: Vec<Box<dyn Step + '_>> =
         vec![Box::new(ssm::StripSsm::new(&recipe.strip)), Box::new(identity::StripIdentity::new(&recipe.strip))];
+    steps.push(Box::new(agent::InstallAgent::new(loaded)));
     if recipe.activation.is_some() {
         steps.push(Box::new(register::Register));
     }
+    steps.push(Box::new(files::AddFiles::new(loaded)));
+    steps.push(Box::new(sudoers::HardenSudo::new(&recipe.sudo)));
     steps
 }
 

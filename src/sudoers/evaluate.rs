@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 use super::accounts::Account;
 use super::fnmatch::{self, Flags};
 use super::policy::{
-    AliasKind, CommandMember, CommandName, DefaultsEntry, DefaultsValue, Digest, Grant, Member, Name, Policy, Scope,
+    AliasKind, CommandMember, CommandName, DefaultsEntry, DefaultsValue, Digest, Grant, Member, Name, Policy, Rule,
+    Scope,
 };
 use super::source::SudoersFiles;
 
@@ -24,6 +25,11 @@ impl Host {
         let long = name.as_ref().to_vec();
         let short = long.split(|&c| c == b'.').next().unwrap_or_default().to_vec();
         Host { long, short }
+    }
+
+    /// The name as it was given.
+    pub fn name(&self) -> &[u8] {
+        &self.long
     }
 }
 
@@ -92,15 +98,7 @@ impl Policy {
         if self.is_refused() {
             return Decision::No;
         }
-        let mut matcher = Matcher {
-            policy: self,
-            who,
-            host,
-            command,
-            settings: Settings::default(),
-            known: HashMap::new(),
-            depth: 0,
-        };
+        let mut matcher = Matcher::new(self, who, host, command);
         matcher.apply_defaults();
         if who.uid == 0 && !matcher.settings.root_sudo {
             return Decision::No;
@@ -109,6 +107,15 @@ impl Policy {
             Some((true, grant)) => matcher.password(grant),
             _ => Decision::No,
         }
+    }
+
+    /// The rules whose list of users names `who`, whatever they allow.
+    pub fn rules_naming(&self, who: &Account) -> Vec<&Rule> {
+        let host = Host::new("");
+        let command = Command { path: Vec::new(), arguments: None, names: Vec::new(), content: None };
+        let mut matcher = Matcher::new(self, who, &host, &command);
+        matcher.apply_defaults();
+        self.rules.iter().filter(|rule| matcher.users(&rule.users) == Some(true)).collect()
     }
 
     /// The best that `who` can get for any of `shells`: whether the way to a root shell is open, and what it takes.
@@ -214,6 +221,10 @@ struct Matcher<'a> {
 }
 
 impl<'a> Matcher<'a> {
+    fn new(policy: &'a Policy, who: &'a Account, host: &'a Host, command: &'a Command) -> Matcher<'a> {
+        Matcher { policy, who, host, command, settings: Settings::default(), known: HashMap::new(), depth: 0 }
+    }
+
     fn apply_defaults(&mut self) {
         // sudo sets these before all others, whatever the order.
         let early = |entry: &DefaultsEntry| matches!(entry.name.as_slice(), b"runas_default" | b"match_group_by_gid");

@@ -431,7 +431,10 @@ impl Lexer {
                 self.command.1.get_or_insert_default().extend_from_slice(text);
                 Action::Skip
             }
-            Rule::RegexBroken => go(self, State::Initial, Kind::Bad("unterminated regular expression")),
+            Rule::RegexBroken => {
+                self.state = State::Initial;
+                Action::Since(Kind::Bad("unterminated regular expression"))
+            }
             Rule::RegexEnd => {
                 self.command.1.get_or_insert_default().push(b'$');
                 self.state = State::Initial;
@@ -522,7 +525,8 @@ impl Lexer {
             Rule::Nots => Action::Skip,
             Rule::Newline if self.state == State::InString => {
                 self.string = None;
-                go(self, State::Initial, Kind::Bad("unexpected line break in string"))
+                self.state = State::Initial;
+                Action::Since(Kind::Bad("unexpected line break in string"))
             }
             Rule::Newline => {
                 self.continued = false;

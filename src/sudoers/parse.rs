@@ -30,6 +30,7 @@ impl Policy {
             lexer: Lexer::new(),
             ahead: None,
             last: Span { file: FileId(0), start: 0, end: 0, line: 0 },
+            taken_to: None,
             waiting: Vec::new(),
             bytes: 0,
             policy: Policy::default(),
@@ -74,6 +75,8 @@ struct Parser<'f, F: SudoersFiles> {
     lexer: Lexer,
     ahead: Option<Token>,
     last: Span,
+    // Where the line that is being read has been taken up to, whatever follows.
+    taken_to: Option<Span>,
     // For every include that is open: the files of its directory that are still to be read.
     waiting: Vec<VecDeque<Vec<u8>>>,
     bytes: usize,
@@ -106,6 +109,7 @@ impl<F: SudoersFiles> Parser<'_, F> {
             if first.kind == Kind::End {
                 return Ok(());
             }
+            self.taken_to = None;
             match self.entry() {
                 Ok(()) => {}
                 Err(Stop::Files(error)) => return Err(error),
@@ -137,17 +141,22 @@ impl<F: SudoersFiles> Parser<'_, F> {
                 _ => end = token.span,
             }
         }
-        self.complain(start, Some(self.skipped(start, end)), what);
+        self.complain(start, self.skipped(start, end), what);
         Ok(true)
     }
 
-    /// The bytes of a line that is given up, without its end.
-    fn skipped(&self, start: Span, end: Span) -> Span {
+    /// The bytes of a line that are given up, without its end: all of it, or what follows the part that was taken.
+    fn skipped(&self, start: Span, end: Span) -> Option<Span> {
+        let start = match self.taken_to {
+            Some(taken) if taken.file != start.file => return None,
+            Some(taken) => Span { start: taken.end, end: taken.end, ..taken },
+            None => start,
+        };
         let end = joined(start, end).end;
         let content = self.policy.file(start.file).map(|file| file.content.as_slice()).unwrap_or_default();
         let text = content.get(start.start..end).unwrap_or_default();
         let trimmed = text.trim_ascii_end().len();
-        Span { end: start.start + trimmed, ..start }
+        Some(Span { end: start.start + trimmed, ..start })
     }
 
     fn complain(&mut self, at: Span, skipped: Option<Span>, what: &str) {
@@ -352,22 +361,28 @@ impl<F: SudoersFiles> Parser<'_, F> {
         let start = self.peek()?.span;
         let users = self.users()?;
         let mut privileges = vec![self.privilege()?];
-        let mut error = None;
+        let (mut end, mut error) = (self.last, None);
         while self.skip(&Kind::Colon)? {
             match self.privilege() {
-                Ok(privilege) => privileges.push(privilege),
+                Ok(privilege) => {
+                    privileges.push(privilege);
+                    end = self.last;
+                }
                 // sudo keeps what it has understood so far where the line ends (or has another colon) right there.
                 Err(Stop::Syntax(what)) if matches!(self.peek()?.kind, Kind::Newline | Kind::Colon) => {
-                    error = Some(what)
+                    error.get_or_insert((what, end));
                 }
                 Err(stop) => return Err(stop),
             }
         }
-        let end = self.last;
+        let last = self.last;
         self.end_of_line()?;
         let span = joined(start, end);
-        if let Some(what) = error {
-            self.complain(start, None, &what);
+        if let Some((what, understood)) = error {
+            // What follows could be cut off, unless more that was understood comes after it.
+            self.taken_to = Some(understood);
+            let skipped = if understood == end { self.skipped(start, last) } else { None };
+            self.complain(start, skipped, &what);
         }
         self.policy.rules.push(Rule { users, privileges, span });
         Ok(())
@@ -463,6 +478,7 @@ impl<F: SudoersFiles> Parser<'_, F> {
                 return Err(Stop::Syntax(format!("Alias \"{}\" already defined", printable(&key.1))));
             }
             self.policy.aliases.insert(key, members);
+            self.taken_to = Some(self.last);
             if !self.skip(&Kind::Colon)? {
                 return self.end_of_line();
             }
@@ -507,7 +523,7 @@ impl<F: SudoersFiles> Parser<'_, F> {
 
     fn include(&mut self, directory: bool) -> Parsed<(), F> {
         let start = self.take()?.span;
-        let (written, _) = self.word()?;
+        let (written, path) = self.word()?;
         if self.peek()?.kind != Kind::Newline {
             // sudo complains about what stands after the path, and includes it all the same.
             let what = self.complaint();
@@ -516,7 +532,8 @@ impl<F: SudoersFiles> Parser<'_, F> {
                     return syntax(what);
                 }
             }
-            self.complain(start, None, what);
+            self.taken_to = Some(path);
+            self.complain(start, self.skipped(start, self.last), what);
             self.take()?;
         } else {
             self.take()?;

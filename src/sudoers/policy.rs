@@ -217,7 +217,8 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// In words, naming path and line.
     pub text: String,
-    /// For a syntax error: the bytes that sudo skips, without the line's end. `None` where it still takes a part.
+    /// For a syntax error: the bytes that sudo skips, to the end of the line, which itself is not among them. A comment
+    /// sign before them changes nothing but the complaint. `None` where that cannot be said.
     pub span: Option<Span>,
 }
 

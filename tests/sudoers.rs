@@ -1,0 +1,145 @@
+//! Our reader of sudoers against sudo itself: on every set of the corpus, for every user, the same answer.
+
+mod corpus;
+mod oracle;
+
+use std::fmt::Write as _;
+use std::os::unix::fs::{MetadataExt as _, chown};
+
+use cardsmith::prepare::sudoers::HardenSudo;
+use cardsmith::prepare::{Change, Step as _, View};
+use cardsmith::recipe::schema::{Lockout, Sudo};
+use cardsmith::sudoers::{Accounts, Command, Decision, Host, Policy, ProblemKind};
+
+use crate::support;
+use crate::support::host_tree::{HostTree, carry_out};
+use corpus::{Answer, Set};
+
+/// What our reader says to a probe.
+fn our_answer(set: &Set, policy: &Policy, accounts: &Accounts, probe: &corpus::Probe) -> Answer {
+    let who = accounts.user(probe.user.as_bytes()).expect("a user of the corpus");
+    let command = Command::find(set, &probe.command, probe.arguments.as_deref()).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    match policy.decide(who, &Host::new(corpus::HOST), &command, Some(now.try_into().unwrap())) {
+        Decision::No => Answer::No,
+        Decision::Password(_) => Answer::Password,
+        Decision::NoPassword => Answer::NoPassword,
+    }
+}
+
+fn can_ask_sudo() -> bool {
+    ["sudo", "visudo", "unshare", "setpriv"].iter().all(|tool| support::need(tool)) && support::need_root()
+}
+
+#[test]
+fn sudo_and_we_agree_on_every_awkward_sudoers_file() {
+    if !can_ask_sudo() {
+        return;
+    }
+    let sets = corpus::load();
+    assert!(sets.len() >= 60, "the corpus has only {} sets", sets.len());
+    let theirs = oracle::ask(&sets.iter().map(oracle::Laid::Corpus).collect::<Vec<_>>());
+    let accounts = Accounts::parse(corpus::PASSWD.as_bytes(), corpus::GROUP.as_bytes(), corpus::SHADOW.as_bytes());
+    let (mut wrong, mut asked, mut seen) = (String::new(), 0, [0; 3]);
+    for (set, theirs) in sets.iter().zip(&theirs) {
+        let policy = Policy::read(set, "/etc/sudoers", corpus::HOST.as_bytes()).unwrap();
+        for (probe, their) in set.probes.iter().zip(&theirs.answers) {
+            let our = our_answer(set, &policy, &accounts, probe);
+            asked += 1;
+            seen[our as usize] += 1;
+            if our != *their {
+                writeln!(wrong, "{}: {probe:?}: sudo says {their:?}, we say {our:?}", set.name).unwrap();
+            }
+        }
+        // visudo fails where sudo finds a mistake, and for more than that (options that it does not know).
+        let mistakes: Vec<_> = policy.problems.iter().filter(|p| p.kind != ProblemKind::Unread).collect();
+        if theirs.visudo_accepts && !mistakes.is_empty() {
+            writeln!(wrong, "{}: visudo accepts what we call wrong: {mistakes:?}", set.name).unwrap();
+        }
+        if !theirs.visudo_accepts && policy.problems.is_empty() && !set.only_visudo_minds {
+            writeln!(wrong, "{}: visudo refuses, we see nothing wrong", set.name).unwrap();
+        }
+    }
+    eprintln!("{} sets, {asked} questions: {} no, {} password, {} no password", sets.len(), seen[0], seen[1], seen[2]);
+    assert!(seen.iter().all(|&n| n > 20), "the corpus asks too little: {seen:?}");
+    assert_eq!(wrong, "");
+}
+
+/// The set in a directory that is an image's root, with programs to ask for.
+fn as_image(set: &Set) -> HostTree {
+    let root = HostTree::root();
+    oracle::lay_out(&root.host("/etc"), set);
+    root.file("/etc/passwd", 0o644, corpus::PASSWD)
+        .file("/etc/group", 0o644, corpus::GROUP)
+        .file("/etc/shadow", 0o640, corpus::SHADOW)
+        .file("/etc/hostname", 0o644, corpus::HOST)
+        .file("/usr/bin/sudo", 0o4755, "sudo")
+        .link("/bin", "usr/bin");
+    for program in ["id", "sh"] {
+        root.file(&format!("/usr/bin/{program}"), 0o755, std::fs::read(format!("/usr/bin/{program}")).unwrap());
+    }
+    root
+}
+
+/// Hardens it as a golden image is. Returns the files of sudo that changed.
+fn harden(root: &HostTree) -> Vec<String> {
+    let boot = HostTree::boot();
+    let sudo = Sudo { lockout: Lockout::Accept, ..Sudo::default() };
+    let mut view = View::new(root, &boot);
+    view.enter("sudoers");
+    HardenSudo::new(&sudo).propose(&mut view).unwrap();
+    let plan = view.into_plan();
+    carry_out(&plan, root, &boot);
+    let mut changed = Vec::new();
+    for edit in &plan.edits {
+        if let Change::Write { attributes, .. } = &edit.change {
+            let path = edit.path.to_string();
+            chown(root.host(&path), Some(attributes.uid), Some(attributes.gid)).unwrap();
+            changed.push(path);
+        }
+    }
+    changed
+}
+
+#[test]
+fn hardening_asks_everybody_for_a_password_and_takes_nothing_else_away() {
+    if !can_ask_sudo() {
+        return;
+    }
+    let sets = corpus::load();
+    let images: Vec<HostTree> = sets.iter().map(as_image).collect();
+    let changed: Vec<Vec<String>> = images.iter().map(harden).collect();
+    let before = oracle::ask(&sets.iter().map(oracle::Laid::Corpus).collect::<Vec<_>>());
+    let hardened = sets.iter().zip(&images).zip(&changed);
+    let after = hardened.map(|((set, image), changed)| oracle::Laid::Image { set, etc: image.host("/etc"), changed });
+    let after = oracle::ask(&after.collect::<Vec<_>>());
+    let mut wrong = String::new();
+    for (((set, image), before), after) in sets.iter().zip(&images).zip(&before).zip(&after) {
+        for ((probe, before), after) in set.probes.iter().zip(&before.answers).zip(&after.answers) {
+            let expected = match before {
+                _ if probe.user == "ssm-user" => Answer::No,
+                Answer::No => Answer::No,
+                Answer::Password | Answer::NoPassword => Answer::Password,
+            };
+            if *after != expected {
+                writeln!(wrong, "{}: {probe:?}: {before:?} became {after:?}, not {expected:?}", set.name).unwrap();
+            }
+        }
+        if before.visudo_accepts && !after.visudo_accepts {
+            writeln!(wrong, "{}: visudo accepted it before, and no longer does", set.name).unwrap();
+        }
+        for file in &after.refused_files {
+            if !set.only_visudo_minds {
+                let text = image.text_of(file.split(':').next().unwrap()).unwrap_or_default();
+                writeln!(wrong, "{}: visudo -cf refuses what was written: {file}\n{text}", set.name).unwrap();
+            }
+        }
+    }
+    assert_eq!(wrong, "");
+    // Doing it again changes nothing.
+    for (set, image) in sets.iter().zip(&images) {
+        assert_eq!(harden(image), [""; 0], "{}", set.name);
+        let agent_users = image.host("/etc/sudoers.d/ssm-agent-users").symlink_metadata().unwrap();
+        assert_eq!((agent_users.mode(), agent_users.uid(), agent_users.gid()), (0o100_440, 0, 0));
+    }
+}
