@@ -94,7 +94,7 @@ fn cards_are_written_from_a_recipe_or_a_manifest_and_every_refusal_consumes_noth
         assert_eq!(found.len(), 1, "{card}");
         let times = bytes.windows(found[0].len()).filter(|run| *run == found[0].as_bytes()).count();
         assert_eq!(times, 1, "{card}");
-        taken.push(**found[0]);
+        taken.push(*found[0]);
     }
     taken.sort_unstable();
     taken.dedup();
