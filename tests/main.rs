@@ -12,6 +12,7 @@ mod bootfs;
 mod card_edits;
 mod check;
 mod cli;
+mod commands;
 mod crash;
 mod demo;
 mod flash;

@@ -255,6 +255,14 @@ fn another_card_of_the_same_size_is_noticed_before_it_is_sealed_and_is_not_writt
 }
 
 #[test]
+fn a_card_that_was_changed_before_the_first_write_is_not_touched() {
+    let card = FaultyCard::holding(old(), vec![Fault::ExchangedBefore]);
+    let failure = write(&card, &card_image(&image())).unwrap_err();
+    assert_eq!((failure.kind, failure.left_on_card), (FailureKind::Exchanged, LeftOnCard::Untouched));
+    assert_eq!(card.state.lock().unwrap().writes, 0);
+}
+
+#[test]
 fn a_sync_that_fails_is_a_card_that_fails() {
     let good = FaultyCard::holding(old(), vec![]);
     write(&good, &card_image(&image())).unwrap();

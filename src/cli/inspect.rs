@@ -1,6 +1,5 @@
 //! `cardsmith inspect`: what is this image.
 
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::golden::{Outputs, layout};
 use crate::image::partitions::{Partition, PartitionTable};
 use crate::image::picture::{Block, Ink, Picture};
 use crate::image::volume::VolumeKind;
-use crate::image::{ByteOffset, ByteRange, ByteSize, ImageFile, ReadAt, Window, source};
+use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Window, source};
 use crate::inspect::{self, Facts};
 
 /// Show what an image or a card is: partitions, system, agent, registration, sudo rules, space
@@ -71,18 +70,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
 
 /// A card is read as it is; a file is recognised by its content and decoded into the cache where that is needed.
 fn open(path: &Path, ui: &Ui) -> Result<(Arc<dyn ReadAt>, String), Error> {
-    let failed =
-        |error: &dyn std::error::Error| Error::failed(format!("cannot open {}", path.display())).because(error);
-    let kind = std::fs::metadata(path).map_err(|error| failed(&error))?.file_type();
-    if kind.is_dir() {
-        return Err(Error::usage(format!("{} is a directory", path.display())).help("name an image or a card"));
-    }
-    if kind.is_block_device() {
-        return Ok((Arc::new(ImageFile::open(path).map_err(|error| failed(&error))?), "a device".to_owned()));
-    }
-    let opened = source::open(&path.to_string_lossy(), None, Path::new(""), &ui.cache_dir()?, ui.progress())
-        .map_err(|error| failed(&error))?;
-    Ok((opened.image, opened.format.to_string()))
+    let (image, format) = source::open_to_inspect(path, &ui.cache_dir()?, ui.progress())
+        .map_err(|error| Error::failed(format!("cannot open {}", path.display())).because(&error))?;
+    Ok((image, format.to_string()))
 }
 
 fn hold(image: &Arc<dyn ReadAt>, partition: &Partition) -> std::io::Result<Held> {

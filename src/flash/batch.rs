@@ -12,7 +12,7 @@ use super::failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 use super::medium::{Medium, MediumRecord};
 use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
 use super::region::{CardImage, differences};
-use super::writer::{Blank, Guard, WriteReport, write_card};
+use super::writer::{Blank, BlankReport, Guard, WriteReport, write_card};
 use crate::activation::{Activation, Desk};
 use crate::image::BlockMap;
 use crate::ledger::{CardReservation, Left};
@@ -140,6 +140,7 @@ pub fn flash_one(job: &FlashJob<'_>, medium: Box<dyn Medium>) -> Receipt {
             {
                 Ok(()) => {
                     task.done(&summary);
+                    tell_of_old_data(job, &receipt);
                     (job.on_receipt)(&receipt);
                     return receipt;
                 }
@@ -193,6 +194,19 @@ fn write_named(
         ..preparation(error.to_string())
     })?;
     Ok((report, image.map))
+}
+
+/// What a device could not do must not be taken for done.
+fn tell_of_old_data(job: &FlashJob<'_>, receipt: &Receipt) {
+    if let Outcome::Verified { report: WriteReport { blank: BlankReport::NotDiscarded { .. }, .. }, .. } =
+        &receipt.outcome
+    {
+        job.progress.note(&format!(
+            "{}: the reader cannot discard, so what an earlier use left outside of the image is still there; \
+             `[card] blank = \"zero\"` in the recipe overwrites it",
+            receipt.medium.name()
+        ));
+    }
 }
 
 /// Books the failure, and learns what became of number and activation.

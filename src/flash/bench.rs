@@ -17,6 +17,7 @@ use rustix::fs::OFlags;
 
 use super::batch::{BatchOutcome, FlashJob, flash_one};
 use super::devices::{self, Device, Host, Identity, Transport};
+use super::failure::FailureKind;
 use super::gate::{self, GateOptions};
 use crate::image::ByteSize;
 
@@ -95,12 +96,17 @@ impl Slot<'_> {
                 }
             };
             let receipt = flash_one(self.job, medium);
-            let failed = receipt.failure().is_some();
+            let failure = receipt.failure().map(|failure| failure.kind);
             let mut tally = self.tally();
             tally.receipts.push(receipt);
-            match failed {
-                true => tally.open += 1,
-                false => {
+            match failure {
+                // No card is at fault: the next one would fare no better.
+                Some(FailureKind::Preparation | FailureKind::Source | FailureKind::Cancelled) => {
+                    tally.open += 1;
+                    return;
+                }
+                Some(_) => tally.open += 1,
+                None => {
                     if let (Transport::Sd, Some(cid)) = (device.transport, &device.serial) {
                         tally.done.insert(cid.clone());
                     }
@@ -125,6 +131,9 @@ impl Slot<'_> {
     fn next_card(&self, last: Option<Identity>, name: &str) -> Option<Device> {
         let mut was_gone = last.is_none();
         let mut told: Option<String> = None;
+        if last.is_none() && self.look().is_none_or(|device| device.size.0 == 0) {
+            self.job.progress.note(&format!("{name}: put a card in"));
+        }
         loop {
             if self.job.cancel.load(Ordering::Relaxed) {
                 return None;

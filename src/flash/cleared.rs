@@ -46,7 +46,8 @@ impl Medium for ClearedDevice {
         MediumRecord {
             path: self.device.path.clone(),
             slot: self.device.slot.clone(),
-            model: Some(self.device.description()),
+            model: Some(self.device.description())
+                .filter(|_| self.device.vendor.is_some() || self.device.model.is_some()),
             serial: self.device.serial.clone(),
             size: self.device.size,
         }

@@ -177,6 +177,8 @@ impl<'a> Writer<'a> {
             return Err(Trouble::Source { what: format!("the image needs {image}, the card holds {card}") });
         }
         self.enter(Stage::Erase, None, task)?;
+        // Getting an activation can take a while, and people change cards.
+        self.unchanged()?;
         self.erase()?;
 
         let fresh = self.medium.is_fresh();

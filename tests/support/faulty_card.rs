@@ -23,6 +23,8 @@ pub enum Fault {
     VanishesAt(usize),
     /// Replaced by another card at the n-th write.
     ExchangedAt(usize),
+    /// Replaced by another card before anything was written.
+    ExchangedBefore,
     /// The n-th sync reports an error.
     SyncFails(usize),
     /// The first `times` reads of this byte fail.
@@ -199,7 +201,8 @@ impl Medium for FaultyCard {
 
     fn check_identity(&self) -> Result<(), String> {
         let state = self.state.lock().unwrap();
-        if state.gone || state.exchanged { Err("another card was put in".to_owned()) } else { Ok(()) }
+        let before = self.faults.iter().any(|fault| matches!(fault, Fault::ExchangedBefore));
+        if before || state.gone || state.exchanged { Err("another card was put in".to_owned()) } else { Ok(()) }
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
