@@ -2,11 +2,16 @@
 
 use std::fs;
 
+use cardsmith::fs::blockmap::used_ranges;
 use cardsmith::fs::ext4::Superblock;
 use cardsmith::fs::ext4::groups::Groups;
+use cardsmith::fs::ext4::inode::slot_at;
+use cardsmith::fs::repair::repair;
 use cardsmith::fs::reread::{self, Expect};
+use cardsmith::fs::scrub::scrub;
 use cardsmith::fs::{Attributes, Clock, FsError, ImagePath, RootFs, TreeMut, check, e2fsck};
 use cardsmith::image::{ByteOffset, ReadAt, Sha256Digest, WriteAt};
+use cardsmith::progress::{Progress, Silent};
 
 use crate::support::ext4_disk::{Disk, FEATURE_SETS};
 use crate::support::need;
@@ -119,4 +124,60 @@ fn noted_errors_are_refused() {
     let overlay = disk.overlay();
     overlay.write_at(ByteOffset(0x43A), &[3, 0]).unwrap();
     assert!(matches!(check::check(overlay), Err(FsError::Corrupt { .. })));
+}
+
+#[test]
+fn no_damage_makes_any_reader_panic_hang_or_take_endless_memory() {
+    if !need("mke2fs") {
+        return;
+    }
+    for (name, options) in FEATURE_SETS.iter().filter(|(name, _)| !name.contains("meta_bg")) {
+        let disk = disk(options);
+        let (structures, bs) = {
+            let overlay = disk.overlay();
+            let sb = Superblock::read(&overlay).unwrap();
+            let group = Groups::read(&overlay, &sb).unwrap().all[0];
+            let bs = sb.block_size();
+            // Superblock, descriptors, both bitmaps, inodes, the blocks of the first directories.
+            let root = slot_at(&sb, &Groups::read(&overlay, &sb).unwrap(), 2).unwrap().0;
+            (
+                vec![
+                    1024,
+                    bs * 2,
+                    group.block_bitmap * bs,
+                    group.inode_bitmap * bs,
+                    root,
+                    group.inode_table * bs + 4096,
+                ],
+                bs,
+            )
+        };
+        let mut x = 977u64;
+        let mut number = move |below: u64| {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            x % below
+        };
+        for round in 0..12 {
+            let overlay = disk.overlay();
+            for _ in 0..=round % 3 {
+                let at = structures[number(structures.len() as u64) as usize] + number(bs.min(1024));
+                overlay.write_at(ByteOffset(at), &[number(256) as u8, number(256) as u8]).unwrap();
+            }
+            let _ = used_ranges(&overlay);
+            let _ = check::check(overlay.clone());
+            let _ = reread::verify(overlay.clone(), &[(path("/d1/file-1"), Expect::Absent)]);
+            let before = overlay.changed();
+            let scrubbed = scrub(overlay.clone(), Silent.task("", None).as_mut());
+            if matches!(scrubbed, Err(FsError::Unsupported { .. })) {
+                assert_eq!(overlay.changed(), before, "{name}");
+            }
+            let _ = repair(overlay.clone(), CLOCK);
+            if let Ok(root) = RootFs::open(overlay, CLOCK) {
+                let _ = root.remove(&path("/d1"));
+                let _ = root.sync();
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `e2fsck` of e2fsprogs, where it is installed: a judge that shares no code with us.
 //!
-//! It gets a private sparse copy of what the file system uses, as a file of its own: after a journal replay it cannot
+//! It gets a private sparse copy of what it looks at, as a file of its own: after a journal replay it cannot
 //! open an image at an offset again, and an overlay is no file at all.
 
 use std::fs::File;
@@ -13,6 +13,10 @@ use tempfile::NamedTempFile;
 
 use super::FsError;
 use super::blockmap::used_ranges;
+use super::ext4::Superblock;
+use super::ext4::groups::Groups;
+use super::ext4::inode::{InodeKind, walk_table};
+use super::ext4::mapping::Mapping;
 use crate::image::{ByteOffset, ByteRange, ReadAt};
 
 const CHUNK: u64 = 1 << 20;
@@ -73,15 +77,67 @@ fn first_line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
 }
 
-/// The used ranges of `window` as a sparse temporary file.
-pub(crate) fn private_copy(window: &dyn ReadAt) -> io::Result<NamedTempFile> {
-    let ranges = used_ranges(window).map_err(io::Error::other)?;
+/// What e2fsck looks at in `window`, as a sparse temporary file.
+fn private_copy(window: &dyn ReadAt) -> io::Result<NamedTempFile> {
+    // Where the structures cannot be walked, e2fsck shall see everything, to say what is wrong.
+    let ranges = match structures(window) {
+        Ok(ranges) => ranges,
+        Err(_) => used_ranges(window).map_err(io::Error::other)?,
+    };
     let copy = NamedTempFile::with_prefix(PREFIX)?;
     copy.as_file().set_len(window.size().0)?;
     for range in ranges {
         copy_range(window, copy.as_file(), range)?;
     }
     Ok(copy)
+}
+
+/// The used ranges without the contents of files, which e2fsck does not read: some MiB instead of some GiB.
+fn structures(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
+    let sb = Superblock::read(window)?;
+    let groups = Groups::read(window, &sb)?;
+    let mut contents: Vec<ByteRange> = Vec::new();
+    for group in 0..sb.groups {
+        let used = groups.inode_bitmap(window, &sb, group)?;
+        walk_table(window, &sb, &groups, group, sb.inodes_per_group, &used, &mut |inode, in_use, _| {
+            let journal = inode.number == sb.journal_inode;
+            let plain = inode.number >= sb.first_inode && inode.number != sb.orphan_file_inode;
+            if in_use && inode.kind() == InodeKind::File && (journal || plain) {
+                // The journal's superblock is looked at, the journal is not: it is empty.
+                let kept = u64::from(journal);
+                for run in Mapping::of(window, &sb, inode)?.runs {
+                    let skipped = kept.saturating_sub(run.logical).min(run.count);
+                    let start = (run.physical + skipped) * sb.block_size();
+                    contents.push(ByteRange::new(start, (run.count - skipped) * sb.block_size()));
+                }
+            }
+            Ok(())
+        })?;
+    }
+    contents.sort_unstable_by_key(|range| range.start);
+    Ok(without(&used_ranges(window)?, &contents))
+}
+
+/// What of `ranges` lies in none of `holes`; both sorted.
+fn without(ranges: &[ByteRange], holes: &[ByteRange]) -> Vec<ByteRange> {
+    let mut left = Vec::new();
+    let mut holes = holes.iter().peekable();
+    for range in ranges {
+        let mut at = range.start.0;
+        let end = range.end().0;
+        while at < end {
+            while holes.next_if(|hole| hole.end().0 <= at).is_some() {}
+            let (gap_end, next) = match holes.peek() {
+                Some(hole) => (hole.start.0.clamp(at, end), hole.end().0.min(end)),
+                None => (end, end),
+            };
+            if gap_end > at {
+                left.push(ByteRange::new(at, gap_end - at));
+            }
+            at = next.max(gap_end);
+        }
+    }
+    left
 }
 
 fn copy_range(window: &dyn ReadAt, copy: &File, range: ByteRange) -> io::Result<()> {
@@ -106,4 +162,21 @@ fn copy_range(window: &dyn ReadAt, copy: &File, range: ByteRange) -> io::Result<
 
 pub(crate) fn copying(source: io::Error) -> FsError {
     FsError::Io { doing: "copy the root file system's blocks for e2fsck".into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holes_are_cut_out_wherever_they_lie() {
+        let range = |start, end| ByteRange::new(start, end - start);
+        let ranges = [range(0, 10), range(20, 30), range(40, 50)];
+        let cut = |holes: &[ByteRange]| without(&ranges, holes);
+        assert_eq!(cut(&[]), ranges);
+        assert_eq!(cut(&[range(0, 50)]), []);
+        assert_eq!(cut(&[range(5, 25)]), [range(0, 5), range(25, 30), range(40, 50)]);
+        assert_eq!(cut(&[range(2, 4), range(6, 8), range(20, 21)]).len(), 5);
+        assert_eq!(cut(&[range(10, 20), range(30, 45)]), [range(0, 10), range(20, 30), range(45, 50)]);
+    }
 }

@@ -153,7 +153,7 @@ impl FatVolume {
 
     /// Whether an entry says that its cluster is the last one of a chain.
     pub fn is_last(&self, entry: u32) -> bool {
-        entry >= self.bad_mark() + 1
+        entry > self.bad_mark()
     }
 
     /// The entry of a cluster that must not be used.
@@ -249,7 +249,7 @@ fn bits(kind: FatKind) -> u64 {
 fn entry_at(kind: FatKind, raw: &[u8], cluster: u32) -> u32 {
     let n = cluster as usize;
     match kind {
-        FatKind::Fat12 if n % 2 == 0 => u32::from(u16_at(raw, n + n / 2) & 0xFFF),
+        FatKind::Fat12 if n.is_multiple_of(2) => u32::from(u16_at(raw, n + n / 2) & 0xFFF),
         FatKind::Fat12 => u32::from(u16_at(raw, n + n / 2) >> 4),
         FatKind::Fat16 => u32::from(u16_at(raw, n * 2)),
         FatKind::Fat32 => u32_at(raw, n * 4) & 0x0FFF_FFFF,

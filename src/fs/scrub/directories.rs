@@ -66,7 +66,11 @@ fn index_slack(sb: &Superblock, block: &[u8], root: bool) -> Vec<Range<usize>> {
     let (limit, count) = (usize::from(u16_at(block, list)), usize::from(u16_at(block, list + 2)));
     let (from, to) = (list + count * 8, list + limit * 8);
     let tail = if sb.has_metadata_csum() { 8 } else { 0 };
-    if count == 0 || count > limit || to + tail > block.len() { Vec::new() } else { vec![from..to] }
+    if count == 0 || count > limit || to + tail > block.len() {
+        Vec::new()
+    } else {
+        std::iter::once(from..to).collect()
+    }
 }
 
 /// Fills `ranges` of `bytes` with zeros.

@@ -78,7 +78,8 @@ pub fn inline_area(
 
 fn behind_end(inode: &mut Inode) {
     let used = usize::try_from(inode.size()).unwrap_or(60).min(60);
-    wipe(&mut inode.raw, &[0x28 + used..0x64]);
+    let rest = 0x28 + used..0x64;
+    wipe(&mut inode.raw, std::slice::from_ref(&rest));
 }
 
 /// Entries behind the last one in blocks of an extent tree. They only name blocks, but a reader of old images could
