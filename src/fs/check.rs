@@ -115,7 +115,8 @@ impl Check<'_> {
                 free += 1;
             }
         }
-        walk_table(window, sb, groups, group, last_used, &used, &mut |inode, in_use, _| {
+        let looked_at = sb.inodes_per_group - groups.all.get(group as usize).map_or(0, |g| g.itable_unused);
+        walk_table(window, sb, groups, group, looked_at.max(last_used), &used, &mut |inode, in_use, _| {
             if !in_use && (inode.links() != 0 || (u16_at(&inode.raw, 0) != 0 && u32_at(&inode.raw, DELETED_AT) == 0)) {
                 return Err(corrupt(format!("inode {} is marked free, but was never deleted", inode.number)));
             }
