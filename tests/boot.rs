@@ -43,10 +43,14 @@ struct Bench {
 }
 
 impl Bench {
+    /// An empty one.
+    fn new() -> Bench {
+        Bench { home: Home::new(), service: FakeSsm::start() }
+    }
+
     /// `extra` is more recipe.
-    fn new(base: &Path, extra: &str) -> Bench {
-        let bench = Bench { home: Home::new(), service: FakeSsm::start() };
-        std::os::unix::fs::symlink(base, bench.home.path("base.img")).unwrap();
+    fn recipe(&self, base: &Path, extra: &str) {
+        std::os::unix::fs::symlink(base, self.home.path("base.img")).unwrap();
         let recipe = format!(
             r#"name = "boot"
 [image]
@@ -60,8 +64,7 @@ path = "/etc/amazon/ssm/amazon-ssm-agent.json"
 text = '{{"Ssm":{{"Endpoint":"http://10.0.2.100"}}}}'
 "#
         );
-        std::fs::write(bench.home.path("boot.toml"), recipe).unwrap();
-        bench
+        std::fs::write(self.home.path("boot.toml"), recipe).unwrap();
     }
 
     /// One more activation.
@@ -164,7 +167,8 @@ fn two_cards_from_a_fresh_image_register_once_each_and_nobody_is_root_on_them() 
     if !can_boot() {
         return;
     }
-    let bench = Bench::new(&guest::pi_image(true), "");
+    let bench = Bench::new();
+    bench.recipe(&guest::pi_image(true), "");
     let (first, second) = (bench.issue(), bench.issue());
     let cards = bench.cards(&[&first, &second]);
 
@@ -237,11 +241,11 @@ fn two_cards_from_an_image_that_had_a_registered_life_are_two_new_machines() {
     if !can_boot() {
         return;
     }
-    let past = Bench::new(Path::new("/nonexistent"), "");
-    let old = past.issue();
-    let (lived, before) = life(&past, &old, false);
+    let bench = Bench::new();
+    let old = bench.issue();
+    let (lived, before) = life(&bench, &old, false);
 
-    let bench = Bench::new(&lived, "");
+    bench.recipe(&lived, "");
     let (first, second) = (bench.issue(), bench.issue());
     let cards = bench.cards(&[&first, &second]);
     for card in &cards {
@@ -277,16 +281,16 @@ fn a_card_from_an_image_whose_power_was_cut_is_a_new_machine() {
     if !can_boot() {
         return;
     }
-    let past = Bench::new(Path::new("/nonexistent"), "");
-    let old = past.issue();
-    let (lived, before) = life(&past, &old, true);
+    let bench = Bench::new();
+    let old = bench.issue();
+    let (lived, before) = life(&bench, &old, true);
     let features = run(Command::new("dumpe2fs").arg("-h").arg(format!("{}?offset={ROOT_PARTITION}", lived.display())));
     assert!(
         String::from_utf8_lossy(&features.stdout).contains("needs_recovery"),
         "the image is as a power cut leaves it"
     );
 
-    let bench = Bench::new(&lived, "");
+    bench.recipe(&lived, "");
     let one = bench.issue();
     let cards = bench.cards(&[&one]);
     for secret in [old.code.as_str(), before.get("instance_id"), before.get("fingerprint"), before.get("machine_id")] {
@@ -303,7 +307,8 @@ fn a_refused_activation_is_given_up_and_the_boot_partition_says_so() {
     if !can_boot() {
         return;
     }
-    let bench = Bench::new(&guest::pi_image(true), "");
+    let bench = Bench::new();
+    bench.recipe(&guest::pi_image(true), "");
     let one =
         Issued { id: "99999999-9999-4999-8999-999999999999".to_owned(), code: "NeverIssued+By/Anybody".to_owned() };
     let cards = bench.cards(&[&one]);
@@ -337,7 +342,8 @@ fn a_power_cut_between_registration_and_clean_up_does_not_strand_the_card() {
     if !can_boot() {
         return;
     }
-    let bench = Bench::new(&guest::pi_image(true), "");
+    let bench = Bench::new();
+    bench.recipe(&guest::pi_image(true), "");
     let one = bench.issue();
     let cards = bench.cards(&[&one]);
     let cut = boot(&cards[0]).service(bench.port()).writing().cut_power().run(
