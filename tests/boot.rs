@@ -374,8 +374,8 @@ fn an_agent_package_is_installed_at_first_boot_without_a_network() {
     guest::agent_package(&deb);
     let digest = String::from_utf8(run(Command::new("sha256sum").arg(&deb)).stdout).unwrap();
     let digest = digest.split_whitespace().next().unwrap();
-    let bench =
-        Bench::new(&guest::pi_image(false), &format!("[agent]\npackage = \"agent.deb\"\nsha256 = \"{digest}\""));
+    let bench = Bench::new();
+    bench.recipe(&guest::pi_image(false), &format!("[agent]\npackage = \"agent.deb\"\nsha256 = \"{digest}\""));
     std::fs::copy(&deb, bench.home.path("agent.deb")).unwrap();
     let one = bench.issue();
     let cards = bench.cards(&[&one]);
