@@ -473,3 +473,49 @@ fn the_registration_uses_the_agents_proxy_and_its_password_is_not_shown() {
     let again = proposed(&root, &boot);
     assert!(again.edits.iter().all(|edit| edit.path.to_string() == ours));
 }
+
+const RECIPE: &str = r#"name = "kiosk"
+[image]
+source = "base.img"
+[sudo]
+lockout = "accept"
+[activation]
+from = "file"
+path = "activations.csv"
+"#;
+
+fn plan_of(recipe: &str, root: &HostTree) -> Plan {
+    let loaded = cardsmith::recipe::parse(recipe, Path::new("/recipes/kiosk.toml")).unwrap();
+    cardsmith::prepare::plan(root, &HostTree::boot(), &loaded).unwrap()
+}
+
+#[test]
+fn what_the_recipe_adds_is_never_stripped_and_its_proxy_is_used_to_register() {
+    let root = HostTree::root();
+    root.file("/usr/bin/amazon-ssm-agent", 0o755, "elf");
+    let files = r#"
+[[file]]
+path = "/etc/systemd/system/amazon-ssm-agent.service.d/proxy.conf"
+text = "[Service]\nEnvironment=https_proxy=http://proxy:3128\n"
+[[file]]
+path = "/var/lib/amazon/ssm/inventory/custom/site.json"
+text = "{}"
+[[file]]
+path = "/etc/ssh/ssh_host_ed25519_key"
+text = "the same on purpose"
+mode = "0600"
+"#;
+    carry_out(&plan_of(&format!("{RECIPE}{files}"), &root), &root, &HostTree::boot());
+    assert!(root.has("/var/lib/amazon/ssm/inventory/custom/site.json") && root.has("/etc/ssh/ssh_host_ed25519_key"));
+    let environment = root.text_of("/etc/systemd/system/cardsmith-register.service.d/10-agent-environment.conf");
+    assert!(environment.unwrap().contains("https_proxy=http://proxy:3128"));
+}
+
+#[test]
+fn an_image_for_cards_without_activations_gets_no_registration() {
+    let root = HostTree::root();
+    root.file("/usr/bin/amazon-ssm-agent", 0o755, "elf");
+    let without = RECIPE.split("[activation]").next().unwrap();
+    assert!(plan_of(RECIPE, &root).edits.iter().any(|edit| edit.reason.step == "register"));
+    assert!(plan_of(without, &root).edits.iter().all(|edit| edit.reason.step != "register"));
+}

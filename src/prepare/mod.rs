@@ -41,17 +41,20 @@ pub trait Step {
 
 /// The steps of a recipe, in the order in which they look and propose.
 ///
-/// Stripping comes first, so that it only takes what the base image brought and never what the recipe adds; the sudo
+/// Stripping comes first, so that it only takes what the base image brought and never what the recipe adds. The recipe's
+/// files come before the agent and the registration, which look at them (a proxy for the agent is such a file); the sudo
 /// rules are looked at when everything that may bring some is there.
 pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
     let recipe = &loaded.recipe;
-    let mut steps: Vec<Box<dyn Step + '_>> =
-        vec![Box::new(ssm::StripSsm::new(&recipe.strip)), Box::new(identity::StripIdentity::new(&recipe.strip))];
-    steps.push(Box::new(agent::InstallAgent::new(loaded)));
+    let mut steps: Vec<Box<dyn Step + '_>> = vec![
+        Box::new(ssm::StripSsm::new(&recipe.strip)),
+        Box::new(identity::StripIdentity::new(&recipe.strip)),
+        Box::new(files::AddFiles::new(loaded)),
+        Box::new(agent::InstallAgent::new(loaded)),
+    ];
     if recipe.activation.is_some() {
         steps.push(Box::new(register::Register));
     }
-    steps.push(Box::new(files::AddFiles::new(loaded)));
     steps.push(Box::new(sudoers::HardenSudo::new(&recipe.sudo)));
     steps
 }
