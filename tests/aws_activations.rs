@@ -172,6 +172,24 @@ fn every_card_gets_an_activation_of_its_own_that_says_whose_it_is() {
 }
 
 #[test]
+fn two_benches_at_once_on_one_ledger_share_neither_number_nor_activation() {
+    let bench = Bench::new();
+    // Slow answers, so that each is at work while the other one is.
+    bench.aws.fail("CreateActivation", 0, 6, Fault::Slow(Duration::from_millis(300)));
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..2).map(|_| scope.spawn(|| bench.run(3, &[]))).collect();
+        for run in runs {
+            let said = run.join().unwrap();
+            assert_eq!(said.code(), Some(0), "{}", said.text());
+        }
+    });
+    let mut names: Vec<String> = bench.aws.live().into_iter().map(|activation| activation.name).collect();
+    names.sort();
+    assert_eq!(names, (1..=6).map(|serial| format!("kiosk-{serial:04}")).collect::<Vec<_>>());
+    assert_eq!(bench.states(), [ActivationState::Held; 6], "neither took the other one's run for a dead one");
+}
+
+#[test]
 fn a_failed_cards_activation_is_deleted_and_its_number_goes_on() {
     let bench = Bench::new();
     let said = bench.run(2, &[("BENCH_FAIL", "1")]);
@@ -223,7 +241,7 @@ fn a_refusal_is_told_with_its_remedy_and_nothing_stays_open() {
     let said = bench.run(1, &[]);
     assert_eq!(said.code(), Some(1));
     said.has("cannot make an activation for kiosk-0001: AccessDeniedException: not authorized: iam:PassRole");
-    said.has("cardsmith fleet policy --bench");
+    said.has("cardsmith fleet policy RECIPE --bench");
     assert_eq!(bench.states(), [ActivationState::None]);
 
     // The right to look for what a crash leaves is needed before anything is made.

@@ -224,7 +224,7 @@ fn the_role_check_finds_what_would_keep_nodes_from_working() {
     }
     let run = check().exits(3);
     assert!(has(&run, "trust", "unknown") && has(&run, "tier", "unknown"), "{}", run.out);
-    assert!(run.out.contains("cardsmith fleet policy --admin"), "{}", run.out);
+    assert!(run.out.contains("cardsmith fleet policy RECIPE --admin"), "{}", run.out);
 }
 
 #[test]

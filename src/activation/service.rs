@@ -39,7 +39,7 @@ impl AwsError {
     fn hint(&self) -> &'static str {
         match self.code.as_deref() {
             Some("AccessDeniedException" | "AccessDenied") => {
-                "; the policies that the bench and its admin need: cardsmith fleet policy --bench, --admin"
+                "; the policy that this needs: cardsmith fleet policy RECIPE --bench (or --admin)"
             }
             Some("ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId") => {
                 "; sign in again (aws sso login, or a new AWS_PROFILE)"

@@ -17,7 +17,7 @@ use crate::ledger::{ActivationState, FileRow, Ledger, LedgerError};
 /// holds the secret code.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cardsmith activations list\n  cardsmith activations sweep --dry-run\n\n\
-                  Environment: AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL_SSM and what else AWS tools understand; \
+                  Environment: AWS_PROFILE, AWS_ENDPOINT_URL_SSM and what else AWS tools understand; \
                   CARDSMITH_AWS_TIMEOUT is how many seconds one call may take [default: 20].")]
 pub(super) struct Args {
     #[command(subcommand)]

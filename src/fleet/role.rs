@@ -95,7 +95,8 @@ fn unreadable(id: &'static str, error: &AwsError) -> Result<RoleFinding, AwsErro
     if error.code.is_none() {
         return Err(AwsError { ambiguous: false, ..error.clone() });
     }
-    let remedy = error.is_denied().then(|| "give yourself the policy of: cardsmith fleet policy --admin".to_owned());
+    let remedy =
+        error.is_denied().then(|| "give yourself the policy of: cardsmith fleet policy RECIPE --admin".to_owned());
     Ok(RoleFinding { id, level: Level::Unknown, text: format!("not found out: {}", error.plain()), remedy })
 }
 
