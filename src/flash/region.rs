@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::image::{BlockMap, ByteRange, ByteSize, MappedRange, ReadAt, Sha256Digest};
+use super::failure::Trouble;
+use crate::image::{BlockMap, ByteOffset, ByteRange, ByteSize, MappedRange, ReadAt, Sha256Digest};
 
 /// Withheld until everything else is verified: partition table, and with GPT its first copy.
 pub const HEAD: u64 = 1 << 20;
@@ -103,6 +104,29 @@ pub(super) fn widen(range: ByteRange, grain: u64) -> ByteRange {
     let start = range.start.0 - range.start.0 % grain;
     let end = range.end().0.checked_next_multiple_of(grain).unwrap_or(range.end().0);
     ByteRange::new(start, end - start)
+}
+
+/// The image's bytes; zeros behind its end.
+pub(super) fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> Result<(), Trouble> {
+    let inside = image.size().0.saturating_sub(range.start.0).min(buffer.len() as u64);
+    let (data, behind) = buffer.split_at_mut(usize::try_from(inside).unwrap_or(0));
+    behind.fill(0);
+    if data.is_empty() {
+        return Ok(());
+    }
+    image
+        .read_at(range.start, data)
+        .map_err(|error| Trouble::Source { what: format!("reading {inside} bytes at {}: {error}", range.start) })
+}
+
+/// The bytes of `range`, out of a buffer that holds those of `whole`.
+pub(super) fn part(buffer: &[u8], whole: ByteRange, range: ByteRange) -> &[u8] {
+    let place = |at: ByteOffset| usize::try_from(at.0.saturating_sub(whole.start.0)).unwrap_or(usize::MAX);
+    buffer.get(place(range.start)..place(range.end())).unwrap_or_default()
+}
+
+pub(super) fn not_golden(range: ByteRange) -> String {
+    format!("the {} at {} are not what the manifest says: the file was changed or is damaged", range.len, range.start)
 }
 
 #[cfg(test)]

@@ -4,20 +4,25 @@
 //! medium; only then the first MiB, with the block that holds the partition table as the very last write. Whatever
 //! stops this at whatever moment, a Pi finds no partition table.
 
+mod head;
+pub mod report;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use super::buffer::AlignedBuffer;
 use super::capacity;
-use super::failure::{CardFailure, LeftOnCard, Stage, Trouble};
+use super::failure::{CardFailure, Stage, Trouble};
 use super::medium::Medium;
 use super::pipeline::overlapped;
-use super::region::{CardImage, Content, HEAD, PIECE, Region, blank_regions, mapped_regions, widen};
+use super::region::{
+    CardImage, Content, HEAD, PIECE, Region, blank_regions, mapped_regions, not_golden, part, read_image, widen,
+};
 use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Sha256Digest};
 use crate::progress::Task;
+
+pub use report::{BlankReport, StageDuration, WriteReport};
 
 /// What to do with space that the image does not use.
 pub use crate::recipe::schema::Blank;
@@ -35,52 +40,6 @@ pub struct Guard<'a> {
     /// Called when all but the first MiB is verified and before the first byte of it is written: from then on the card
     /// may boot, and the ledger must know. An error stops the card.
     pub before_seal: &'a mut dyn FnMut() -> Result<(), String>,
-}
-
-/// How writing a card went.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WriteReport {
-    /// Bytes written for the image (without wiping, probing and repeating).
-    pub written: ByteSize,
-    /// Bytes read back from the medium and found right.
-    pub verified: ByteSize,
-    /// Pieces that had to be written again.
-    pub repeated: u64,
-    /// What became of the space that the image does not use.
-    pub blank: BlankReport,
-    /// How long each stage took.
-    pub durations: Vec<StageDuration>,
-}
-
-/// How long a stage took.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct StageDuration {
-    /// Which.
-    pub stage: Stage,
-    /// In milliseconds.
-    pub milliseconds: u64,
-}
-
-/// What became of the space that the image does not use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "blank", rename_all = "kebab-case")]
-pub enum BlankReport {
-    /// The device was told that it need not keep it. What it reads as then is the device's business.
-    Discarded,
-    /// The device cannot discard: what was there is still there.
-    NotDiscarded {
-        /// What it said.
-        why: String,
-    },
-    /// Zeros, read back.
-    Zeroed {
-        /// How many bytes.
-        bytes: ByteSize,
-    },
-    /// As it was, apart from the first and last MiB and some samples.
-    Left,
-    /// A new file: it has holes there.
-    New,
 }
 
 /// Writes `card` to `medium` and verifies it.
@@ -230,26 +189,6 @@ impl<'a> Writer<'a> {
             blank,
             durations: std::mem::take(&mut self.durations),
         })
-    }
-
-    /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last
-    /// one, where GPT keeps its second copy. Then a look whether the medium took it: a worn card says yes and keeps
-    /// its old data, and it is better known now than after ten minutes.
-    fn erase(&mut self) -> Result<(), Trouble> {
-        let zeros = AlignedBuffer::zeroed(self.head.len());
-        self.touched = true;
-        self.write(ByteOffset(0), &zeros)?;
-        self.sync()?;
-        self.head_is_zero(Trouble::KeepsOld)?;
-        self.erased = true;
-        let size = self.medium.size().0;
-        let tail = (size.saturating_sub(HEAD) / self.grain * self.grain).max(self.head.len() as u64);
-        if !self.medium.is_fresh() && tail < size {
-            let len = usize::try_from(size - tail).unwrap_or(0);
-            self.write(ByteOffset(tail), zeros.get(..len.min(zeros.len())).unwrap_or_default())?;
-            self.sync()?;
-        }
-        Ok(())
     }
 
     /// All of the medium at once instead of the many gaps of the map: what the image needs is written afterwards
@@ -410,37 +349,6 @@ impl<'a> Writer<'a> {
         piece.range.start.checked_add(ByteSize(at as u64))
     }
 
-    /// The first MiB, from behind: the block with the partition table is the last write that the card sees.
-    fn seal(&mut self) -> Result<(), Trouble> {
-        self.sealing = true;
-        // One write of a block is as near to all or nothing as a card comes.
-        let last = 4096.min(self.head.len());
-        let parts = [(last, self.head.len()), (0, last)];
-        for (from, to) in parts {
-            let mut tries = 0;
-            loop {
-                let bytes = self.head.get(from..to).unwrap_or_default();
-                // Aligned as a whole, and 4096 is a multiple of every grain that a card has.
-                self.write(ByteOffset(from as u64), bytes)?;
-                self.sync()?;
-                let mut found = AlignedBuffer::zeroed(bytes.len());
-                let read = self.medium.read_back(ByteOffset(from as u64), &mut found);
-                if read.is_ok() && *found == *bytes {
-                    break;
-                }
-                tries += 1;
-                if tries > TRIES {
-                    let what = format!("its first MiB does not read back as written, after {TRIES} tries");
-                    return Err(match read {
-                        Ok(()) => Trouble::Differs { what },
-                        Err(source) => Trouble::Read { what, source },
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn write(&self, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
         put(self.medium, at, bytes)
     }
@@ -452,49 +360,6 @@ impl<'a> Writer<'a> {
 
     fn unchanged(&self) -> Result<(), Trouble> {
         self.medium.check_identity().map_err(|what| Trouble::Exchanged { what })
-    }
-
-    fn head_is_zero(&self, otherwise: Trouble) -> Result<(), Trouble> {
-        match self.read_head() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(otherwise),
-            Err(source) => Err(Trouble::Read { what: "its first MiB".to_owned(), source }),
-        }
-    }
-
-    fn read_head(&self) -> io::Result<bool> {
-        let mut found = AlignedBuffer::zeroed(self.head.len());
-        self.medium.read_back(ByteOffset(0), &mut found)?;
-        Ok(found.iter().all(|&byte| byte == 0))
-    }
-
-    /// Looks what is on the medium, and wipes the first MiB where anything is on it.
-    fn left_after_failure(&self) -> LeftOnCard {
-        if self.medium.is_fresh() {
-            return LeftOnCard::NoFile;
-        }
-        if !self.touched {
-            return LeftOnCard::Untouched;
-        }
-        // A card that was pulled out is as it was then.
-        let unseen = if self.erased && !self.sealing { LeftOnCard::NotBootable } else { LeftOnCard::Unknown };
-        // What is in the reader now may be somebody's other card: no more writes.
-        if self.medium.check_identity().is_err() {
-            return unseen;
-        }
-        let zeros = AlignedBuffer::zeroed(self.head.len());
-        for _ in 0..=TRIES {
-            if let Ok(true) = self.read_head() {
-                return LeftOnCard::NotBootable;
-            }
-            let _ = self.medium.write_at(ByteOffset(0), &zeros).and_then(|()| self.medium.sync());
-        }
-        match self.read_head() {
-            Ok(true) => LeftOnCard::NotBootable,
-            Ok(false) if self.sealing => LeftOnCard::MayBoot,
-            Ok(false) => LeftOnCard::OldContent,
-            Err(_) => unseen,
-        }
     }
 }
 
@@ -516,34 +381,11 @@ fn put(medium: &dyn Medium, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble>
     }
 }
 
-/// The image's bytes; zeros behind its end.
-fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> Result<(), Trouble> {
-    let inside = image.size().0.saturating_sub(range.start.0).min(buffer.len() as u64);
-    let (data, behind) = buffer.split_at_mut(usize::try_from(inside).unwrap_or(0));
-    behind.fill(0);
-    if data.is_empty() {
-        return Ok(());
-    }
-    image
-        .read_at(range.start, data)
-        .map_err(|error| Trouble::Source { what: format!("reading {inside} bytes at {}: {error}", range.start) })
-}
-
-/// The bytes of `range`, out of a buffer that holds those of `whole`.
-fn part(buffer: &[u8], whole: ByteRange, range: ByteRange) -> &[u8] {
-    let place = |at: ByteOffset| usize::try_from(at.0.saturating_sub(whole.start.0)).unwrap_or(usize::MAX);
-    buffer.get(place(range.start)..place(range.end())).unwrap_or_default()
-}
-
 fn copy_into(head: &mut [u8], range: ByteRange, bytes: &[u8]) {
     let from = usize::try_from(range.start.0).unwrap_or(usize::MAX).min(head.len());
     for (to, byte) in head.iter_mut().skip(from).zip(bytes) {
         *to = *byte;
     }
-}
-
-fn not_golden(range: ByteRange) -> String {
-    format!("the {} at {} are not what the manifest says: the file was changed or is damaged", range.len, range.start)
 }
 
 fn mebibytes<'w>(pieces: impl Iterator<Item = &'w Written>) -> u64 {

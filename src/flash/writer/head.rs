@@ -1,0 +1,105 @@
+//! The first MiB: wiped first, looked at in between, written last, and wiped again when anything fails.
+
+use std::io;
+
+use super::{TRIES, Writer};
+use crate::flash::buffer::AlignedBuffer;
+use crate::flash::failure::{LeftOnCard, Trouble};
+use crate::flash::region::HEAD;
+use crate::image::ByteOffset;
+
+impl Writer<'_> {
+    /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last
+    /// one, where GPT keeps its second copy. Then a look whether the medium took it: a worn card says yes and keeps
+    /// its old data, and it is better known now than after ten minutes.
+    pub(super) fn erase(&mut self) -> Result<(), Trouble> {
+        let zeros = AlignedBuffer::zeroed(self.head.len());
+        self.touched = true;
+        self.write(ByteOffset(0), &zeros)?;
+        self.sync()?;
+        self.head_is_zero(Trouble::KeepsOld)?;
+        self.erased = true;
+        let size = self.medium.size().0;
+        let tail = (size.saturating_sub(HEAD) / self.grain * self.grain).max(self.head.len() as u64);
+        if !self.medium.is_fresh() && tail < size {
+            let len = usize::try_from(size - tail).unwrap_or(0);
+            self.write(ByteOffset(tail), zeros.get(..len.min(zeros.len())).unwrap_or_default())?;
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// The first MiB, from behind: the block with the partition table is the last write that the card sees.
+    pub(super) fn seal(&mut self) -> Result<(), Trouble> {
+        self.sealing = true;
+        // One write of a block is as near to all or nothing as a card comes.
+        let last = 4096.min(self.head.len());
+        let parts = [(last, self.head.len()), (0, last)];
+        for (from, to) in parts {
+            let mut tries = 0;
+            loop {
+                let bytes = self.head.get(from..to).unwrap_or_default();
+                // Aligned as a whole, and 4096 is a multiple of every grain that a card has.
+                self.write(ByteOffset(from as u64), bytes)?;
+                self.sync()?;
+                let mut found = AlignedBuffer::zeroed(bytes.len());
+                let read = self.medium.read_back(ByteOffset(from as u64), &mut found);
+                if read.is_ok() && *found == *bytes {
+                    break;
+                }
+                tries += 1;
+                if tries > TRIES {
+                    let what = format!("its first MiB does not read back as written, after {TRIES} tries");
+                    return Err(match read {
+                        Ok(()) => Trouble::Differs { what },
+                        Err(source) => Trouble::Read { what, source },
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn head_is_zero(&self, otherwise: Trouble) -> Result<(), Trouble> {
+        match self.read_head() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(otherwise),
+            Err(source) => Err(Trouble::Read { what: "its first MiB".to_owned(), source }),
+        }
+    }
+
+    fn read_head(&self) -> io::Result<bool> {
+        let mut found = AlignedBuffer::zeroed(self.head.len());
+        self.medium.read_back(ByteOffset(0), &mut found)?;
+        Ok(found.iter().all(|&byte| byte == 0))
+    }
+
+    /// Looks what is on the medium, and wipes the first MiB where anything is on it.
+    pub(super) fn left_after_failure(&self) -> LeftOnCard {
+        if self.medium.is_fresh() {
+            return LeftOnCard::NoFile;
+        }
+        if !self.touched {
+            return LeftOnCard::Untouched;
+        }
+        // A card that was pulled out is as it was then.
+        let unseen = if self.erased && !self.sealing { LeftOnCard::NotBootable } else { LeftOnCard::Unknown };
+        // What is in the reader now may be somebody's other card: no more writes.
+        if self.medium.check_identity().is_err() {
+            return unseen;
+        }
+        let zeros = AlignedBuffer::zeroed(self.head.len());
+        for _ in 0..=TRIES {
+            if let Ok(true) = self.read_head() {
+                return LeftOnCard::NotBootable;
+            }
+            let _ = self.medium.write_at(ByteOffset(0), &zeros).and_then(|()| self.medium.sync());
+        }
+        match self.read_head() {
+            Ok(true) => LeftOnCard::NotBootable,
+            Ok(false) if self.sealing => LeftOnCard::MayBoot,
+            Ok(false) => LeftOnCard::OldContent,
+            Err(_) => unseen,
+        }
+    }
+}
