@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod activations;
-mod audit;
 mod agent_step;
+mod audit;
 mod aws_activations;
 mod bad_images;
 mod bmap;
@@ -15,9 +15,9 @@ mod cli;
 mod commands;
 mod crash;
 mod demo;
+mod files_step;
 mod flash;
 mod flash_binary;
-mod files_step;
 mod fleet;
 mod gate;
 mod golden;

@@ -55,6 +55,7 @@ pub static RULES: &[Rule] = &[
     rules::ssm::VAULT,
     rules::ssm::CLONE,
     rules::ssm::CREDENTIALS,
+    rules::ssm::AWS_KEYS,
     rules::ssm::INSTANCE_STATE,
     rules::ssm::CUSTOM_IDENTITY,
     rules::ssm::COMMANDS,

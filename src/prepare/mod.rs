@@ -11,6 +11,7 @@ pub(crate) mod mem_tree;
 pub mod place;
 pub mod plan;
 pub mod register;
+pub mod remove;
 pub mod side;
 pub mod ssm;
 pub mod sudoers;
@@ -28,7 +29,8 @@ use crate::recipe::LoadedRecipe;
 
 /// Reads an image and proposes edits.
 pub trait Step {
-    /// The step's name as plans and manifests show it: `ssm`, `identity`, `sudoers`, `agent`, `register`, `files`.
+    /// The step's name as plans and manifests show it: `ssm`, `identity`, `remove`, `agent`, `register`,
+    /// `files`, `sudoers`.
     fn name(&self) -> &'static str;
 
     /// Adds to `plan` what this step wants changed. Must look at the image only through `view`, which already shows
@@ -49,6 +51,7 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
     let mut steps: Vec<Box<dyn Step + '_>> = vec![
         Box::new(ssm::StripSsm::new(&recipe.strip)),
         Box::new(identity::StripIdentity::new(&recipe.strip)),
+        Box::new(remove::RemovePaths::new(&recipe.strip)),
         Box::new(files::AddFiles::new(loaded)),
         Box::new(agent::InstallAgent::new(loaded)),
     ];

@@ -26,6 +26,7 @@ pub(super) fn check(loaded: &LoadedRecipe, places: &Places<'_>) -> Vec<Mistake> 
         let help = "leave it out of one of the two lists";
         checker.wrong(&["strip", "also"], format!("`{both}` is both kept and stripped"), help);
     }
+    checker.removals(&recipe.strip.remove);
     if let Some(agent) = &recipe.agent {
         checker.host_path(&["agent", "package"], &agent.package);
     }
@@ -77,6 +78,17 @@ impl Checker<'_> {
                 self.wrong(&place, "no image is named", "a path beside the recipe, or an https:// address");
             }
             None => {}
+        }
+    }
+
+    fn removals(&mut self, paths: &[String]) {
+        for path in paths {
+            let problem = match ImagePath::new(path) {
+                Err(error) => error.to_string(),
+                Ok(path) if path == ImagePath::root() => "this is the whole root file system".to_owned(),
+                Ok(_) => continue,
+            };
+            self.wrong(&["strip", "remove"], problem, "absolute paths inside the image, without `..`");
         }
     }
 

@@ -97,6 +97,9 @@ pub struct Strip {
     /// What goes too, although it stays otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Also>,
+    /// More paths of the root file system that go: files, or directories with all that is in them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
     /// `true`: bytes between partitions are zeroed too. They are reported either way.
     #[serde(default)]
     pub gaps: bool,

@@ -23,6 +23,8 @@ source = "2025-11-24-raspios-trixie-arm64-lite.img.xz"
 keep = []
 # These stay unless they are named here, because a fleet often wants them on every card: wifi, authorized-keys
 also = []
+# More that goes: files, or directories with all that is in them.
+# remove = ["/home/pi/notes"]
 # Zero the bytes between partitions too (they are reported either way).
 # gaps = true
 

@@ -63,16 +63,31 @@ Remedy: strip vault and machine-id together (`cardsmith golden`), and register e
 pub const CREDENTIALS: Rule = Rule {
     id: "ssm-credentials",
     severity: Severity::Error,
-    title: "AWS credentials on the image",
+    title: "temporary AWS credentials of a managed node",
     deep: false,
-    check: credentials,
+    check: temporary_keys,
     page: "\
-Looks for AWS credentials: /root/.aws/credentials (where the agent shares its temporary keys), the credentials of every
-other user, and /var/lib/amazon/ssm/credentials (agents 3.2.0 to 3.2.1241).
+Looks for temporary AWS keys (ASIA…) in /root/.aws/credentials, where the agent shares the ones it gets, in the
+credentials of every other user, and in /var/lib/amazon/ssm/credentials (agents 3.2.0 to 3.2.1241).
 
-Temporary keys (ASIA…) live about an hour; long-lived ones (AKIA…) would be on every card.
+They live about an hour, and name the role and the node they were made for.
 
 Remedy: `cardsmith golden` removes the agent's section. Give cards permissions by the role of their activation.",
+};
+
+/// `aws-keys`
+pub const AWS_KEYS: Rule = Rule {
+    id: "aws-keys",
+    severity: Severity::Warning,
+    title: "somebody's long-lived AWS keys",
+    deep: false,
+    check: long_lived_keys,
+    page: "\
+Looks for AWS access keys that do not expire in the credentials files of all users. They are not the agent's, so
+cardsmith leaves them alone, and they would be on every card: whoever has a card has them.
+
+Remedy: `[strip] remove = [\"/root/.aws\"]` in the recipe, and permissions by the role of the activation; or
+`--allow aws-keys` where that is meant.",
 };
 
 /// `ssm-instance-state`
@@ -173,8 +188,24 @@ fn clone(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
     Ok(())
 }
 
-fn credentials(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+fn temporary_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    for (path, section) in key_sections(image, true)? {
+        found(path, format!("holds temporary AWS keys in section [{section}]"));
+    }
+    Ok(())
+}
+
+fn long_lived_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    for (path, section) in key_sections(image, false)? {
+        found(path, format!("holds long-lived AWS keys in section [{section}]"));
+    }
+    Ok(())
+}
+
+/// Where access keys stand: file and section. Temporary ones begin with `ASIA` (IAM user guide, "Unique identifiers").
+fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, String)>, AuditError> {
     let homes = image.homes()?.into_iter().map(|home| format!("{home}/.aws/credentials"));
+    let mut found = Vec::new();
     for path in homes.chain([format!("{STATE}/credentials")]) {
         let Some(text) = image.text(&path)? else { continue };
         let mut section = "default".to_owned();
@@ -183,13 +214,13 @@ fn credentials(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
                 name.trim().clone_into(&mut section);
             }
             let Some((name, value)) = line.split_once('=') else { continue };
-            if name.trim().eq_ignore_ascii_case("aws_access_key_id") {
-                let sort = if value.trim().starts_with("ASIA") { "temporary" } else { "long-lived" };
-                found(path.clone(), format!("holds {sort} AWS keys in section [{section}]"));
+            let is_key = name.trim().eq_ignore_ascii_case("aws_access_key_id");
+            if is_key && value.trim().starts_with("ASIA") == temporary {
+                found.push((path.clone(), section.clone()));
             }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn instance_state(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {

@@ -60,7 +60,10 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
                 else {
                     continue;
                 };
-                if program.starts_with('/') && !program.contains(['%', '$']) && !runs(image, program)? {
+                // Snaps are mounted, and /run is filled, when the system runs.
+                let later =
+                    program.starts_with("/snap/") || program.starts_with("/run/") || program.contains(['%', '$']);
+                if program.starts_with('/') && !later && !runs(image, program)? {
                     let text = format!("starts {program}, which is not there or not executable");
                     found(format!("/etc/systemd/system/{place}/{unit}"), text);
                 }
