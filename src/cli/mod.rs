@@ -101,7 +101,11 @@ pub fn main() -> ExitCode {
         }
     };
     let ui = Ui::new(cli.global);
-    let result = ui.catch_interrupts().and_then(|()| run(cli.command, &ui));
+    // Only these look at the flag between two chunks of work. The others have nothing to bring in order: what they make
+    // has no name before it is whole.
+    let in_order = matches!(cli.command, Command::Flash(_) | Command::Verify(_) | Command::Fleet(_));
+    let caught = if in_order { ui.catch_interrupts() } else { Ok(()) };
+    let result = caught.and_then(|()| run(cli.command, &ui));
     let result = result.and_then(|exit| ui.finish().map(|()| exit));
     match result {
         Ok(exit) => ExitCode::from(exit as u8),

@@ -69,6 +69,10 @@ fn check(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
         match recipe::load(path) {
             Ok(loaded) => {
                 let name = &loaded.recipe.name;
+                for id in loaded.recipe.audit.allow.iter().filter(|id| crate::audit::find_rule(id).is_none()) {
+                    let path = path.display();
+                    ui.progress().warn(&format!("{path}: [audit] allow names {id:?}, and the audit has no such rule"));
+                }
                 ui.event(
                     "recipe",
                     &json!({ "path": path, "ok": true, "name": name, "digest": loaded.digest, "mistakes": [] }),

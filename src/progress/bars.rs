@@ -7,9 +7,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Progress, Task, plain};
 use crate::image::ByteSize;
 
+// Fits 80 columns, and gives what is more to the bar.
 const WITH_TOTAL: &str =
-    "{prefix:<22!} {msg:<12!} {bar:24} {percent:>3}% {bytes:>11}/{total_bytes:<11} {bytes_per_sec:>12}  {eta} left";
-const WITHOUT_TOTAL: &str = "{prefix:<22!} {msg:<12!} {spinner} {bytes:>11} {elapsed}";
+    "{prefix:<20!} {msg:<8!} {wide_bar} {percent:>3}% {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} {eta:>4}";
+const WITHOUT_TOTAL: &str = "{prefix:<20!} {msg:<8!} {spinner} {elapsed}";
 
 /// Progress bars on stderr.
 #[derive(Clone)]
@@ -45,8 +46,8 @@ impl Bars {
 
 impl Progress for Bars {
     fn task(&self, label: &str, total: Option<ByteSize>) -> Box<dyn Task> {
-        let bar = self.all.add(ProgressBar::no_length());
-        bar.set_prefix(plain(label));
+        // With its style before it is shown: a bar is drawn the moment it is added.
+        let bar = self.all.add(ProgressBar::no_length().with_style(style(total)).with_prefix(plain(label)));
         let mut task = BarTask { bar, label: plain(label), all: self.all.clone(), total: None };
         task.shape(total);
         Box::new(task)
@@ -62,6 +63,11 @@ impl Progress for Bars {
     }
 }
 
+fn style(total: Option<ByteSize>) -> ProgressStyle {
+    let template = if total.is_some() { WITH_TOTAL } else { WITHOUT_TOTAL };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
 struct BarTask {
     bar: ProgressBar,
     label: String,
@@ -72,10 +78,7 @@ struct BarTask {
 impl BarTask {
     fn shape(&mut self, total: Option<ByteSize>) {
         self.total = total;
-        let template = if total.is_some() { WITH_TOTAL } else { WITHOUT_TOTAL };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style.progress_chars("=> "));
-        }
+        self.bar.set_style(style(total));
         match total {
             Some(total) => self.bar.set_length(total.0),
             None => self.bar.unset_length(),

@@ -4,6 +4,7 @@ mod batch;
 mod confirm;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use crate::flash::gate::{self, GateOptions};
 use crate::flash::{Host, Verdict};
@@ -65,6 +66,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let (golden, beside) = open(&args.source, ui)?;
     if let Some(file) = &golden.manifest.image.file {
         options.inputs.push(beside.join(file));
+    }
+    if ui.cancel().load(Ordering::Relaxed) {
+        return Err(Error::failed("stopped").state("nothing was written"));
     }
     // Again, now that the size is known: a card that is too small is no reason to ask a question.
     drop(gate::clear_all(&host, &args.to, &options, golden.manifest.image.size)?);
