@@ -269,8 +269,9 @@ fn copies_of_the_fat_agree_after_a_scrub() {
 
 /// For images that are too large to keep with the tests: `CARDSMITH_TRY_IMAGES=a.img:b.img`.
 #[test]
+#[ignore = "for a person: needs images named in CARDSMITH_TRY_IMAGES"]
 fn images_named_in_the_environment_are_repaired_checked_and_scrubbed() {
-    let images = std::env::var("CARDSMITH_TRY_IMAGES").unwrap_or_default();
+    let images = std::env::var("CARDSMITH_TRY_IMAGES").expect("CARDSMITH_TRY_IMAGES=a.img:b.img");
     for image in images.split(':').filter(|image| !image.is_empty()) {
         let volume = crate::support::volume::Volume::root_of(Path::new(image));
         let base = Arc::new(FileBytes(File::open(image).unwrap()));
