@@ -130,9 +130,11 @@ fn open_root(window: Arc<dyn WriteAt>, clock: Clock) -> Result<(RootFs, Option<S
     Ok((root, report.map(|report| report.to_string())))
 }
 
+type WindowOf<'a> = &'a dyn Fn(&Partition) -> Result<Arc<dyn WriteAt>, GoldenError>;
+
 fn open_boot(
     candidates: Vec<Partition>,
-    window: &dyn Fn(&Partition) -> Result<Arc<dyn WriteAt>, GoldenError>,
+    window: WindowOf<'_>,
     clock: Clock,
     name: &str,
 ) -> Result<(Partition, BootFs, Option<String>), GoldenError> {

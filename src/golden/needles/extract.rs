@@ -81,10 +81,8 @@ fn pem_blocks(needles: &mut Needles, text: &str, origin: &str) {
         if line.starts_with("-----BEGIN ") && line.contains("PRIVATE KEY") {
             body = Some(Zeroizing::new(String::new()));
         } else if line.starts_with("-----END ") {
-            if let Some(body) = body.take() {
-                if let Ok(decoded) = STANDARD.decode(body.as_bytes()) {
-                    pieces(needles, &Zeroizing::new(decoded), "private key", origin);
-                }
+            if let Some(decoded) = body.take().and_then(|body| STANDARD.decode(body.as_bytes()).ok()) {
+                pieces(needles, &Zeroizing::new(decoded), "private key", origin);
             }
         } else if let Some(body) = body.as_mut() {
             body.push_str(line);
