@@ -65,6 +65,67 @@ fn sudo_and_we_agree_on_every_awkward_sudoers_file() {
     assert_eq!(wrong, "");
 }
 
+#[test]
+fn no_bytes_make_the_reader_panic_or_point_outside_a_file() {
+    // A small generator with a fixed seed: the same damage on every run.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below.max(1) as u64).unwrap()
+    };
+    let accounts = Accounts::parse(corpus::PASSWD.as_bytes(), corpus::GROUP.as_bytes(), corpus::SHADOW.as_bytes());
+    let host = Host::new(corpus::HOST);
+    for set in corpus::load().iter().filter(|set| !set.name.contains("long-line")) {
+        let command = Command::find(set, "/usr/bin/id", None).unwrap();
+        for corpus::Node::File { content, .. } in
+            set.nodes.values().filter(|node| matches!(node, corpus::Node::File { .. }))
+        {
+            for _ in 0..40 {
+                let mut bytes = content.clone();
+                for _ in 0..=random(4) {
+                    let at = random(bytes.len() + 1);
+                    match random(4) {
+                        0 => bytes.truncate(at),
+                        1 => bytes.insert(at, *b"\\\n\0\"#!,:=()%+@ \t\r^$".get(random(20)).unwrap_or(&0xff)),
+                        2 if at < bytes.len() => drop(bytes.remove(at)),
+                        _ => bytes.extend_from_within(at..),
+                    }
+                }
+                let policy = Policy::of_text("/etc/sudoers", &bytes);
+                for span in
+                    policy.rules.iter().map(|rule| rule.span).chain(policy.problems.iter().filter_map(|p| p.span))
+                {
+                    assert!(span.start <= span.end && span.end <= bytes.len(), "{}: {span:?} in {bytes:?}", set.name);
+                }
+                for who in &accounts.users {
+                    policy.decide(who, &host, &command, None);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn files_made_to_keep_a_reader_busy_do_not() {
+    let everything = |text: String| {
+        let policy = Policy::of_text("/etc/sudoers", text.as_bytes());
+        let accounts = Accounts::parse(corpus::PASSWD.as_bytes(), corpus::GROUP.as_bytes(), b"");
+        let set = corpus::load().remove(0);
+        let command = Command::find(&set, "/usr/bin/id", None).unwrap();
+        policy.decide(accounts.user(b"pi").unwrap(), &Host::new(corpus::HOST), &command, None)
+    };
+    // Aliases that double at every step, a chain that is deep, and one long line.
+    let doubling: String = (0..200).map(|n| format!("User_Alias A{n} = A{}, A{}\n", n + 1, n + 1)).collect();
+    assert_eq!(everything(doubling + "A0 ALL=(ALL) ALL\n"), Decision::No);
+    let chain: String = (0..20_000).map(|n| format!("User_Alias A{n} = A{}\n", n + 1)).collect();
+    assert_eq!(everything(chain + "A0 ALL=(ALL) ALL\n"), Decision::No);
+    assert_eq!(everything("!".repeat(500_001)), Decision::No);
+    assert_eq!(everything("(".repeat(500_000)), Decision::No);
+    assert_eq!(everything("pi ALL=(ALL) ^".to_owned() + &"\\$".repeat(200_000)), Decision::No);
+}
+
 /// The set in a directory that is an image's root, with programs to ask for.
 fn as_image(set: &Set) -> HostTree {
     let root = HostTree::root();

@@ -45,15 +45,15 @@ impl Step for InstallAgent<'_> {
 
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
         match &self.loaded.recipe.agent {
-            Some(agent) => self.from_package(view, agent),
-            None => self.from_image(view),
+            Some(agent) => self.install_package(view, agent),
+            None => self.use_what_is_there(view),
         }
     }
 }
 
 impl InstallAgent<'_> {
     /// Without a package, the image must hold an agent, where cards are to register.
-    fn from_image(&self, view: &mut View<'_>) -> Result<(), StepError> {
+    fn use_what_is_there(&self, view: &mut View<'_>) -> Result<(), StepError> {
         match present::agent(view)? {
             Some(found) => {
                 view.note(found.to_string());
@@ -71,7 +71,7 @@ impl InstallAgent<'_> {
         }
     }
 
-    fn from_package(&self, view: &mut View<'_>, agent: &Agent) -> Result<(), StepError> {
+    fn install_package(&self, view: &mut View<'_>, agent: &Agent) -> Result<(), StepError> {
         let path = self.loaded.beside(&agent.package);
         let (size, control) = read_package(&path, agent.sha256)?;
         if control.package != PACKAGE {

@@ -182,7 +182,7 @@ fn shells(view: &View<'_>) -> Result<Vec<Command>, FsError> {
 /// `chmod` brings it to life; one whose name it passes over is only mentioned.
 fn unread_files(view: &mut View<'_>, policy: &Policy, change: bool) -> Result<(), StepError> {
     let directory = view.root().resolve(&ImagePath::new("/etc/sudoers.d").map_err(FsError::from)?)?;
-    if !view.root().stat(&directory)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
+    if view.root().stat(&directory)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
         return Ok(());
     }
     for entry in view.root().list(&directory)? {

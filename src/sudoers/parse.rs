@@ -1,14 +1,17 @@
 //! The grammar of sudoers with sudo's own error recovery, and the files that it includes.
 
+mod grants;
+mod includes;
+mod lists;
+
 use std::collections::VecDeque;
 
-use super::lex::{Binding, Kind, Lexer, OptionName, Scanned, Token};
+use super::lex::{Binding, Kind, Lexer, Scanned, Token};
 use super::policy::{
-    AliasKind, AliasMembers, CommandMember, CommandName, DefaultsEntry, DefaultsValue, Digest, FileId, Grant, Member,
-    Name, Policy, Privilege, Problem, ProblemKind, Rule, Scope, SourceFile, Span, Tag, printable,
+    AliasKind, AliasMembers, DefaultsEntry, DefaultsValue, FileId, Policy, Problem, ProblemKind, Rule, Scope, Span,
+    printable,
 };
 use super::source::SudoersFiles;
-use super::time;
 
 /// How deep files may include one another. sudo's constant is 128, but it is only looked at whenever its stack grows,
 /// by 16 at a time, so 144 is what happens.
@@ -271,92 +274,6 @@ impl<F: SudoersFiles> Parser<'_, F> {
         }
     }
 
-    // ---- lists ----
-
-    fn list<T>(&mut self, member: impl Fn(&mut Self) -> Parsed<T, F>) -> Parsed<Vec<T>, F> {
-        let mut members = vec![member(self)?];
-        while self.skip(&Kind::Comma)? {
-            members.push(member(self)?);
-        }
-        Ok(members)
-    }
-
-    /// `!`, and where it stands.
-    fn not(&mut self) -> Result<Option<Span>, F::Error> {
-        let span = self.peek()?.span;
-        Ok(self.skip(&Kind::Not)?.then_some(span))
-    }
-
-    fn member(&mut self, allowed: fn(&Kind) -> Option<Name>) -> Parsed<Member, F> {
-        let not = self.not()?;
-        let token = self.peek()?.clone();
-        let Some(name) = allowed(&token.kind) else { return syntax(self.complaint()) };
-        self.take()?;
-        Ok(Member { negated: not.is_some(), name, span: joined(not.unwrap_or(token.span), token.span) })
-    }
-
-    fn users(&mut self) -> Parsed<Vec<Member>, F> {
-        self.list(|parser| {
-            parser.member(|kind| match kind {
-                Kind::Group(name) => Some(Name::Group(name.clone())),
-                Kind::Netgroup(name) => Some(Name::Netgroup(name.clone())),
-                other => plain(other),
-            })
-        })
-    }
-
-    fn groups(&mut self) -> Parsed<Vec<Member>, F> {
-        self.list(|parser| parser.member(plain))
-    }
-
-    fn hosts(&mut self) -> Parsed<Vec<Member>, F> {
-        self.list(|parser| {
-            parser.member(|kind| match kind {
-                Kind::Network(name) => Some(Name::Network(name.clone())),
-                Kind::Netgroup(name) => Some(Name::Netgroup(name.clone())),
-                other => plain(other),
-            })
-        })
-    }
-
-    fn command(&mut self) -> Parsed<CommandMember, F> {
-        let mut digests = Vec::new();
-        let start = self.peek()?.span;
-        while let Kind::Sha(bits) = self.peek()?.kind {
-            self.take()?;
-            self.expect(&Kind::Colon)?;
-            let Kind::Digest(text) = self.peek()?.kind.clone() else { return syntax(self.complaint()) };
-            self.take()?;
-            digests.push(Digest { bits, text });
-            if !self.skip(&Kind::Comma)? {
-                break;
-            }
-            if !matches!(self.peek()?.kind, Kind::Sha(_)) {
-                return syntax(self.complaint());
-            }
-        }
-        let not = self.not()?;
-        let token = self.peek()?.clone();
-        let name = match token.kind {
-            Kind::All => CommandName::All,
-            Kind::Alias(name) => CommandName::Alias(name),
-            Kind::Command { path, arguments } => CommandName::Path { path, arguments },
-            Kind::Word(word) if word == b"list" => CommandName::Path { path: word, arguments: None },
-            Kind::Word(_) => {
-                self.take()?;
-                return syntax("expected a fully-qualified path name");
-            }
-            _ => return syntax(self.complaint()),
-        };
-        self.take()?;
-        if matches!(name, CommandName::Alias(_)) && !digests.is_empty() {
-            return syntax("a digest requires a path name");
-        }
-        Ok(CommandMember { negated: not.is_some(), name, digests, span: joined(start, token.span) })
-    }
-
-    // ---- entries ----
-
     fn rule(&mut self) -> Parsed<(), F> {
         let start = self.peek()?.span;
         let users = self.users()?;
@@ -386,81 +303,6 @@ impl<F: SudoersFiles> Parser<'_, F> {
         }
         self.policy.rules.push(Rule { users, privileges, span });
         Ok(())
-    }
-
-    fn privilege(&mut self) -> Parsed<Privilege, F> {
-        let hosts = self.hosts()?;
-        self.expect(&Kind::Equals)?;
-        let mut grants = vec![self.grant()?];
-        while self.skip(&Kind::Comma)? {
-            let mut grant = self.grant()?;
-            if let Some(before) = grants.last() {
-                grant.inherit(before);
-            }
-            grants.push(grant);
-        }
-        Ok(Privilege { hosts, grants })
-    }
-
-    fn grant(&mut self) -> Parsed<Grant, F> {
-        let (runas_users, runas_groups) = self.runas()?;
-        let (mut not_before, mut not_after) = (None, None);
-        while let Kind::Option(name) = self.peek()?.kind {
-            self.take()?;
-            self.expect(&Kind::Equals)?;
-            let (value, _) = self.word()?;
-            let instant = |text: &[u8]| time::generalized(text).map(Some).ok_or(());
-            match name {
-                OptionName::NotBefore => match instant(&value) {
-                    Ok(seconds) => not_before = seconds,
-                    Err(()) => return syntax("invalid notbefore value"),
-                },
-                OptionName::NotAfter => match instant(&value) {
-                    Ok(seconds) => not_after = seconds,
-                    Err(()) => return syntax("invalid notafter value"),
-                },
-                OptionName::Timeout if !time::is_timeout(&value) => return syntax("invalid timeout value"),
-                OptionName::Directory if !value.starts_with(b"/") && !value.starts_with(b"~") && value != b"*" => {
-                    return syntax("values for \"CWD\" and \"CHROOT\" must start with a '/', '~', or '*'");
-                }
-                _ => {}
-            }
-        }
-        let (mut tags, mut nopasswd) = (Vec::new(), None);
-        while let Token { kind: Kind::Tag(tag), span } = *self.peek()? {
-            self.take()?;
-            match tag {
-                Tag::NoPasswd => nopasswd = Some(true),
-                Tag::Passwd => nopasswd = Some(false),
-                Tag::Other => {}
-            }
-            tags.push((tag, span));
-        }
-        let command = self.command()?;
-        Ok(Grant { runas_users, runas_groups, nopasswd, tags, not_before, not_after, command })
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn runas(&mut self) -> Parsed<(Option<Vec<Member>>, Option<Vec<Member>>), F> {
-        let open = self.peek()?.span;
-        if !self.skip(&Kind::Open)? {
-            return Ok((None, None));
-        }
-        let myself = || Some(vec![Member { negated: false, name: Name::Myself, span: open }]);
-        let lists = match self.peek()?.kind {
-            Kind::Close => (myself(), None),
-            Kind::Colon => {
-                self.take()?;
-                if self.peek()?.kind == Kind::Close { (myself(), None) } else { (None, Some(self.groups()?)) }
-            }
-            _ => {
-                let users = self.users()?;
-                let groups = if self.skip(&Kind::Colon)? { Some(self.groups()?) } else { None };
-                (Some(users), groups)
-            }
-        };
-        self.expect(&Kind::Close)?;
-        Ok(lists)
     }
 
     fn aliases(&mut self, kind: AliasKind) -> Parsed<(), F> {
@@ -518,157 +360,8 @@ impl<F: SudoersFiles> Parser<'_, F> {
         }
         Ok(())
     }
-
-    // ---- includes ----
-
-    fn include(&mut self, directory: bool) -> Parsed<(), F> {
-        let start = self.take()?.span;
-        let (written, path) = self.word()?;
-        if self.peek()?.kind != Kind::Newline {
-            // sudo complains about what stands after the path, and includes it all the same.
-            let what = self.complaint();
-            while self.peek()?.kind != Kind::Newline {
-                if self.take()?.kind == Kind::End {
-                    return syntax(what);
-                }
-            }
-            self.taken_to = Some(path);
-            self.complain(start, self.skipped(start, self.last), what);
-            self.take()?;
-        } else {
-            self.take()?;
-        }
-        let Some(path) = self.expand(&written, start) else { return Ok(()) };
-        if self.waiting.len() >= DEEPEST {
-            self.complain(start, None, "too many levels of includes");
-            return Ok(());
-        }
-        if !directory {
-            self.waiting.push(VecDeque::new());
-            if !self.open(&path, Some(start))? {
-                self.waiting.pop();
-            }
-            return Ok(());
-        }
-        let mut paths = self.directory(&path)?;
-        while let Some(path) = paths.pop_front() {
-            self.waiting.push(std::mem::take(&mut paths));
-            if self.open(&path, None)? {
-                return Ok(());
-            }
-            paths = self.waiting.pop().unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    /// The path with quotes taken off, `%h` replaced, and a relative one put beside the file that names it.
-    fn expand(&self, written: &[u8], from: Span) -> Option<Vec<u8>> {
-        let inner = written.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-        let written = inner.unwrap_or(written);
-        let mut path = Vec::new();
-        if !written.starts_with(b"/") {
-            let current = self.policy.file(from.file).map(|file| file.path.as_slice()).unwrap_or_default();
-            let end = current.iter().rposition(|&c| c == b'/').map_or(0, |at| at + 1);
-            path.extend_from_slice(current.get(..end).unwrap_or_default());
-        }
-        let mut rest = written;
-        while let Some((&c, after)) = rest.split_first() {
-            if let Some(after) = rest.strip_prefix(b"%h") {
-                path.extend_from_slice(&self.host);
-                rest = after;
-            } else {
-                path.push(c);
-                rest = after;
-            }
-        }
-        (!written.is_empty()).then_some(path)
-    }
-
-    /// The files of an include directory in the order in which sudo reads them.
-    fn directory(&mut self, path: &[u8]) -> Result<VecDeque<Vec<u8>>, F::Error> {
-        // A missing directory is nothing that sudo would mention.
-        let Some(directory) = self.files.directory(path)? else { return Ok(VecDeque::new()) };
-        if let Some(why) = distrusted(directory.uid, directory.gid, directory.mode) {
-            self.unread(format!("sudo ignores {}: it {why}", printable(path)));
-            return Ok(VecDeque::new());
-        }
-        let mut paths: Vec<Vec<u8>> = directory
-            .names
-            .iter()
-            .filter(|name| !name.contains(&b'.') && !name.ends_with(b"~"))
-            .map(|name| [path, b"/", name].concat())
-            .collect();
-        paths.sort();
-        Ok(paths.into())
-    }
-
-    /// Opens a file if sudo would, and reads it next. `named_at` is where an include names it; a file that is only met
-    /// in a directory may be something else than a regular file.
-    fn open(&mut self, path: &[u8], named_at: Option<Span>) -> Result<bool, F::Error> {
-        let shown = printable(path);
-        let Some(file) = self.files.file(path)? else {
-            if named_at.is_some() {
-                self.unread(format!("sudo cannot read {shown}: it is not there"));
-            }
-            return Ok(false);
-        };
-        if !file.regular {
-            if named_at.is_some() {
-                self.unread(format!("sudo refuses {shown}: it is not a regular file"));
-            }
-            return Ok(false);
-        }
-        if let Some(why) = distrusted(file.uid, file.gid, file.mode) {
-            self.unread(format!("sudo refuses {shown}: it {why}"));
-            return Ok(false);
-        }
-        self.bytes = self.bytes.saturating_add(file.content.len());
-        if self.policy.files.len() >= MOST_FILES || self.bytes > MOST_BYTES {
-            self.fatal(format!("{shown} is one file too many: {MOST_FILES} files or {MOST_BYTES} bytes are included"));
-            return Ok(false);
-        }
-        let id = FileId(self.policy.files.len());
-        self.lexer.push(id, &file.content);
-        self.policy.files.push(SourceFile { path: path.to_vec(), settled: file.path, content: file.content });
-        Ok(true)
-    }
-}
-
-/// Why sudo would not trust a file or directory (sudo_secure_path(), with uid and gid 0).
-fn distrusted(uid: u32, gid: u32, mode: u16) -> Option<String> {
-    if uid != 0 {
-        Some(format!("is owned by uid {uid}, should be 0"))
-    } else if mode & 0o002 != 0 {
-        Some("is world writable".to_owned())
-    } else if mode & 0o020 != 0 && gid != 0 {
-        Some(format!("is group writable and owned by gid {gid}, should be 0"))
-    } else {
-        None
-    }
-}
-
-fn plain(kind: &Kind) -> Option<Name> {
-    match kind {
-        Kind::All => Some(Name::All),
-        Kind::Alias(name) => Some(Name::Alias(name.clone())),
-        Kind::Word(name) => Some(Name::Word(name.clone())),
-        _ => None,
-    }
 }
 
 fn joined(start: Span, end: Span) -> Span {
     if start.file == end.file { Span { end: end.end.max(start.end), ..start } } else { start }
-}
-
-impl Grant {
-    /// What a command in a list takes over from the one before it.
-    fn inherit(&mut self, before: &Grant) {
-        self.nopasswd = self.nopasswd.or(before.nopasswd);
-        self.not_before = self.not_before.or(before.not_before);
-        self.not_after = self.not_after.or(before.not_after);
-        if self.runas_users.is_none() && self.runas_groups.is_none() {
-            self.runas_users.clone_from(&before.runas_users);
-            self.runas_groups.clone_from(&before.runas_groups);
-        }
-    }
 }

@@ -82,7 +82,7 @@ pub(super) fn architecture(view: &View<'_>) -> Result<Option<Architecture>, FsEr
 fn by_program(view: &View<'_>) -> Result<Option<String>, FsError> {
     for path in ["/usr/bin/dpkg", "/bin/sh"] {
         let path = view.root().resolve(&ImagePath::new(path)?)?;
-        if !view.root().stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File) {
+        if view.root().stat(&path)?.is_none_or(|stat| stat.kind != FileKind::File) {
             continue;
         }
         let mut header = [0; 20];

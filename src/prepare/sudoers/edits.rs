@@ -47,10 +47,10 @@ fn nopasswd_tags(rule: &Rule) -> Vec<Span> {
 }
 
 fn waives_password(entry: &DefaultsEntry) -> bool {
-    match (entry.name.as_slice(), &entry.value) {
-        (b"authenticate", DefaultsValue::Off) | (b"exempt_group", DefaultsValue::Set(_)) => true,
-        _ => false,
-    }
+    matches!(
+        (entry.name.as_slice(), &entry.value),
+        (b"authenticate", DefaultsValue::Off) | (b"exempt_group", DefaultsValue::Set(_))
+    )
 }
 
 /// Whether the rule is for this user and nobody else, by name.
@@ -131,11 +131,11 @@ impl<'p> TextEdits<'p> {
             let Some(file) = policy.file(span.file) else { continue };
             let text = file.content.get(span.start..span.end).unwrap_or_default();
             let risky = text.windows(8).any(|window| window == b"NOPASSWD");
-            if risky || self.files.contains_key(&file.settled) {
-                if let Some(changes) = self.comment_out(span) {
-                    changes.bad += 1;
-                    changes.said.push(format!("{}: the line that sudo skips is a comment now", policy.place(span)));
-                }
+            if (risky || self.files.contains_key(&file.settled))
+                && let Some(changes) = self.comment_out(span)
+            {
+                changes.bad += 1;
+                changes.said.push(format!("{}: the line that sudo skips is a comment now", policy.place(span)));
             }
         }
     }

@@ -54,7 +54,11 @@ pub(super) fn neutralise(view: &mut View<'_>) -> Result<(), FsError> {
     Ok(())
 }
 
-fn read(view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<(ImagePath, Zeroizing<Vec<u8>>)>, FsError> {
+/// A text that may hold password hashes.
+type Private = Zeroizing<Vec<u8>>;
+
+/// The regular file that `path` leads to: where it really is, and what it holds.
+fn read(view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<(ImagePath, Private)>, FsError> {
     let side = view.side(volume);
     let path = side.resolve(path)?;
     match side.stat(&path)? {

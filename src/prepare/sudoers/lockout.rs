@@ -61,11 +61,11 @@ fn ways(view: &View<'_>, policy: &Policy, host: &Host) -> Result<Vec<String>, Fs
     }
     // userconf renames the first user and gives it a password; its groups and rules stay.
     let first = accounts.users.iter().find(|user| user.uid == 1000);
-    if let Some(first) = first.filter(|user| user.password == Password::Locked && by_sudo(user, true)) {
-        if let Some(how) = first_user_gets_password(view)? {
-            let name = String::from_utf8_lossy(&first.name).escape_default().to_string();
-            ways.push(format!("{name} (or as it is renamed) by sudo, once {how}"));
-        }
+    if let Some(first) = first.filter(|user| user.password == Password::Locked && by_sudo(user, true))
+        && let Some(how) = first_user_gets_password(view)?
+    {
+        let name = String::from_utf8_lossy(&first.name).escape_default().to_string();
+        ways.push(format!("{name} (or as it is renamed) by sudo, once {how}"));
     }
     if has_sudo && cloud_init_makes_administrator(view)? {
         ways.push("the user that cloud-init makes at the first boot, by sudo".to_owned());
