@@ -18,7 +18,7 @@ use super::source::SudoersFiles;
 const DEEPEST: usize = 144;
 /// sudo has no limit on how much is included, and a file that includes itself twice would keep it busy for ever.
 const MOST_FILES: usize = 2_000;
-const MOST_BYTES: usize = 32 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 impl Policy {
     /// Reads the sudoers file `main` and what it includes. `host` is the machine's name, for `%h` in include paths.

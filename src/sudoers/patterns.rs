@@ -1,6 +1,9 @@
 //! The regular expressions of sudo's lexer, by hand: each says how many bytes at the start of `text` it matches, the
 //! longest way, as flex does.
 
+/// `PATH_MAX`: sudo calls a command of that length too long.
+pub(super) const LONGEST_COMMAND: usize = 4096;
+
 fn at(text: &[u8], i: usize) -> Option<u8> {
     text.get(i).copied()
 }
@@ -71,9 +74,11 @@ pub(super) fn path(text: &[u8]) -> Option<usize> {
     (rest > 0).then_some(1 + rest)
 }
 
-/// REGEX: `^…$`, to the last dollar that can end it.
+/// REGEX: `^…$`, to the last dollar that can end it. No further than sudo takes a command (PATH_MAX): a line of many
+/// `^` would otherwise be searched to its end for each.
 pub(super) fn regex(text: &[u8]) -> Option<usize> {
     literal(text, b"^")?;
+    let text = text.get(..LONGEST_COMMAND).unwrap_or(text);
     // Whether a position can be reached, for the two positions ahead: `\$` can be read as one escaped byte or as a
     // backslash and the end, and flex tries both.
     let (mut here, mut next, mut best, mut i) = (true, false, None, 1);

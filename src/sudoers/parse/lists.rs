@@ -1,6 +1,7 @@
 //! Lists of users, groups, hosts and commands.
 
 use super::super::lex::Kind;
+use super::super::patterns::LONGEST_COMMAND;
 use super::super::policy::{CommandMember, CommandName, Digest, Member, Name, Span};
 use super::super::source::SudoersFiles;
 use super::{Parsed, Parser, joined, syntax};
@@ -82,6 +83,9 @@ impl<F: SudoersFiles> Parser<'_, F> {
             _ => return syntax(self.complaint()),
         };
         self.take()?;
+        if matches!(&name, CommandName::Path { path, .. } if path.len() >= LONGEST_COMMAND) {
+            return syntax("command too long");
+        }
         if matches!(name, CommandName::Alias(_)) && !digests.is_empty() {
             return syntax("a digest requires a path name");
         }
