@@ -54,11 +54,13 @@ pub(super) fn next(dir: &Path) -> String {
     let dir = dir.display();
     format!(
         "\
+  cargo install --path .                            puts `cardsmith` where the shell finds it
   cd {dir}
   cardsmith inspect base.img --svg base.svg         what the old card was, as a text and as a picture
   cardsmith plan kiosk.toml                         change the recipe and look at the plan again
   cardsmith audit base.img; cardsmith audit golden.img
-  cardsmith verify golden.manifest.json card-1.img  read a card back against what was written
+  cardsmith verify golden.manifest.json card-1.img --ledger ledger.sqlite3
+                                                    read a card back against what was written
   cardsmith devices                                 which SD cards could be written to
 With a real image and a real card:
   cardsmith recipe new kiosk > kiosk.toml           a recipe with every key explained
