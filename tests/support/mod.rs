@@ -15,6 +15,7 @@ pub mod pi_image;
 mod pi_secrets;
 mod pi_tree;
 mod run;
+mod staging;
 pub mod volume;
 
 #[allow(unused_imports)]

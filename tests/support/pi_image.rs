@@ -296,6 +296,7 @@ impl Spec {
             include_str!("pi_assembly.rs"),
             include_str!("pi_tree.rs"),
             include_str!("pi_secrets.rs"),
+            include_str!("staging.rs"),
             include_str!("mounted.rs"),
         ] {
             key.update(source);

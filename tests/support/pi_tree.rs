@@ -1,112 +1,17 @@
-//! What is in a [`PiImage`](super::pi_image::PiImage): a skeleton of Raspberry Pi OS, as files on this machine that
-//! mke2fs then packs. Owners are applied by a script under (fake) root.
+//! What is in a [`PiImage`](super::pi_image::PiImage): a skeleton of Raspberry Pi OS.
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::Command;
 
-use super::pi_image::{Agent, Generation, Needle, Spec};
+use super::pi_image::{Agent, Generation, Spec};
 use super::pi_secrets;
 use super::run::run;
 
 pub use super::pi_secrets::{APPEND_ONLY, INSTANCE_ID, clean_by_hand, live_on};
-
-/// A root file system and a boot partition in the making.
-pub struct Tree {
-    root: PathBuf,
-    boot: PathBuf,
-    owners: Vec<(String, u32, u32)>,
-    needles: Vec<Needle>,
-}
-
-impl Tree {
-    pub fn new(work: &Path) -> Tree {
-        let (root, boot) = (work.join("r"), work.join("b"));
-        fs::create_dir_all(&root).unwrap();
-        fs::create_dir_all(&boot).unwrap();
-        Tree { root, boot, owners: Vec::new(), needles: Vec::new() }
-    }
-
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    pub fn boot(&self) -> &Path {
-        &self.boot
-    }
-
-    pub fn needles(&self) -> Vec<Needle> {
-        self.needles.clone()
-    }
-
-    pub fn needle(&mut self, name: &str, bytes: impl AsRef<[u8]>) {
-        self.needles.push(Needle { name: name.to_owned(), bytes: bytes.as_ref().to_vec() });
-    }
-
-    pub fn dir(&mut self, path: &str, mode: u32) {
-        let place = self.root.join(path);
-        fs::create_dir_all(&place).unwrap();
-        fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    pub fn file(&mut self, path: &str, mode: u32, content: impl AsRef<[u8]>) {
-        let place = self.root.join(path);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        let _ = fs::remove_file(&place);
-        fs::write(&place, content).unwrap();
-        fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    pub fn owned(&mut self, owner: (u32, u32), path: &str, mode: u32, content: impl AsRef<[u8]>) {
-        self.file(path, mode, content);
-        self.own(owner, path);
-    }
-
-    /// The owner of one path, or of a tree when it is a directory.
-    pub fn own(&mut self, owner: (u32, u32), path: &str) {
-        self.owners.push((path.to_owned(), owner.0, owner.1));
-    }
-
-    pub fn link(&mut self, path: &str, target: &str) {
-        let place = self.root.join(path);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        symlink(target, place).unwrap();
-    }
-
-    pub fn remove(&mut self, path: &str) {
-        let place = self.root.join(path);
-        if place.is_dir() && !place.is_symlink() {
-            fs::remove_dir_all(place).unwrap();
-        } else {
-            let _ = fs::remove_file(place);
-        }
-    }
-
-    pub fn boot_file(&mut self, path: &str, content: impl AsRef<[u8]>) {
-        let place = self.boot.join(path);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::write(place, content).unwrap();
-    }
-
-    /// One time for everything, so that images of one kind are alike.
-    pub fn settle(&self, epoch: &str) {
-        let script = format!("find \"$1\" \"$2\" -exec touch -h -d @{epoch} {{}} +");
-        run(Command::new("sh").args(["-c", &script, "sh"]).arg(&self.root).arg(&self.boot));
-    }
-
-    /// Shell lines that give everything its owner.
-    pub fn ownership_script(&self) -> String {
-        let mut script = format!("cd '{}'\nchown -hR 0:0 .\n", self.root.display());
-        for (path, uid, gid) in &self.owners {
-            script.push_str(&format!("[ ! -e '{path}' ] || chown -hR {uid}:{gid} '{path}'\n"));
-        }
-        // chown takes the setuid bit away.
-        script.push_str("chmod 4755 usr/bin/sudo\ncd /\n");
-        script
-    }
-}
+pub use super::staging::Tree;
 
 /// An ELF file as far as `file` looks: little-endian 64-bit, AArch64.
 fn elf() -> Vec<u8> {
@@ -362,20 +267,20 @@ fn agent(t: &mut Tree, spec: &Spec) {
 fn shapes(t: &mut Tree) {
     t.dir("usr/share/many", 0o755);
     for i in 1..=400 {
-        File::create(t.root.join(format!("usr/share/many/a-rather-long-file-name-for-htree-{i:03}"))).unwrap();
+        File::create(t.root().join(format!("usr/share/many/a-rather-long-file-name-for-htree-{i:03}"))).unwrap();
     }
     // Over 59 bytes: the target needs a block of its own.
     t.link("usr/share/doc/slow-symlink", &"x".repeat(100));
     t.file("usr/share/doc/hard1", 0o644, "shared\n");
-    fs::hard_link(t.root.join("usr/share/doc/hard1"), t.root.join("usr/share/doc/hard2")).unwrap();
-    let holes = File::create(t.root.join("var/cache/holes")).unwrap();
+    fs::hard_link(t.root().join("usr/share/doc/hard1"), t.root().join("usr/share/doc/hard2")).unwrap();
+    let holes = File::create(t.root().join("var/cache/holes")).unwrap();
     holes.set_len(3 << 20).unwrap();
     holes.write_all_at(b"end", 2 << 20).unwrap();
-    run(Command::new("mkfifo").arg("-m").arg("644").arg(t.root.join("var/spool/fifo")));
+    run(Command::new("mkfifo").arg("-m").arg("644").arg(t.root().join("var/spool/fifo")));
     t.file("usr/share/doc/tiny", 0o644, "small enough for an inode\n");
     t.file("usr/share/doc/attributes", 0o644, "has extended attributes\n");
     let set = |name: &str, value: &str| {
-        run(Command::new("setfattr").args(["-n", name, "-v", value]).arg(t.root.join("usr/share/doc/attributes")));
+        run(Command::new("setfattr").args(["-n", name, "-v", value]).arg(t.root().join("usr/share/doc/attributes")));
     };
     set("user.comment", "kept as it is");
     // Too long for the inode: an attribute block.
