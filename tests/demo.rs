@@ -48,6 +48,7 @@ fn the_demo_makes_cards_that_other_tools_call_clean_and_can_be_run_again() {
     inside(&["inspect", "base.img", "--svg", "base.svg"]);
     assert!(std::fs::read_to_string(dir.join("base.svg")).unwrap().starts_with("<svg"));
     inside(&["plan", "kiosk.toml"]);
+    inside(&["audit", "golden.img"]);
     inside(&["verify", "golden.manifest.json", "card-1.img", "--ledger", "ledger.sqlite3"]);
 
     let again = cardsmith(home.path(), ["demo", "--json"]).exits(0);

@@ -88,13 +88,15 @@ pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
 /// What the strip tables find.
 fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
     let view = View::new(root, boot);
-    let mut found = Vec::new();
+    let mut found: Vec<Tie> = Vec::new();
     for place in ssm::PLACES.iter().chain(identity::PLACES) {
         if matches!(place.action, Action::Keep) || matches!(place.class, Class::Transient | Class::Configuration) {
             continue;
         }
         for path in place.find(&view)? {
-            if holds_something(if place.volume() == Volume::Boot { boot } else { root }, &path, place)? {
+            // A path that two lines mean is one tie; the first line says it best.
+            let known = found.iter().any(|tie| tie.volume == place.volume() && tie.path == path.to_string());
+            if !known && holds_something(if place.volume() == Volume::Boot { boot } else { root }, &path, place)? {
                 found.push(Tie {
                     volume: place.volume(),
                     path: path.to_string(),
