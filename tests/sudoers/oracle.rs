@@ -1,5 +1,5 @@
-//! sudo itself, in a root of its own: private mount, network, host name and process namespaces, this machine's /usr bound
-//! read-only, and an /etc that is made anew for every set. Nothing of this machine's /etc is seen or touched.
+//! sudo itself, in a root of its own: private mount, network, host name and process namespaces, a machine's /usr bound
+//! read-only (this one's, or that of a mounted image), and an /etc that is made anew for every set. Nothing of this machine's /etc is seen or touched.
 
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ mkdir -p "$root"
 mount -t tmpfs none "$root"
 cd "$root"
 mkdir -p usr etc proc dev tmp run root var/lib/sudo stage
-mount --rbind /usr usr
+mount --rbind "$2" usr
 mount -o remount,bind,ro usr
 for link in bin sbin lib lib64; do ln -s "usr/$link" "$link"; done
 mount --rbind /dev dev
@@ -50,7 +50,7 @@ exec chroot "$root" /bin/sh /stage/inside.sh
 
 const INSIDE: &str = r#"
 set -uf
-refused='not allowed to execute|not allowed to run sudo|may not run sudo|not in the sudoers file|no valid sudoers|not allowed to sudo'
+refused='not allowed to execute|not allowed to run sudo|may not run sudo|not in the sudoers file|no valid sudoers|not allowed to sudo|error initializing audit plugin'
 ready() { set +f; rm -rf /etc/*; set -f; cp -a /stage/base/. /etc/; cp -a "/stage/sets/$1/." /etc/; rm -rf /run/sudo; }
 for set in $(ls /stage/sets); do
     ready "$set"
@@ -72,12 +72,23 @@ for set in $(ls /stage/sets); do
 done
 "#;
 
-/// Asks sudo every question of every set.
+/// Whose sudo is asked.
+pub struct Machine {
+    /// The directory that becomes `/`, of which only `/usr` and parts of `/etc` are taken.
+    pub root: PathBuf,
+}
+
+/// Asks this machine's sudo every question of every set.
 pub fn ask(sets: &[Laid<'_>]) -> Vec<Answers> {
+    ask_on(&Machine { root: PathBuf::from("/") }, sets)
+}
+
+/// Asks another machine's sudo.
+pub fn ask_on(machine: &Machine, sets: &[Laid<'_>]) -> Vec<Answers> {
     let stage = tempfile::tempdir().unwrap();
     let at = stage.path();
     std::fs::set_permissions(at, std::fs::Permissions::from_mode(0o755)).unwrap();
-    base(&at.join("base"));
+    base(&machine.root.join("etc"), &at.join("base"));
     for directory in ["sets", "probes", "changed"] {
         std::fs::create_dir(at.join(directory)).unwrap();
     }
@@ -104,6 +115,7 @@ pub fn ask(sets: &[Laid<'_>]) -> Vec<Answers> {
         .args(["--mount", "--uts", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh"])
         .arg(at.join("outside.sh"))
         .arg(at)
+        .arg(machine.root.join("usr"))
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C")
@@ -137,7 +149,7 @@ fn answers(text: &str, set: &str) -> Answers {
 }
 
 /// An /etc with the users, a PAM that takes any password, and nothing that needs a network.
-fn base(etc: &Path) {
+fn base(from: &Path, etc: &Path) {
     std::fs::create_dir_all(etc.join("pam.d")).unwrap();
     let short = HOST.split('.').next().unwrap();
     for (path, content) in [
@@ -153,8 +165,8 @@ fn base(etc: &Path) {
     ] {
         std::fs::write(etc.join(path), content).unwrap();
     }
-    std::fs::copy("/etc/ld.so.cache", etc.join("ld.so.cache")).unwrap();
-    let copied = std::process::Command::new("cp").args(["-a", "/etc/alternatives"]).arg(etc).status().unwrap();
+    std::fs::copy(from.join("ld.so.cache"), etc.join("ld.so.cache")).unwrap();
+    let copied = std::process::Command::new("cp").arg("-a").arg(from.join("alternatives")).arg(etc).status().unwrap();
     assert!(copied.success());
 }
 
