@@ -4,8 +4,8 @@ use super::FsError;
 use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::fat::FatVolume;
-use super::probe::{self, FileSystemKind};
-use crate::image::{ByteRange, ByteSize, ReadAt};
+use super::probe;
+use crate::image::{ByteRange, ByteSize, ReadAt, VolumeKind};
 
 /// The ranges of the partition `window` that carry meaning, sorted, merged, counted from its start. In ext4 these are
 /// the blocks that the bitmaps call used (computed where a bitmap was never written), in FAT the reserved sectors, the
@@ -15,9 +15,9 @@ use crate::image::{ByteRange, ByteSize, ReadAt};
 /// [`FsError::Corrupt`], [`FsError::Unsupported`] for an ext4 that cardsmith does not understand, [`FsError::Io`].
 pub fn used_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
     match probe::kind_of(window)? {
-        FileSystemKind::Ext => ext4_ranges(window),
-        FileSystemKind::Fat => fat_ranges(window),
-        FileSystemKind::Empty => Ok(Vec::new()),
+        kind if kind.is_ext() => ext4_ranges(window),
+        kind if kind.is_fat() => fat_ranges(window),
+        VolumeKind::Empty => Ok(Vec::new()),
         _ => Ok(vec![ByteRange::new(0, window.size().0)]),
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use super::features::{self, compat, incompat, ro_compat};
 use super::raw::{halves, put_u16, put_u32, u16_at, u32_at};
 use crate::fs::FsError;
-use crate::fs::probe::{self, FileSystemKind};
+use crate::fs::probe;
 use crate::image::{ByteOffset, ReadAt, WriteAt};
 
 /// Where the superblock lies in its partition, in bytes.
@@ -83,7 +83,7 @@ impl Superblock {
         let too_short = matches!(&read, Err(e) if e.kind() == io::ErrorKind::UnexpectedEof);
         if too_short || (read.is_ok() && u16_at(&raw, 0x38) != MAGIC) {
             let what = match probe::kind_of(window)? {
-                FileSystemKind::Ext => "its superblock is damaged: take another copy of the image".into(),
+                kind if kind.is_ext() => "its superblock is damaged: take another copy of the image".into(),
                 kind => format!("it is {kind}, not ext4; take an image with a plain ext4 root"),
             };
             return Err(unsupported(what));

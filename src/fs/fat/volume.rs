@@ -5,7 +5,7 @@ use std::io;
 
 use crate::fs::FsError;
 use crate::fs::ext4::raw::{put_u16, put_u32, u16_at, u32_at};
-use crate::fs::probe::{self, FileSystemKind};
+use crate::fs::probe;
 use crate::image::{ByteOffset, ByteRange, ReadAt, WriteAt};
 
 /// How wide an entry of the table is.
@@ -67,7 +67,7 @@ impl FatVolume {
             read.map_err(|source| FsError::Io { doing: "read the boot partition's first sector".into(), source })?;
         }
         match probe::kind_of(window)? {
-            FileSystemKind::Fat => {}
+            kind if kind.is_fat() => {}
             kind => return Err(FsError::Unsupported { volume: "boot", what: format!("it is {kind}, not FAT") }),
         }
         let mut volume = FatVolume::from_boot_sector(&boot, window.size().0)?;

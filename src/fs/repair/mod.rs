@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::ext4::Superblock;
 use super::ext4::features::{compat, incompat};
-use super::probe::{self, FileSystemKind};
+use super::probe;
 use super::{Clock, FsError, check, e2fsck};
 use crate::image::overlay::Overlay;
 use crate::image::{ReadAt, WriteAt};
@@ -41,7 +41,7 @@ impl fmt::Display for RepairReport {
 /// `window` is then as it was.
 pub fn repair(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Option<RepairReport>, FsError> {
     match probe::kind_of(&window)? {
-        FileSystemKind::Fat => fat::repair(&window),
+        kind if kind.is_fat() => fat::repair(&window),
         _ => ext4(window, clock),
     }
 }

@@ -15,7 +15,7 @@ use super::FsError;
 use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::fat::{FatTree, FatVolume};
-use super::probe::{self, FileSystemKind};
+use super::probe;
 use crate::image::{ByteRange, ByteSize, WriteAt};
 use crate::progress::Task;
 pub use report::ScrubReport;
@@ -51,7 +51,7 @@ fn scrub_with(
 ) -> Result<ScrubReport, FsError> {
     let wiper = Wiper::new(window, touched);
     match probe::kind_of(window)? {
-        FileSystemKind::Ext => ext4(&wiper, task),
+        kind if kind.is_ext() => ext4(&wiper, task),
         _ => {
             let volume = FatVolume::read(window)?;
             let tree = FatTree::read(window, &volume)?;
