@@ -24,6 +24,7 @@ impl LoopDevice {
         let out = Command::new("losetup").args(["-f", "--show"]).args(options).arg(file.path()).output().unwrap();
         if !out.status.success() {
             let why = String::from_utf8_lossy(&out.stderr).into_owned();
+            assert!(std::env::var_os("CI").is_none(), "no loop device to be had here: {why}");
             eprintln!("SKIPPED, NOT TESTED: no loop device to be had here: {why}");
             return None;
         }
