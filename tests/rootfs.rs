@@ -251,7 +251,7 @@ fn what_is_not_a_plain_ext4_is_refused_by_name() {
     };
     for (at, bytes, said) in [
         (0, &b"LUKS\xba\xbe"[..], "LUKS"),
-        (0x218, b"LVM2 001", "LVM"),
+        (0x200, b"LABELONE\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0LVM2 001", "LVM"),
         (0x10040, b"_BHRfS_M", "btrfs"),
         (0, b"hsqs", "squashfs"),
     ] {
