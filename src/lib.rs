@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod audit;
+mod causes;
 pub mod cli;
 pub mod flash;
 pub mod fleet;

@@ -16,6 +16,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::runtime::Runtime;
 
+use crate::causes::in_one_line;
 use crate::ledger::fault;
 
 /// How long one attempt may take. A dead connection must not hold up a bench for the minutes that TCP would take.
@@ -109,23 +110,9 @@ where
     let message = match &error {
         SdkError::ResponseError(_) => UNREADABLE.to_owned(),
         SdkError::TimeoutError(_) => "it did not answer in time".to_owned(),
-        error => chain(error),
+        error => in_one_line(error),
     };
     AwsError { doing, code: None, message, ambiguous: !not_sent }
-}
-
-/// An error and its causes in one line, each said once.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 const UNREADABLE: &str = "its answer could not be read";
@@ -203,7 +190,7 @@ impl Service {
             ambiguous: false,
         };
         let provider = config.credentials_provider().ok_or_else(|| none("no credentials".to_owned()))?;
-        let found = runtime.block_on(provider.provide_credentials()).map_err(|error| none(chain(&error)))?;
+        let found = runtime.block_on(provider.provide_credentials()).map_err(|error| none(in_one_line(&error)))?;
         let account = found.account_id().map(|account| account.as_str().to_owned());
         Ok(Service { runtime, client: Client::new(&config), region: region.to_owned(), account })
     }

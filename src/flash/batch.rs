@@ -14,6 +14,7 @@ use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
 use super::region::{CardImage, differences};
 use super::writer::{Blank, BlankReport, Guard, WriteReport, write_card};
 use crate::activation::{Activation, Desk};
+use crate::causes::in_one_line;
 use crate::image::BlockMap;
 use crate::ledger::{CardReservation, Left};
 use crate::progress::{Progress, Task};
@@ -113,7 +114,7 @@ pub fn flash_one(job: &FlashJob<'_>, medium: Box<dyn Medium>) -> Receipt {
     let card = match job.desk.next_card(&place) {
         Ok(card) => card,
         Err(error) => {
-            let mut failure = preparation(sentence(&error));
+            let mut failure = preparation(in_one_line(&error));
             failure.left_on_card = LeftOnCard::Untouched;
             return end(job, None, None, record, began, Outcome::Failed { failure });
         }
@@ -136,7 +137,7 @@ pub fn flash_one(job: &FlashJob<'_>, medium: Box<dyn Medium>) -> Receipt {
             let receipt = receipt(job, Some(&card), id, record.clone(), began.clone(), outcome);
             match serde_json::to_string(&receipt)
                 .map_err(|error| error.to_string())
-                .and_then(|text| job.desk.verified(&card, &text).map_err(|error| sentence(&error)))
+                .and_then(|text| job.desk.verified(&card, &text).map_err(|error| in_one_line(&error)))
             {
                 Ok(()) => {
                     task.done(&summary);
@@ -176,13 +177,13 @@ fn write_named(
         (failure.kind, failure.what) = (FailureKind::Cancelled, "was stopped".to_owned());
         return Err(failure);
     }
-    let activation = job.desk.activate(card).map_err(|error| untouched(sentence(&error)))?;
+    let activation = job.desk.activate(card).map_err(|error| untouched(in_one_line(&error)))?;
     *activation_id = activation.as_ref().map(|activation| activation.id.clone());
-    let image = job.maker.make(card, activation.as_ref()).map_err(|error| untouched(sentence(&*error)))?;
+    let image = job.maker.make(card, activation.as_ref()).map_err(|error| untouched(in_one_line(&*error)))?;
     // From here on the code is in the card's image only.
     drop(activation);
 
-    let mut before_seal = || job.desk.sealing(card).map_err(|error| sentence(&error));
+    let mut before_seal = || job.desk.sealing(card).map_err(|error| in_one_line(&error));
     let guard = Guard { cancel: job.cancel, before_seal: &mut before_seal };
     let report = write_card(&*medium, &image, job.blank, task, guard)?;
     task.stage(&Stage::Finish.to_string(), None);
@@ -222,7 +223,7 @@ fn tell_desk(job: &FlashJob<'_>, card: &CardReservation, mut failure: CardFailur
     failure.activation = match job.desk.failed(card, &failure.stage.to_string(), &why, left) {
         Ok(told) => told,
         Err(error) => {
-            let error = sentence(&error);
+            let error = in_one_line(&error);
             format!("the ledger could not be told ({error}); the next run looks after {} and its activation", card.name)
         }
     };
@@ -279,18 +280,4 @@ fn receipt(
 
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// An error and its causes in one line, each said once.
-fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
