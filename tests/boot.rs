@@ -23,6 +23,8 @@ const REGISTER_AND_REPORT: &str = "clock_is_right
 until_true 300 test ! -e /var/lib/cardsmith/activation
 until_true 60 agent_runs
 open_session
+until_true 300 systemctl -q is-active multi-user.target
+until_true 120 systemctl -q is-active ssh
 say restarts $(systemctl show -P NRestarts cardsmith-register)
 report";
 

@@ -159,20 +159,18 @@ fn faulty(faults: Vec<Fault>) -> (Arc<FaultyCard>, Box<dyn Medium>) {
 }
 
 #[test]
-fn every_card_of_a_batch_has_its_own_name_and_activation() {
-    let bench = Bench::with(3);
-    let files: Vec<PathBuf> = (0..3).map(|n| bench.dir.path().join(format!("card-{n}.img"))).collect();
+fn every_card_of_a_batch_has_its_own_name_and_activation_in_the_order_of_the_targets() {
+    let bench = Bench::with(8);
+    let files: Vec<PathBuf> = (0..8).map(|n| bench.dir.path().join(format!("card-{n}.img"))).collect();
     let outcome = bench.flash(bench.clear(&files, &GateOptions::default()));
     assert_eq!(outcome.verdict(), Verdict::AllVerified);
 
     let cards: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
-    let mut names: Vec<String> = cards.iter().map(|card| at(card, NAME_AT, 10)).collect();
-    let mut codes: Vec<String> = cards.iter().map(|card| at(card, CODE_AT, 20)).collect();
-    names.sort();
-    codes.sort();
-    assert_eq!(names, ["kiosk-0001", "kiosk-0002", "kiosk-0003"]);
-    assert_eq!(codes, [code(0), code(1), code(2)]);
-    assert_eq!(bench.states(), [1, 2, 3].map(|serial| (serial, CardState::Verified)));
+    let names: Vec<String> = cards.iter().map(|card| at(card, NAME_AT, 10)).collect();
+    let codes: Vec<String> = cards.iter().map(|card| at(card, CODE_AT, 20)).collect();
+    assert_eq!(names, (1..=8).map(|serial| format!("kiosk-{serial:04}")).collect::<Vec<_>>());
+    assert_eq!(codes, (0..8).map(code).collect::<Vec<_>>());
+    assert_eq!(bench.states(), (1..=8).map(|serial| (serial, CardState::Verified)).collect::<Vec<_>>());
 
     for receipt in &outcome.receipts {
         let card = receipt.card.as_ref().unwrap();

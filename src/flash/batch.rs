@@ -88,19 +88,29 @@ impl BatchOutcome {
     }
 }
 
-/// Writes one card to each medium, all at once.
+/// Writes one card to each medium, all at once. Numbers and activations are handed out in the order of `media`: the
+/// first target gets the first free row, whatever the threads do.
 pub fn flash(job: &FlashJob<'_>, media: Vec<Box<dyn Medium>>) -> BatchOutcome {
     let receipts = Mutex::new(Vec::new());
     let keep = |receipt| receipts.lock().unwrap_or_else(PoisonError::into_inner).push(receipt);
     thread::scope(|scope| {
         for medium in media {
+            // A card is written while the next one still gets its activation.
+            let begun = match Begun::new(job, medium) {
+                Ok(begun) => begun,
+                Err(receipt) => {
+                    keep(*receipt);
+                    continue;
+                }
+            };
             let keep = &keep;
-            let record = medium.record();
-            let work = move || keep(flash_one(job, medium));
-            if let Err(error) = thread::Builder::new().name("card".to_owned()).spawn_scoped(scope, work) {
-                let mut failure = preparation(format!("this machine gives no more threads: {error}"));
-                failure.left_on_card = LeftOnCard::Untouched;
-                keep(end(job, None, None, record, now(), Outcome::Failed { failure }));
+            let (card, record) = (begun.card.clone(), begun.record.clone());
+            if let Err(error) =
+                thread::Builder::new().name("card".to_owned()).spawn_scoped(scope, move || keep(begun.write(job)))
+            {
+                let failure =
+                    tell_desk(job, &card, preparation(format!("this machine gives no more threads: {error}")));
+                keep(end(job, Some(&card), None, record, now(), Outcome::Failed { failure }));
             }
         }
     });
@@ -109,77 +119,99 @@ pub fn flash(job: &FlashJob<'_>, media: Vec<Box<dyn Medium>>) -> BatchOutcome {
 
 /// Writes one card to one medium, from its name to its receipt.
 pub fn flash_one(job: &FlashJob<'_>, medium: Box<dyn Medium>) -> Receipt {
-    let (record, began) = (medium.record(), now());
-    let place = record.slot.clone().unwrap_or_else(|| record.path.display().to_string());
-    let card = match job.desk.next_card(&place) {
-        Ok(card) => card,
-        Err(error) => {
-            let mut failure = preparation(in_one_line(&error));
-            failure.left_on_card = LeftOnCard::Untouched;
-            return end(job, None, None, record, began, Outcome::Failed { failure });
-        }
-    };
-    let mut task = job.progress.task(&format!("{} in {place}", card.name), None);
-    let mut activation_id = None;
-    let written = write_named(job, medium, &card, &mut activation_id, &mut *task);
-    let failed = |failure: CardFailure, task: Box<dyn Task>| {
-        let failure = tell_desk(job, &card, failure);
-        task.failed(&format!("{}: {}", failure.what, failure.detail));
-        Outcome::Failed { failure }
-    };
-    let outcome = match written {
-        Err(failure) => failed(failure, task),
-        Ok((report, map)) => {
-            let (own, instead_of) = differences(job.golden, &map);
-            let summary = format!("{} verified", report.verified);
-            let outcome = Outcome::Verified { report, own, instead_of };
-            let id = activation_id.clone();
-            let receipt = receipt(job, Some(&card), id, record.clone(), began.clone(), outcome);
-            match serde_json::to_string(&receipt)
-                .map_err(|error| error.to_string())
-                .and_then(|text| job.desk.verified(&card, &text).map_err(|error| in_one_line(&error)))
-            {
-                Ok(()) => {
-                    task.done(&summary);
-                    tell_of_old_data(job, &receipt);
-                    (job.on_receipt)(&receipt);
-                    return receipt;
-                }
-                Err(what) => {
-                    let mut failure = preparation(what);
-                    failure.stage = Stage::Finish;
-                    failure.what = "was verified, but the ledger cannot be written".to_owned();
-                    failure.left_on_card = LeftOnCard::MayBoot;
-                    failed(failure, task)
+    match Begun::new(job, medium) {
+        Ok(begun) => begun.write(job),
+        Err(receipt) => *receipt,
+    }
+}
+
+/// A card with its name and its activation, and nothing written yet.
+struct Begun<'a> {
+    medium: Box<dyn Medium>,
+    record: MediumRecord,
+    began: String,
+    card: CardReservation,
+    activation: Result<Option<Activation>, CardFailure>,
+    task: Box<dyn Task + 'a>,
+}
+
+impl<'a> Begun<'a> {
+    /// Gets name and activation. A card without a name ends here, with its receipt; one without an activation ends in
+    /// [`Begun::write`], because the ledger must be told.
+    fn new(job: &FlashJob<'a>, medium: Box<dyn Medium>) -> Result<Begun<'a>, Box<Receipt>> {
+        let (record, began) = (medium.record(), now());
+        let place = record.slot.clone().unwrap_or_else(|| record.path.display().to_string());
+        let card = match job.desk.next_card(&place) {
+            Ok(card) => card,
+            Err(error) => {
+                let outcome = Outcome::Failed { failure: preparation(in_one_line(&error)) };
+                return Err(Box::new(end(job, None, None, record, began, outcome)));
+            }
+        };
+        let mut task = job.progress.task(&format!("{} in {place}", card.name), None);
+        task.stage(&Stage::Prepare.to_string(), None);
+        let activation = if job.cancel.load(Ordering::Relaxed) {
+            let mut failure = untouched(&*medium, "cancelled before it was begun".to_owned());
+            (failure.kind, failure.what) = (FailureKind::Cancelled, "was stopped".to_owned());
+            Err(failure)
+        } else {
+            job.desk.activate(&card).map_err(|error| untouched(&*medium, in_one_line(&error)))
+        };
+        Ok(Begun { medium, record, began, card, activation, task })
+    }
+
+    /// Makes the card's image, writes it, verifies it, and books the outcome.
+    fn write(self, job: &FlashJob<'_>) -> Receipt {
+        let Begun { medium, record, began, card, activation, mut task } = self;
+        let activation_id = activation.as_ref().ok().and_then(Option::as_ref).map(|activation| activation.id.clone());
+        let written = activation.and_then(|activation| write_activated(job, medium, &card, activation, &mut *task));
+        let failed = |failure: CardFailure, task: Box<dyn Task + '_>| {
+            let failure = tell_desk(job, &card, failure);
+            task.failed(&format!("{}: {}", failure.what, failure.detail));
+            Outcome::Failed { failure }
+        };
+        let outcome = match written {
+            Err(failure) => failed(failure, task),
+            Ok((report, map)) => {
+                let (own, instead_of) = differences(job.golden, &map);
+                let summary = format!("{} verified", report.verified);
+                let outcome = Outcome::Verified { report, own, instead_of };
+                let id = activation_id.clone();
+                let receipt = receipt(job, Some(&card), id, record.clone(), began.clone(), outcome);
+                match serde_json::to_string(&receipt)
+                    .map_err(|error| error.to_string())
+                    .and_then(|text| job.desk.verified(&card, &text).map_err(|error| in_one_line(&error)))
+                {
+                    Ok(()) => {
+                        task.done(&summary);
+                        tell_of_old_data(job, &receipt);
+                        (job.on_receipt)(&receipt);
+                        return receipt;
+                    }
+                    Err(what) => {
+                        let mut failure = preparation(what);
+                        failure.stage = Stage::Finish;
+                        failure.what = "was verified, but the ledger cannot be written".to_owned();
+                        failure.left_on_card = LeftOnCard::MayBoot;
+                        failed(failure, task)
+                    }
                 }
             }
-        }
-    };
-    end(job, Some(&card), activation_id, record, began, outcome)
+        };
+        end(job, Some(&card), activation_id, record, began, outcome)
+    }
 }
 
 /// From the activation to the verified medium. Answers the card's own map beside the report.
-fn write_named(
+fn write_activated(
     job: &FlashJob<'_>,
     medium: Box<dyn Medium>,
     card: &CardReservation,
-    activation_id: &mut Option<String>,
+    activation: Option<Activation>,
     task: &mut dyn Task,
 ) -> Result<(WriteReport, BlockMap), CardFailure> {
-    task.stage(&Stage::Prepare.to_string(), None);
-    let untouched = |what: String| {
-        let mut failure = preparation(what);
-        failure.left_on_card = if medium.is_fresh() { LeftOnCard::NoFile } else { LeftOnCard::Untouched };
-        failure
-    };
-    if job.cancel.load(Ordering::Relaxed) {
-        let mut failure = untouched("cancelled before it was begun".to_owned());
-        (failure.kind, failure.what) = (FailureKind::Cancelled, "was stopped".to_owned());
-        return Err(failure);
-    }
-    let activation = job.desk.activate(card).map_err(|error| untouched(in_one_line(&error)))?;
-    *activation_id = activation.as_ref().map(|activation| activation.id.clone());
-    let image = job.maker.make(card, activation.as_ref()).map_err(|error| untouched(in_one_line(&*error)))?;
+    let made = job.maker.make(card, activation.as_ref());
+    let image = made.map_err(|error| untouched(&*medium, in_one_line(&*error)))?;
     // From here on the code is in the card's image only.
     drop(activation);
 
@@ -195,6 +227,12 @@ fn write_named(
         ..preparation(error.to_string())
     })?;
     Ok((report, image.map))
+}
+
+fn untouched(medium: &dyn Medium, what: String) -> CardFailure {
+    let mut failure = preparation(what);
+    failure.left_on_card = if medium.is_fresh() { LeftOnCard::NoFile } else { LeftOnCard::Untouched };
+    failure
 }
 
 /// What a device could not do must not be taken for done.
