@@ -20,6 +20,7 @@ pub struct ClearedDevice {
     direct: Direct,
     device: Device,
     host: Host,
+    slot_name: Option<String>,
 }
 
 impl ClearedDevice {
@@ -27,7 +28,7 @@ impl ClearedDevice {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let direct = Direct::open(path, &options, OFlags::EXCL, device.logical_block.0)?;
-        Ok(ClearedDevice { direct, device, host: host.clone() })
+        Ok(ClearedDevice { direct, device, host: host.clone(), slot_name: None })
     }
 }
 
@@ -45,7 +46,7 @@ impl Medium for ClearedDevice {
     fn record(&self) -> MediumRecord {
         MediumRecord {
             path: self.device.path.clone(),
-            slot: self.device.slot.clone(),
+            slot: self.slot_name.clone().or_else(|| self.device.slot.clone()),
             model: Some(self.device.description())
                 .filter(|_| self.device.vendor.is_some() || self.device.model.is_some()),
             serial: self.device.serial.clone(),
@@ -98,6 +99,10 @@ impl Medium for ClearedDevice {
             Some(now) if now.identity() != self.device.identity() => Err("another card was put in".to_owned()),
             Some(_) => Ok(()),
         }
+    }
+
+    fn name_slot(&mut self, name: &str) {
+        self.slot_name = Some(name.to_owned());
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {

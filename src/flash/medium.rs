@@ -57,6 +57,9 @@ pub trait Medium: ReadBack {
     /// In words, what is different.
     fn check_identity(&self) -> Result<(), String>;
 
+    /// What its slot is called at this bench: receipts and messages name the slot so from now on.
+    fn name_slot(&mut self, _name: &str) {}
+
     /// All of it was verified: let go of it. A card image gets its name here and not before.
     ///
     /// # Errors

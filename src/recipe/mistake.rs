@@ -28,7 +28,7 @@ pub struct Mistake {
 
 impl Mistake {
     /// A mistake at `span` (bytes) of `text`.
-    pub(super) fn at(
+    pub(crate) fn at(
         path: &Path,
         text: &str,
         span: Range<usize>,
@@ -81,7 +81,7 @@ fn excerpt(line: usize, column: usize, width: usize, content: &str) -> String {
 }
 
 /// The one of `allowed` that `found` was probably meant to be.
-pub(super) fn closest<'a>(found: &str, allowed: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn closest<'a>(found: &str, allowed: &[&'a str]) -> Option<&'a str> {
     let best = allowed.iter().map(|word| (distance(found, word), *word)).min()?;
     let tolerated = (found.chars().count() / 3).max(1);
     (best.0 <= tolerated).then_some(best.1)

@@ -15,6 +15,7 @@ pub use card_name::{CardName, CardNameError, is_host_name};
 pub use lifetime::{Lifetime, NotALifetime};
 pub use load::{LoadedRecipe, RecipeError, load, parse};
 pub use mistake::Mistake;
+pub(crate) use mistake::closest;
 pub use region::is_region;
 pub use schema::{ActivationFrom, Recipe};
 pub use template::template;

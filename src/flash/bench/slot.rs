@@ -1,0 +1,243 @@
+//! One slot: waits for a card, has it made, waits until it was exchanged.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::OFlags;
+
+use super::tally::{Claim, Tally};
+use super::view::{InSlot, SlotNews};
+use super::{Bench, done};
+use crate::activation::Activation;
+use crate::flash::batch::{CardMaker, FlashJob, MakeError, flash_one};
+use crate::flash::devices::{self, Device, Identity, Transport};
+use crate::flash::failure::FailureKind;
+use crate::flash::gate;
+use crate::flash::medium::Medium;
+use crate::flash::region::CardImage;
+use crate::flash::slots::{Slot, SlotPlace};
+use crate::ledger::CardReservation;
+
+pub(super) struct SlotWork<'a> {
+    bench: &'a Bench<'a>,
+    slot: &'a Slot,
+    tally: &'a Tally,
+    /// The card that ended here last, for as long as it may still be in the slot.
+    last: Option<Identity>,
+    /// The card that is in the slot, as far as anybody was told.
+    here: Option<Identity>,
+    /// The last thing that was said about it.
+    said: Option<String>,
+    /// A hindrance that was met once: many go by themselves while a card settles.
+    met: Option<String>,
+}
+
+/// What looking at a slot came to.
+enum Look {
+    Wait,
+    Begin(Box<dyn Medium>, Device),
+    End,
+}
+
+impl<'a> SlotWork<'a> {
+    pub(super) fn new(bench: &'a Bench<'a>, slot: &'a Slot, tally: &'a Tally) -> SlotWork<'a> {
+        SlotWork { bench, slot, tally, last: None, here: None, said: None, met: None }
+    }
+
+    fn tell(&self, news: &SlotNews<'_>) {
+        self.bench.view.news(self.slot, news);
+    }
+
+    pub(super) fn work(mut self) {
+        let mut rung = 0;
+        if self.device().is_none() {
+            self.tell(&SlotNews::Empty);
+        }
+        loop {
+            match self.look() {
+                Look::Wait => self.bench.hotplug.wait(&mut rung),
+                Look::End => break,
+                Look::Begin(medium, device) => {
+                    if !self.make(medium, &device) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.tell(&SlotNews::Closed);
+    }
+
+    /// Makes one card, and answers whether the slot goes on.
+    fn make(&mut self, mut medium: Box<dyn Medium>, device: &Device) -> bool {
+        let Bench { job, view, .. } = self.bench;
+        let slot = self.slot;
+        if slot.name != device.place() {
+            medium.name_slot(&slot.name);
+        }
+        let progress = InSlot { slot, view: *view, rest: job.progress };
+        let maker = Announced { work: self, maker: job.maker };
+        let receipt = flash_one(&FlashJob { maker: &maker, progress: &progress, ..**job }, medium);
+        self.tell(&SlotNews::Ended { receipt: &receipt });
+        let failure = receipt.failure().map(|failure| failure.kind);
+        self.tally.ended(receipt);
+        self.last = Some(device.identity());
+        match failure {
+            // No card is at fault: the next one would fare no better.
+            Some(FailureKind::Preparation | FailureKind::Source | FailureKind::Cancelled) => false,
+            _ => {
+                if !self.tally.is_done() && !self.is_over() {
+                    self.tell(&SlotNews::Exchange);
+                }
+                true
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.bench.job.cancel.load(Ordering::Relaxed) || self.bench.no_more.load(Ordering::Relaxed)
+    }
+
+    fn look(&mut self) -> Look {
+        if self.is_over() || self.tally.is_done() {
+            return Look::End;
+        }
+        let Some(device) = self.device() else {
+            if self.here.take().is_some() {
+                self.tell(&SlotNews::Removed);
+            }
+            (self.last, self.said, self.met) = (None, None, None);
+            return Look::Wait;
+        };
+        let identity = device.identity();
+        if self.last.as_ref() == Some(&identity) {
+            return Look::Wait;
+        }
+        if self.here.as_ref() != Some(&identity) {
+            if self.here.is_some() {
+                self.tell(&SlotNews::Removed);
+            }
+            self.tell(&SlotNews::Inserted { device: &device });
+            (self.here, self.said, self.met) = (Some(identity.clone()), None, None);
+        }
+        match self.judge(&device) {
+            Ok(Some(medium)) => {
+                self.last = None;
+                Look::Begin(medium, device)
+            }
+            Ok(None) => Look::Wait,
+            Err(Refused::Done(card)) => {
+                self.say(format!("this card is done already ({card}); put in the next one"));
+                self.last = Some(identity);
+                Look::Wait
+            }
+            Err(Refused::Hindered(why)) => {
+                // A desktop mounts what is put in, udev looks at it and sets who may open it: the second look counts.
+                if self.met.as_ref() == Some(&why) {
+                    self.say(why);
+                } else {
+                    self.met = Some(why);
+                }
+                Look::Wait
+            }
+        }
+    }
+
+    fn say(&mut self, why: String) {
+        if self.said.as_ref() != Some(&why) {
+            self.tell(&SlotNews::Held { why: &why });
+            self.said = Some(why);
+        }
+    }
+
+    /// Whether the card in the slot is begun now.
+    fn judge(&mut self, device: &Device) -> Result<Option<Box<dyn Medium>>, Refused> {
+        if let (Transport::Sd, Some(cid)) = (device.transport, &device.serial) {
+            let is_it = |receipt: &crate::flash::Receipt| {
+                let same = receipt.failure().is_none() && receipt.medium.serial.as_ref() == Some(cid);
+                same.then(|| receipt.card.as_ref().map(|card| card.name.clone()).unwrap_or_default())
+            };
+            if let Some(card) = self.tally.find(is_it) {
+                return Err(Refused::Done(card));
+            }
+        }
+        let options = self.bench.options;
+        let target = self.target(device);
+        if let Some(hindered) = device.obstacle(options.says_again(target), Some(self.bench.needed)) {
+            let next = hindered.next_step(&device.path.display().to_string());
+            return Err(Refused::Hindered(format!("{hindered}; {next}")));
+        }
+        match self.tally.claim() {
+            Claim::Yes => {}
+            Claim::NotNow => {
+                if self.said.as_deref() != Some("") {
+                    self.tell(&SlotNews::Spare);
+                    self.said = Some(String::new());
+                }
+                return Ok(None);
+            }
+            Claim::Never => return Ok(None),
+        }
+        let judged = self.clear(target, device);
+        if judged.is_err() {
+            self.tally.put_back();
+        }
+        judged.map(Some)
+    }
+
+    fn clear(&self, target: &Path, device: &Device) -> Result<Box<dyn Medium>, Refused> {
+        let Bench { host, options, needed, .. } = self.bench;
+        let medium = gate::clear(host, target, options, *needed)
+            .map_err(|error| Refused::Hindered(format!("{error}; {}", error.next_step())))?;
+        // Between the look and the gate a name can go to another device. The one that is open now must be in this slot.
+        let record = medium.record();
+        if (&record.slot, &record.path, record.size) != (&device.slot, &device.path, device.size) {
+            return Err(Refused::Hindered("another device came in its place; put the card in again".to_owned()));
+        }
+        match done::recognise(&*medium, &self.tally.verified()) {
+            Some(card) => Err(Refused::Done(card)),
+            None => Ok(medium),
+        }
+    }
+
+    /// A device that was named by a path is opened by that path: `--fixed-ok` may name it the same way.
+    fn target<'t>(&'t self, device: &'t Device) -> &'t Path {
+        match &self.slot.place {
+            SlotPlace::Path(path) => path,
+            SlotPlace::Port(_) => &device.path,
+        }
+    }
+
+    /// The device in this slot now, if there is a card in it.
+    fn device(&self) -> Option<Device> {
+        let list = || devices::list(self.bench.host).ok();
+        let here = self.slot.place.device(&list()?)?.clone();
+        // Opening it makes the kernel ask the reader whether the medium is still the same. Nothing is read.
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let _ = OpenOptions::new().read(true).custom_flags(flags).open(&here.path);
+        let device = self.slot.place.device(&list()?)?.clone();
+        (device.size.0 > 0).then_some(device)
+    }
+}
+
+/// Why a card is not begun.
+enum Refused {
+    /// This batch made it.
+    Done(String),
+    /// Something is in the way.
+    Hindered(String),
+}
+
+/// Tells of each card when its image is made: from then on it has a name.
+struct Announced<'a> {
+    work: &'a SlotWork<'a>,
+    maker: &'a dyn CardMaker,
+}
+
+impl CardMaker for Announced<'_> {
+    fn make(&self, card: &CardReservation, activation: Option<&Activation>) -> Result<CardImage, MakeError> {
+        self.work.tell(&SlotNews::Started { card });
+        self.maker.make(card, activation)
+    }
+}
