@@ -1,15 +1,17 @@
 //! What long work tells while it runs: to a person, to a program, or to nobody.
 //!
-//! Library rooms take `&dyn Progress` and never print. The command line chooses: [`Bars`] on a terminal, [`Lines`] where
-//! stderr is a file, [`Events`] for programs.
+//! Library rooms take `&dyn Progress` and never print. The command line chooses: [`Bars`] on a terminal ([`Screen`] for a
+//! bench), [`Lines`] where stderr is a file, [`Events`] for programs.
 
 mod bars;
 mod events;
 mod lines;
+pub mod screen;
 
 pub use bars::Bars;
 pub use events::Events;
 pub use lines::Lines;
+pub use screen::Screen;
 
 use crate::image::ByteSize;
 
