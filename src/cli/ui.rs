@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use crate::golden::Settings;
-use crate::progress::{Bars, Events, Lines, Progress};
+use crate::progress::{Bars, Events, Lines, Progress, screen};
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -181,7 +181,11 @@ impl Ui {
         let cancel = self.cancel.clone();
         ctrlc::set_handler(move || {
             if cancel.swap(true, Ordering::SeqCst) {
+                screen::restore();
                 std::process::exit(130);
+            }
+            if screen::is_up() {
+                return;
             }
             let _ = writeln!(std::io::stderr(), "\nstopping in order; press Ctrl-C again to stop at once");
         })

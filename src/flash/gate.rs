@@ -28,7 +28,7 @@ pub struct GateOptions {
 
 impl GateOptions {
     /// Whether this device was named again with `--fixed-ok`. By the device, not by the spelling: by-id links count.
-    pub(super) fn says_again(&self, target: &Path) -> bool {
+    pub(crate) fn says_again(&self, target: &Path) -> bool {
         self.fixed_ok.iter().any(|again| real_place(again) == real_place(target))
     }
 }

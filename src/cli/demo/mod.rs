@@ -150,6 +150,7 @@ fn flash(golden: &Golden, dir: &Path, cards: &[PathBuf], ui: &Ui) -> Result<(), 
         count: None,
         activations: None,
         receipts: Some(&dir.join("receipts")),
+        bench: None,
         ledger: &dir.join("ledger.sqlite3"),
     };
     match write_cards(&batch, ui)?.verdict() {

@@ -1,18 +1,21 @@
 //! One run at the bench: golden image, activations, ledger, targets; receipts and letters as the cards end.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::bench::{BenchRun, Shown, summary};
 use crate::activation::{Activation, Desk, Issuer, Order};
 use crate::cli::{Error, Exit, Ui};
+use crate::flash::bench::{Bench, flash_many};
 use crate::flash::gate::{self, GateOptions};
+use crate::flash::hotplug::Hotplug;
 use crate::flash::receipt::{Outcome, Receipt};
-use crate::flash::{
-    BatchOutcome, CardFailure, CardImage, CardMaker, FailureKind, FlashJob, Host, MakeError, bench, flash,
-};
+use crate::flash::{BatchOutcome, CardFailure, CardImage, CardMaker, FailureKind, FlashJob, Host, MakeError, flash};
 use crate::golden::Golden;
 use crate::ledger::{CardReservation, Ledger};
 use crate::prepare::card::CardIdentity;
+use crate::progress::Progress;
 use crate::recipe::CardName;
 
 /// What a run is to do.
@@ -33,6 +36,8 @@ pub(in crate::cli) struct Batch<'a> {
     pub activations: Option<&'a Path>,
     /// Where receipts go.
     pub receipts: Option<&'a Path>,
+    /// The bench at which it is worked, instead of targets.
+    pub bench: Option<&'a BenchRun>,
     /// The ledger's file.
     pub ledger: &'a Path,
 }
@@ -63,13 +68,23 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
             .map_err(|error| Error::failed(format!("cannot make {}", dir.display())).because(&error))?;
     }
     let ledger = Ledger::open(batch.ledger)?;
-    let cards = batch.count.unwrap_or(batch.targets.len());
+    // A bench without a count needs activations as cards come: there must be one to begin with.
+    let cards = batch.count.unwrap_or(if batch.bench.is_some() { 1 } else { batch.targets.len() });
+    let no_more = Arc::new(AtomicBool::new(false));
+    let shown = batch.bench.map(|bench| Shown::open(bench, &recipe.name, batch.count, &no_more, ui));
+    let progress = shown.as_ref().map_or(progress, Shown::progress);
     let of = |serial: u64| name.of(serial);
     let order = Order { recipe: &recipe.name, golden: Some(manifest.image.digest), cards, name: &of };
     let desk = Desk::open(&ledger, issuer.as_ref(), order, progress)?;
 
     let cancel = ui.cancel();
-    let on_receipt = |receipt: &Receipt| tell(receipt, batch, ui);
+    let on_screen = shown.as_ref().is_some_and(Shown::is_screen);
+    let on_receipt = |receipt: &Receipt| {
+        keep(receipt, batch, progress, ui);
+        if !on_screen {
+            tell(receipt, ui);
+        }
+    };
     let maker = Maker(batch.golden);
     let job = FlashJob {
         maker: &maker,
@@ -82,11 +97,23 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         on_receipt: &on_receipt,
     };
     let needed = manifest.image.size;
-    let outcome = match batch.count {
-        Some(count) => bench::flash_many(&job, batch.host, batch.targets, batch.options, needed, count),
-        None => flash(&job, gate::clear_all(batch.host, batch.targets, batch.options, needed)?),
+    let outcome = match (batch.bench, &shown, batch.count) {
+        (Some(bench), Some(view), count) => {
+            let (host, slots, options) = (batch.host, bench.slots.as_slice(), batch.options);
+            let hotplug = Hotplug::new();
+            Bench { job: &job, host, slots, options, needed, count, view, no_more: &no_more, hotplug: &hotplug }.run()
+        }
+        (_, _, Some(count)) => flash_many(&job, batch.host, batch.targets, batch.options, needed, count),
+        _ => flash(&job, gate::clear_all(batch.host, batch.targets, batch.options, needed)?),
     };
     desk.close()?;
+    if let Some(shown) = shown {
+        shown.close(ui);
+        if on_screen {
+            outcome.receipts.iter().for_each(|receipt| tell(receipt, ui));
+        }
+        ui.answer(&summary(&outcome.receipts));
+    }
     let failed = outcome.receipts.iter().filter(|receipt| receipt.failure().is_some()).count();
     let verified = outcome.receipts.len() - failed;
     ui.event("batch", &serde_json::json!({ "verified": verified, "failed": failed, "ledger": batch.ledger }));
@@ -96,10 +123,9 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     Ok(outcome)
 }
 
-/// A receipt as it comes: a line or a letter for people, an event and a file for programs.
-fn tell(receipt: &Receipt, batch: &Batch<'_>, ui: &Ui) {
-    ui.event("receipt", receipt);
-    let name = receipt.card.as_ref().map_or("a card without a name", |card| card.name.as_str());
+/// A receipt for people: a line or a letter.
+fn tell(receipt: &Receipt, ui: &Ui) {
+    let name = name(receipt);
     match &receipt.outcome {
         Outcome::Verified { report, .. } => ui.answer(&format!(
             "{name} is on {}: {} written, {} read back and right; activation {}",
@@ -110,14 +136,23 @@ fn tell(receipt: &Receipt, batch: &Batch<'_>, ui: &Ui) {
         )),
         Outcome::Failed { failure } => ui.letter(&letter(receipt, failure)),
     }
+}
+
+fn name(receipt: &Receipt) -> &str {
+    receipt.card.as_ref().map_or("a card without a name", |card| card.name.as_str())
+}
+
+/// A receipt for programs, as it comes: an event and a file.
+fn keep(receipt: &Receipt, batch: &Batch<'_>, progress: &dyn Progress, ui: &Ui) {
+    ui.event("receipt", receipt);
     let Some(dir) = batch.receipts else { return };
     // A failed card's number is used again: its receipt must not be overwritten by its replacement's.
     let ending =
         if receipt.failure().is_some() { format!(".failed-{}", receipt.ended.replace(':', "")) } else { String::new() };
-    let path = dir.join(format!("{}{ending}.json", name.replace([' ', '/'], "-")));
+    let path = dir.join(format!("{}{ending}.json", name(receipt).replace([' ', '/'], "-")));
     let text = serde_json::to_string_pretty(receipt).unwrap_or_default();
     if let Err(error) = std::fs::write(&path, text + "\n") {
-        ui.progress().warn(&format!("cannot write the receipt {}: {error}; the ledger has it", path.display()));
+        progress.warn(&format!("cannot write the receipt {}: {error}; the ledger has it", path.display()));
     }
 }
 

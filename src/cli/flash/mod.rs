@@ -1,6 +1,7 @@
 //! `cardsmith flash`: cards, from a recipe or from a golden image.
 
 mod batch;
+mod bench;
 mod confirm;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,10 @@ use crate::recipe;
 
 use super::{Error, Exit, Ui};
 
+use bench::{BenchArgs, BenchRun};
+
 pub(super) use batch::{Batch, write_cards};
+pub(super) use bench::bench_path;
 
 /// Write cards from a recipe or a golden image
 ///
@@ -22,18 +26,18 @@ pub(super) use batch::{Batch, write_cards};
 /// Several targets are written side by side. Block devices are erased: they are shown first, and a question is asked.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cardsmith flash recipes/kiosk.toml --to /dev/sdb\n  cardsmith flash kiosk.manifest.json --to /dev/sdb --to /dev/sdc --count 20\n  cardsmith flash kiosk.manifest.json --to card.img"
+    after_help = "Example:\n  cardsmith flash recipes/kiosk.toml --to /dev/sdb\n  cardsmith flash kiosk.manifest.json --to /dev/sdb --to /dev/sdc --count 20\n  cardsmith flash kiosk.manifest.json --to card.img\n  cardsmith flash kiosk.manifest.json --bench --count 20 --receipts receipts"
 )]
 pub(super) struct Args {
     /// A recipe, or the manifest of a golden image (FILE.manifest.json)
     source: PathBuf,
     /// Where to: a block device (/dev/sdX), or a file for a card image. May be given several times
-    #[arg(long, required = true, value_name = "TARGET")]
+    #[arg(long, required_unless_present = "bench", value_name = "TARGET")]
     to: Vec<PathBuf>,
     /// Do not ask before erasing devices
     #[arg(long, short)]
     yes: bool,
-    /// Go on with the next card in each slot until so many are verified; devices only
+    /// Go on with the next card in each slot until so many are verified; devices and `--bench` only
     #[arg(long, value_name = "N")]
     count: Option<std::num::NonZeroU16>,
     /// A device that is not removable is meant all the same: its path once more
@@ -48,6 +52,8 @@ pub(super) struct Args {
     /// Write each card's receipt there, as JSON
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
+    #[command(flatten)]
+    bench: BenchArgs,
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
@@ -57,7 +63,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     options.inputs.extend(args.activations.clone());
     // Minutes of work come before the first write: what cannot be written to is said now, and looked at again then.
     drop(gate::clear_all(&host, &args.to, &options, ByteSize(0))?);
-    let devices = confirm::devices(&host, &args.to)?;
+    let bench = BenchRun::open(&args.bench)?;
+    let mut devices = confirm::devices(&host, &args.to)?;
     if args.count.is_some() && devices.len() < args.to.len() {
         return Err(Error::usage("`--count` goes on with the next card in a slot, and a file has no next card")
             .help("name devices only, or one file for each card"));
@@ -72,6 +79,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
     // Again, now that the size is known: a card that is too small is no reason to ask a question.
     drop(gate::clear_all(&host, &args.to, &options, golden.manifest.image.size)?);
+    if let Some(bench) = &bench {
+        // Who puts a card into a slot means it. What was there before may be there for another reason.
+        devices = bench.in_use(&host, &options, golden.manifest.image.size)?;
+    }
     confirm::erase(&devices, args.yes, ui)?;
     let ledger = ui.ledger_path()?;
     let outcome = write_cards(
@@ -84,11 +95,17 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             count: args.count.map(|count| usize::from(count.get())),
             activations: args.activations.as_deref(),
             receipts: args.receipts.as_deref(),
+            bench: bench.as_ref(),
             ledger: &ledger,
         },
         ui,
     )?;
+    let wanted = args.count.map(|count| usize::from(count.get()));
+    let verified = outcome.receipts.iter().filter(|receipt| receipt.failure().is_none()).count();
     Ok(match outcome.verdict() {
+        // Whoever ends a bench that was to make as many cards as come, ends it as it should be ended.
+        Verdict::AllFailed if bench.is_some() && wanted.is_none() && outcome.receipts.is_empty() => Exit::Done,
+        Verdict::AllVerified if bench.is_some() && wanted.is_some_and(|wanted| verified < wanted) => Exit::SomeCards,
         Verdict::AllVerified => Exit::Done,
         Verdict::VerificationFailed => Exit::Verification,
         Verdict::SomeFailed => Exit::SomeCards,

@@ -1,0 +1,93 @@
+//! `cardsmith devices`: what could be written to, and why the others not; and what the slots are called.
+
+mod learn;
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::flash::bench_path;
+use super::table::Table;
+use super::{Error, Exit, Ui};
+use crate::flash::devices::{self, Device, Host, Transport};
+use crate::flash::slots::BenchFile;
+
+/// Show what could be written to, and why the others not
+///
+/// Nothing is written to a device, and without --learn none is opened. Slots that the bench file names are shown by their
+/// names.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  cardsmith devices\n  cardsmith devices --all --json\n  cardsmith devices --learn")]
+pub(super) struct Args {
+    /// Show unused loop devices and empty drives too
+    #[arg(long)]
+    all: bool,
+    /// Ask for a card in each slot and what it is called, and write the bench file for `flash --bench`
+    #[arg(long)]
+    learn: bool,
+    /// Which place is which slot [default: cardsmith/bench.toml in the XDG config directory]
+    #[arg(long, value_name = "FILE")]
+    bench_file: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
+    if args.learn {
+        return learn::learn(&bench_path(args.bench_file.as_deref())?, args.all, ui);
+    }
+    let bench = names(args, ui)?;
+    let found = devices::list(&Host::this()).map_err(|error| Error::failed("cannot list devices").because(&error))?;
+    let empty = |device: &Device| {
+        device.size.0 == 0 && (device.transport == Transport::Loop || device.optical || device.slot.is_none())
+    };
+    let shown: Vec<&Device> = found.iter().filter(|device| args.all || !empty(device)).collect();
+    let mut table = Table::new(["device", "slot", "size", "name", "can be written"]);
+    for device in &shown {
+        let obstacle = device.obstacle(false, None);
+        let path = device.path.display().to_string();
+        let next = obstacle.as_ref().map(|obstacle| obstacle.next_step(&path));
+        ui.event(
+            "device",
+            &json!({ "device": device, "slot_name": bench.name_of(device), "obstacle": obstacle, "next": next }),
+        );
+        let verdict = match &obstacle {
+            None => "yes".to_owned(),
+            Some(obstacle) => format!("no: {obstacle}"),
+        };
+        table.row([
+            path,
+            match (bench.name_of(device), &device.slot) {
+                (Some(name), Some(port)) => format!("{name} ({port})"),
+                (Some(name), None) => name.to_owned(),
+                (None, port) => port.clone().unwrap_or_default(),
+            },
+            device.size.to_string(),
+            device.description(),
+            verdict,
+        ]);
+    }
+    if table.is_empty() {
+        ui.answer("no devices: put a card into a reader");
+    } else {
+        ui.answer(&table.to_string());
+    }
+    if !shown.iter().any(|device| device.obstacle(false, None).is_none()) {
+        ui.say("no card that can be written to is in a reader; `--to FILE.img` writes a card image instead");
+    }
+    Ok(Exit::Done)
+}
+
+/// The names of the slots. Without a bench file there are none; a broken one is no reason to show nothing.
+fn names(args: &Args, ui: &Ui) -> Result<BenchFile, Error> {
+    if let Some(path) = &args.bench_file {
+        return Ok(BenchFile::read(path)?);
+    }
+    let usual = crate::flash::slots::default_path().filter(|path| path.exists());
+    Ok(usual
+        .map(|path| BenchFile::read(&path))
+        .transpose()
+        .unwrap_or_else(|error| {
+            ui.progress().warn(&format!("slots have no names: {}", crate::causes::in_one_line(&error)));
+            None
+        })
+        .unwrap_or_default())
+}
