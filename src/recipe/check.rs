@@ -4,20 +4,27 @@ use std::path::{Component, Path};
 
 use super::card_name::{CardName, CardNameError};
 use super::lifetime::Lifetime;
-use super::load::{LoadedRecipe, Places};
+use super::load::LoadedRecipe;
 use super::mistake::Mistake;
 use super::region::is_region;
 use super::schema::{Activation, ActivationFrom, FileEntry, FileVolume, Recipe};
+use super::texts::Places;
 use crate::fs::ImagePath;
+
+/// What is said of a path that wanders off, and what would be right.
+pub(super) const OUTSIDE: (&str, &str) = (
+    "the path leaves the recipe's directory with `..`",
+    "put the file beside the recipe, or write its full path",
+);
 
 /// Collects the mistakes of one recipe.
 struct Checker<'a> {
     loaded: &'a LoadedRecipe,
-    places: &'a Places<'a>,
+    places: &'a Places<'a, 'a>,
     found: Vec<Mistake>,
 }
 
-pub(super) fn check(loaded: &LoadedRecipe, places: &Places<'_>) -> Vec<Mistake> {
+pub(super) fn check<'a>(loaded: &'a LoadedRecipe, places: &'a Places<'a, 'a>) -> Vec<Mistake> {
     let mut checker = Checker { loaded, places, found: Vec::new() };
     let recipe = &loaded.recipe;
     checker.name(recipe);
@@ -35,13 +42,14 @@ pub(super) fn check(loaded: &LoadedRecipe, places: &Places<'_>) -> Vec<Mistake> 
     }
     checker.card(recipe);
     checker.files(&recipe.files);
-    checker.found.sort_by_key(|mistake| (mistake.line, mistake.column));
+    let own = |mistake: &Mistake| mistake.path != loaded.path;
+    checker.found.sort_by_key(|mistake| (own(mistake), mistake.line, mistake.column));
     checker.found
 }
 
 impl Checker<'_> {
     fn wrong(&mut self, keys: &[&str], what: impl Into<String>, help: impl Into<String>) {
-        self.found.push(Mistake::at(&self.loaded.path, self.places.text, self.places.of(keys), what, help));
+        self.found.push(self.places.texts.mistake(self.places.of(keys), what, help));
     }
 
     fn name(&mut self, recipe: &Recipe) {
@@ -275,13 +283,15 @@ impl Checker<'_> {
     fn host_path(&mut self, keys: &[&str], path: &Path) {
         if path.as_os_str().is_empty() || path.as_os_str().as_encoded_bytes().contains(&0) {
             self.wrong(keys, "no file is named", "a path beside the recipe");
-        } else if path.components().any(|component| component == Component::ParentDir) {
-            self.wrong(
-                keys,
-                "the path leaves the recipe's directory with `..`",
-                "put the file beside the recipe, or write its full path",
-            );
+        } else if self.as_written(keys, path).components().any(|component| component == Component::ParentDir) {
+            self.wrong(keys, OUTSIDE.0, OUTSIDE.1);
         }
+    }
+
+    /// The path as it stands in its file: one of the base's was put behind the way from here to there.
+    fn as_written<'p>(&self, keys: &[&str], path: &'p Path) -> &'p Path {
+        let is_base = self.places.texts.is_base(self.places.of(keys).start);
+        path.strip_prefix(&self.places.prefix).ok().filter(|_| is_base).unwrap_or(path)
     }
 
     fn host_file(&mut self, keys: &[&str], path: &Path) {

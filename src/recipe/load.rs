@@ -4,12 +4,14 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::{Mistake, closest};
+use super::mistake::Mistake;
 use super::schema::Recipe;
-use super::{check, secrets};
+use super::texts::{Places, Texts};
+use super::{check, extends, literal, shape};
 use crate::image::Sha256Digest;
 
 /// The largest recipe that is read, in bytes. The longest sensible one has a few KiB.
@@ -24,6 +26,17 @@ pub struct LoadedRecipe {
     pub path: PathBuf,
     /// The directory that its paths count from.
     pub dir: PathBuf,
+    /// Digest of the file's bytes.
+    pub digest: Sha256Digest,
+    /// The recipe that it extends. What that one says is part of `recipe` already.
+    pub base: Option<BaseRecipe>,
+}
+
+/// A recipe that another one extends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaseRecipe {
+    /// The file, as `extends` names it, from the recipe's directory.
+    pub path: PathBuf,
     /// Digest of the file's bytes.
     pub digest: Sha256Digest,
 }
@@ -77,11 +90,15 @@ impl RecipeError {
     }
 }
 
-/// Reads and checks the recipe at `path`.
+/// Reads and checks the recipe at `path`, and the one that it extends.
 ///
 /// # Errors
 /// [`RecipeError`]; nothing else was touched.
 pub fn load(path: &Path) -> Result<LoadedRecipe, RecipeError> {
+    parse(&read_text(path)?, path)
+}
+
+fn read_text(path: &Path) -> Result<String, RecipeError> {
     let not = |what: &str| RecipeError::NotARecipe { path: path.to_owned(), what: what.to_owned() };
     let cannot = |source| RecipeError::Read { path: path.to_owned(), source };
     let kind = std::fs::metadata(path).map_err(cannot)?.file_type();
@@ -95,11 +112,7 @@ pub fn load(path: &Path) -> Result<LoadedRecipe, RecipeError> {
     if bytes.len() as u64 > LARGEST {
         return Err(not("it has more than 1 MiB"));
     }
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) => text,
-        Err(error) => return Err(not(&format!("byte {} is not UTF-8 text", error.valid_up_to()))),
-    };
-    parse(text, path)
+    String::from_utf8(bytes).map_err(|error| not(&format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to())))
 }
 
 /// Checks a recipe's text; `path` is where it stands, for messages and for the paths in it.
@@ -107,128 +120,107 @@ pub fn load(path: &Path) -> Result<LoadedRecipe, RecipeError> {
 /// # Errors
 /// [`RecipeError::Mistakes`].
 pub fn parse(text: &str, path: &Path) -> Result<LoadedRecipe, RecipeError> {
+    understand(text, path, |loaded, _| loaded)
+}
+
+/// Reads and checks the recipe at `path`, and tells `each` about it while it is known where each value stands.
+pub(super) fn load_with<T>(
+    path: &Path,
+    each: impl FnOnce(LoadedRecipe, &Places<'_, '_>) -> T,
+) -> Result<T, RecipeError> {
+    understand(&read_text(path)?, path, each)
+}
+
+fn understand<T>(
+    text: &str,
+    path: &Path,
+    each: impl FnOnce(LoadedRecipe, &Places<'_, '_>) -> T,
+) -> Result<T, RecipeError> {
     let wrong = |mistakes| RecipeError::Mistakes { mistakes };
-    let document = DeTable::parse(text).map_err(|error| wrong(vec![syntax(path, text, &error)]))?;
+    let mut texts = Texts::new(path, text);
+    let mut own = DeTable::parse(text).map_err(|error| wrong(vec![shape::syntax(&texts, 0, &error)]))?;
     // Secrets come first: no later message may show one.
-    let mut mistakes = Vec::new();
-    find_secrets(document.get_ref(), &mut |span, what, help| {
-        mistakes.push(Mistake::at(path, text, span, what, help));
-    });
-    if !mistakes.is_empty() {
-        return Err(wrong(mistakes));
-    }
-    let recipe: Recipe = toml::from_str(text).map_err(|error| wrong(vec![shape(path, text, &error)]))?;
+    no_literal_secret(own.get_ref(), &texts)?;
+
     let dir = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest: Sha256Digest::of(text.as_bytes()) };
-    let mistakes = check::check(&loaded, &Places { text, document: &document });
-    if mistakes.is_empty() { Ok(loaded) } else { Err(wrong(mistakes)) }
-}
-
-/// Finds where in the text a value stands.
-pub(super) struct Places<'a> {
-    pub(super) text: &'a str,
-    document: &'a Spanned<DeTable<'a>>,
-}
-
-impl Places<'_> {
-    /// The span of the value at `keys` (`["file", "0", "path"]`); of the nearest table above it where it is not there.
-    pub(super) fn of(&self, keys: &[&str]) -> Range<usize> {
-        let mut table = Some(self.document.get_ref());
-        let mut array: Option<&[Spanned<DeValue<'_>>]> = None;
-        let mut span = 0..0;
-        for key in keys {
-            let found = match (table, array) {
-                (Some(table), _) => table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value),
-                (_, Some(array)) => key.parse::<usize>().ok().and_then(|index| array.get(index)),
-                _ => None,
-            };
-            let Some(found) = found else { break };
-            span = found.span();
-            table = found.get_ref().as_table();
-            array = found.get_ref().as_array().map(|array| array.as_ref());
-        }
-        span
+    let mut base = None;
+    if let Some(extends) = own.get_mut().remove("extends") {
+        let (at, named) = base_path(&extends, &texts)?;
+        let file = dir.join(&named);
+        let base_text = read_text(&file).map_err(|error| wrong(vec![unreadable(&texts, at.clone(), &error)]))?;
+        base = Some((at, BaseRecipe { path: named, digest: Sha256Digest::of(base_text.as_bytes()) }));
+        texts = texts.with_base(file, base_text);
     }
-}
 
-type Report<'a> = dyn FnMut(Range<usize>, String, &'static str) + 'a;
-
-fn find_secrets(table: &DeTable<'_>, report: &mut Report<'_>) {
-    const ELSEWHERE: &str = "a recipe is kept in git and copied into manifests. Activation codes belong in a file that is \
-                             not in git (`[activation] from = \"file\"`, `--activations FILE`) or come from AWS \
-                             (`from = \"aws\"`); AWS keys come from the SDK's usual places";
-    for (key, value) in table {
-        if secrets::is_secret_key(key.get_ref()) {
-            report(
-                key.span(),
-                format!("`{}` looks like a secret, and a recipe must not hold one", key.get_ref()),
-                ELSEWHERE,
-            );
-        } else {
-            find_secret_values(value, report);
+    let mut prefix = PathBuf::new();
+    let mut document = own;
+    if let (Some((_, base)), Some((base_file, base_text))) = (&base, texts.base()) {
+        let start = texts.base_start();
+        let below =
+            DeTable::parse(base_text).map_err(|error| wrong(vec![shape::syntax(&texts, start, &error)]))?.into_inner();
+        let mut below = extends::moved(below, start);
+        no_literal_secret(&below, &texts)?;
+        if let Some(further) = below.get("extends") {
+            return Err(wrong(vec![second_level(path, base_file, further, &texts)]));
         }
+        prefix = base.path.parent().unwrap_or(Path::new("")).to_owned();
+        let mut mistakes = Vec::new();
+        let mut outside = |span| mistakes.push(texts.mistake(span, check::OUTSIDE.0, check::OUTSIDE.1));
+        extends::rebase(&mut below, &prefix, &mut outside);
+        if !mistakes.is_empty() {
+            return Err(wrong(mistakes));
+        }
+        let span = document.span();
+        document = Spanned::new(span, extends::merged(below, document.into_inner()));
     }
+
+    let recipe = Recipe::deserialize(toml::Deserializer::from(document.clone()))
+        .map_err(|error| wrong(vec![shape::shape(&texts, &error)]))?;
+    let base = base.map(|(_, base)| base);
+    let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest: Sha256Digest::of(text.as_bytes()), base };
+    let places = Places { texts: &texts, document: &document, prefix };
+    let mistakes = check::check(&loaded, &places);
+    if mistakes.is_empty() { Ok(each(loaded, &places)) } else { Err(wrong(mistakes)) }
 }
 
-fn find_secret_values(value: &Spanned<DeValue<'_>>, report: &mut Report<'_>) {
-    match value.get_ref() {
-        DeValue::String(text) if secrets::is_secret_value(text) => report(
-            value.span(),
-            "this value is a private key or an AWS key, and a recipe must not hold one".into(),
-            "keep it in a file that is not in git; the golden image should not hold it either, as every card would share it",
-        ),
-        DeValue::Array(items) => items.iter().for_each(|item| find_secret_values(item, report)),
-        DeValue::Table(table) => find_secrets(table, report),
-        _ => {}
-    }
+fn no_literal_secret(table: &DeTable<'_>, texts: &Texts<'_>) -> Result<(), RecipeError> {
+    let mut mistakes = Vec::new();
+    literal::find(table, &mut |span, what, help| mistakes.push(texts.mistake(span, what, help)));
+    if mistakes.is_empty() { Ok(()) } else { Err(RecipeError::Mistakes { mistakes }) }
 }
 
-fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
-    let what = format!("not valid TOML: {}", first_line(error.message()));
-    Mistake::at(path, text, error.span().unwrap_or(0..0), what, "see https://toml.io for how TOML is written")
-}
-
-/// What serde says, in the words of somebody who writes a recipe.
-fn shape(path: &Path, text: &str, error: &toml::de::Error) -> Mistake {
-    let message = first_line(error.message());
-    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let (what, help) = match names.split_first() {
-        Some((found, allowed)) if message.starts_with("unknown field") => {
-            (format!("unknown key `{found}`"), choose(found, allowed))
-        }
-        Some((found, allowed)) if message.starts_with("unknown variant") => {
-            (format!("`{found}` is not a value that is known here"), choose(found, allowed))
-        }
-        Some((missing, _)) if message.starts_with("missing field") => (
-            format!("`{missing}` is missing"),
-            "`cardsmith recipe new` prints a recipe with every key explained".to_owned(),
-        ),
+/// What `extends` names, and where it says so.
+fn base_path(value: &Spanned<DeValue<'_>>, texts: &Texts<'_>) -> Result<(Range<usize>, PathBuf), RecipeError> {
+    match value.get_ref().as_str() {
+        Some(text) if !text.is_empty() && !text.contains('\0') => Ok((value.span(), PathBuf::from(text))),
         _ => {
-            let what = match message.split_once(", expected ") {
-                Some((found, expected)) if found.starts_with("invalid type") => {
-                    let found = found.trim_start_matches("invalid type: ").split(' ').next().unwrap_or("value");
-                    format!("the value is of the wrong type ({found}): {expected} is needed")
-                }
-                _ => message.to_owned(),
-            };
-            (what, "`cardsmith recipe schema` says what each key takes".to_owned())
+            let help = "one path beside this recipe: `extends = \"base.toml\"`";
+            let mistakes = vec![texts.mistake(value.span(), "`extends` names one other recipe", help)];
+            Err(RecipeError::Mistakes { mistakes })
         }
-    };
-    Mistake::at(path, text, error.span().unwrap_or(0..0), what, help)
-}
-
-fn choose(found: &str, allowed: &[&str]) -> String {
-    let list = allowed.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    match closest(found, allowed) {
-        Some(meant) => format!("did you mean `{meant}`? Allowed here: {list}"),
-        None if list.is_empty() => "nothing is allowed here".to_owned(),
-        None => format!("allowed here: {list}"),
     }
 }
 
-fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
+fn unreadable(texts: &Texts<'_>, at: Range<usize>, error: &RecipeError) -> Mistake {
+    let what = format!("the recipe that this one extends cannot be used: {}", crate::causes::in_one_line(error));
+    texts.mistake(at, what, "`extends` names a recipe by its path from this file's directory")
+}
+
+fn second_level(own: &Path, base: &Path, further: &Spanned<DeValue<'_>>, texts: &Texts<'_>) -> Mistake {
+    let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    };
+    let next = further.get_ref().as_str().map(|next| base.parent().unwrap_or(Path::new("")).join(next));
+    if same(own, base) || next.is_some_and(|next| same(&next, own) || same(&next, base)) {
+        return texts.mistake(further.span(), "`extends` goes round in a circle", "take one of the `extends` out");
+    }
+    texts.mistake(
+        further.span(),
+        format!("{} extends another recipe itself, and there is one level only", base.display()),
+        "put what is shared into one base recipe",
+    )
 }

@@ -3,21 +3,27 @@
 
 mod card_name;
 mod check;
+mod extends;
 mod lifetime;
+mod literal;
 mod load;
 mod mistake;
 mod region;
 pub mod schema;
+mod secret_ref;
 mod secrets;
+mod shape;
 mod template;
+mod texts;
 
 pub use card_name::{CardName, CardNameError, is_host_name};
 pub use lifetime::{Lifetime, NotALifetime};
-pub use load::{LoadedRecipe, RecipeError, load, parse};
+pub use load::{BaseRecipe, LoadedRecipe, RecipeError, load, parse};
 pub use mistake::Mistake;
 pub(crate) use mistake::closest;
 pub use region::is_region;
 pub use schema::{ActivationFrom, Recipe};
+pub use secret_ref::SecretRef;
 pub use template::template;
 
 /// The JSON schema of a recipe, for editors (`recipe schema`).

@@ -14,6 +14,10 @@ use crate::image::Sha256Digest;
 pub struct Recipe {
     /// Name of the fleet or product, `[a-z0-9-]`; used in file names, tags and the ledger.
     pub name: String,
+    /// Another recipe, on top of which this one counts: tables are joined, later wins, `[[file]]` goes by path. One
+    /// level; paths count from the file that says them.
+    #[serde(default, skip_serializing)]
+    pub extends: Option<PathBuf>,
     /// The base image.
     pub image: Image,
     /// What to leave alone although it would be stripped.
