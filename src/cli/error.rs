@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use crate::golden::GoldenError;
-use crate::recipe::RecipeError;
+use crate::recipe::{LockError, RecipeError};
 
 /// What failed, why, what state things are in, and what to do next.
 #[derive(Debug)]
@@ -116,6 +116,14 @@ impl From<GoldenError> for Error {
     fn from(error: GoldenError) -> Error {
         let exit = if matches!(error, GoldenError::Output { .. }) { Exit::Usage } else { Exit::Failed };
         Error::of(exit, &error).help(error.help())
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(error: LockError) -> Error {
+        // A lock that does not hold is as good as a mistake in the recipe: nothing was begun.
+        let exit = if matches!(error, LockError::Io { .. }) { Exit::Failed } else { Exit::Usage };
+        Error::of(exit, &error).state("nothing was written").help(error.help())
     }
 }
 

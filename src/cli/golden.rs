@@ -26,10 +26,16 @@ pub(super) struct Args {
     /// Replace files that are there
     #[arg(long)]
     overwrite: bool,
+    /// Refuse to use anything that differs from the recipe's lock file (see `cardsmith recipe lock`)
+    #[arg(long)]
+    locked: bool,
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
-    let loaded = recipe::load(&args.recipe)?;
+    let mut loaded = recipe::load(&args.recipe)?;
+    if args.locked {
+        recipe::check_lock(&mut loaded)?;
+    }
     golden::check_output(&args.out, args.overwrite)?;
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     ui.say(&show::summary(prepared.plan()));

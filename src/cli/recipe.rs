@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Error, Exit, Ui};
-use crate::recipe::{self, RecipeError};
+use crate::recipe::{self, Lock, RecipeError};
 
 /// Write and check recipes
 ///
@@ -22,8 +22,24 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Check recipes; neither the image nor AWS is needed
-    #[command(after_help = "Example:\n  cardsmith recipe check recipes/*.toml")]
+    #[command(
+        after_help = "Example:\n  cardsmith recipe check recipes/*.toml\n  cardsmith recipe check --resolved kiosk.toml"
+    )]
     Check {
+        /// Print what the recipe and the one that it extends come to, with where each value comes from
+        #[arg(long)]
+        resolved: bool,
+        /// The recipes
+        #[arg(required = true, value_name = "RECIPE")]
+        recipes: Vec<PathBuf>,
+    },
+    /// Write the digests of all that a recipe refers to into RECIPE.lock
+    ///
+    /// Image, agent package, files and base recipe. `golden --locked` and `flash --locked` refuse to use anything else.
+    /// Secrets and activations are not locked. Keep the lock file in git, beside the recipe.
+    #[command(after_help = "Example:\n  cardsmith recipe lock recipes/kiosk.toml\n  \
+                            cardsmith golden --locked recipes/kiosk.toml --out kiosk.img")]
+    Lock {
         /// The recipes
         #[arg(required = true, value_name = "RECIPE")]
         recipes: Vec<PathBuf>,
@@ -44,7 +60,8 @@ enum Command {
 
 pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
     match args.command {
-        Command::Check { recipes } => check(&recipes, ui),
+        Command::Check { resolved, recipes } => check(&recipes, resolved, ui),
+        Command::Lock { recipes } => lock(&recipes, ui),
         Command::Schema => {
             let schema = serde_json::to_string_pretty(&recipe::schema_json())
                 .map_err(|error| Error::failed("cannot make the schema").because(&error))?;
@@ -63,11 +80,12 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
 }
 
 /// All recipes are checked, so that a run over a repository tells everything at once.
-fn check(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
+fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
     let mut wrong: Option<Error> = None;
     for path in recipes {
-        match recipe::load(path) {
-            Ok(loaded) => {
+        match recipe::resolve(path) {
+            Ok(resolved) => {
+                let loaded = &resolved.loaded;
                 let name = &loaded.recipe.name;
                 for id in loaded.recipe.audit.allow.iter().filter(|id| crate::audit::find_rule(id).is_none()) {
                     let path = path.display();
@@ -77,7 +95,11 @@ fn check(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
                     "recipe",
                     &json!({ "path": path, "ok": true, "name": name, "digest": loaded.digest, "mistakes": [] }),
                 );
-                ui.answer(&format!("{}: a good recipe, {name}", path.display()));
+                if show {
+                    tell_resolved(&resolved, ui);
+                } else {
+                    ui.answer(&format!("{}: a good recipe, {name}", path.display()));
+                }
             }
             Err(error) => {
                 ui.event("recipe", &json!({ "path": path, "ok": false, "mistakes": mistakes(&error) }));
@@ -96,11 +118,30 @@ fn check(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
     wrong.map_or(Ok(Exit::Done), Err)
 }
 
+/// The recipe as it counts in the end, as a recipe for people and as one event for each value for programs.
+fn tell_resolved(resolved: &recipe::Resolved, ui: &Ui) {
+    ui.answer(&resolved.to_text());
+    for setting in &resolved.settings {
+        let from = setting.from.as_ref().map(|(path, line)| json!({ "path": path, "line": line }));
+        ui.event("setting", &json!({ "key": setting.keys.join("."), "value": setting.value, "from": from }));
+    }
+}
+
+fn lock(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
+    for path in recipes {
+        let lock = Lock::of(&recipe::load(path)?)?;
+        let written = lock.write(path)?;
+        ui.event("lock", &json!({ "path": written, "files": lock.files() }));
+        ui.answer(&format!("{}: {} locked", written.display(), lock.files().len()));
+    }
+    Ok(Exit::Done)
+}
+
 fn mistakes(error: &RecipeError) -> Vec<serde_json::Value> {
     match error {
         RecipeError::Mistakes { mistakes } => mistakes
             .iter()
-            .map(|m| json!({ "line": m.line, "column": m.column, "what": m.what, "help": m.help }))
+            .map(|m| json!({ "path": m.path, "line": m.line, "column": m.column, "what": m.what, "help": m.help }))
             .collect(),
         other => vec![json!({ "line": null, "column": null, "what": other.to_string(), "help": other.help() })],
     }

@@ -12,10 +12,8 @@ use super::texts::Places;
 use crate::fs::ImagePath;
 
 /// What is said of a path that wanders off, and what would be right.
-pub(super) const OUTSIDE: (&str, &str) = (
-    "the path leaves the recipe's directory with `..`",
-    "put the file beside the recipe, or write its full path",
-);
+pub(super) const OUTSIDE: (&str, &str) =
+    ("the path leaves the recipe's directory with `..`", "put the file beside the recipe, or write its full path");
 
 /// Collects the mistakes of one recipe.
 struct Checker<'a> {

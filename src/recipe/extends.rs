@@ -16,8 +16,7 @@ const NAMED_LISTS: [(&str, &[&str]); 3] =
 const WHOLE: [(&str, &str); 3] = [("image", "source"), ("agent", "package"), ("activation", "from")];
 
 /// Values that are paths beside the recipe, `[]` for every entry of a list.
-const PATHS: [&str; 5] =
-    ["image.source", "agent.package", "activation.path", "user.authorized-keys", "file[].source"];
+const PATHS: [&str; 5] = ["image.source", "agent.package", "activation.path", "user.authorized-keys", "file[].source"];
 
 /// The names of the kinds of reference to a secret.
 pub(super) const REFERENCES: [&str; 3] = ["env", "file", "ssm-parameter"];
@@ -111,12 +110,7 @@ pub(super) fn rebase(table: &mut DeTable<'_>, prefix: &Path, outside: &mut dyn F
     rebase_references(table, prefix, outside, true);
 }
 
-fn rebase_at(
-    table: &mut DeTable<'_>,
-    keys: &[&str],
-    prefix: &Path,
-    outside: &mut dyn FnMut(std::ops::Range<usize>),
-) {
+fn rebase_at(table: &mut DeTable<'_>, keys: &[&str], prefix: &Path, outside: &mut dyn FnMut(std::ops::Range<usize>)) {
     let Some((key, rest)) = keys.split_first() else { return };
     let Some(value) = table.get_mut(key.trim_end_matches("[]")) else { return };
     if rest.is_empty() {
@@ -155,11 +149,7 @@ fn rebase_references(
     }
 }
 
-fn rebase_value(
-    value: &mut Spanned<DeValue<'_>>,
-    prefix: &Path,
-    outside: &mut dyn FnMut(std::ops::Range<usize>),
-) {
+fn rebase_value(value: &mut Spanned<DeValue<'_>>, prefix: &Path, outside: &mut dyn FnMut(std::ops::Range<usize>)) {
     let span = value.span();
     let DeValue::String(text) = value.get_mut() else { return };
     if text.is_empty() || text.contains("://") {

@@ -112,7 +112,8 @@ fn read_text(path: &Path) -> Result<String, RecipeError> {
     if bytes.len() as u64 > LARGEST {
         return Err(not("it has more than 1 MiB"));
     }
-    String::from_utf8(bytes).map_err(|error| not(&format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to())))
+    String::from_utf8(bytes)
+        .map_err(|error| not(&format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to())))
 }
 
 /// Checks a recipe's text; `path` is where it stands, for messages and for the paths in it.

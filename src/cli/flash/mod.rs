@@ -49,6 +49,9 @@ pub(super) struct Args {
     /// Pre-issued activations (CSV or JSON), instead of the recipe's `[activation] path`
     #[arg(long, value_name = "FILE")]
     activations: Option<PathBuf>,
+    /// Refuse to use anything that differs from the recipe's lock file (see `cardsmith recipe lock`)
+    #[arg(long)]
+    locked: bool,
     /// Write each card's receipt there, as JSON
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
@@ -70,7 +73,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             .help("name devices only, or one file for each card"));
     }
 
-    let (golden, beside) = open(&args.source, ui)?;
+    let (golden, beside) = open(args, ui)?;
     if let Some(file) = &golden.manifest.image.file {
         options.inputs.push(beside.join(file));
     }
@@ -114,12 +117,20 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
 }
 
 /// The golden image that `source` means, and the directory that its recipe's paths count from.
-fn open(source: &Path, ui: &Ui) -> Result<(Golden, PathBuf), Error> {
+fn open(args: &Args, ui: &Ui) -> Result<(Golden, PathBuf), Error> {
+    let source = args.source.as_path();
     if source.extension().is_some_and(|ending| ending == "json") {
+        if args.locked {
+            return Err(Error::usage("`--locked` goes with a recipe, and this is a manifest")
+                .help("leave it out: a manifest names one golden image by its digest"));
+        }
         let beside = source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         return Ok((Golden::open(source, &ui.cache_dir()?, ui.progress())?, beside.to_owned()));
     }
-    let loaded = recipe::load(source)?;
+    let mut loaded = recipe::load(source)?;
+    if args.locked {
+        recipe::check_lock(&mut loaded)?;
+    }
     let beside = loaded.dir.clone();
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     for finding in prepared.plan().findings.iter().filter(|f| f.severity == crate::prepare::Severity::Warning) {
