@@ -28,6 +28,7 @@ mod pi_images;
 mod reading;
 mod readme;
 mod recipe;
+mod recipe_sharing;
 mod register_step;
 mod repair;
 mod rootfs;
