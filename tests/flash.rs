@@ -22,7 +22,7 @@ use crate::support::loop_device::LoopDevice;
 const MIB: usize = 1 << 20;
 
 /// A golden image of 6 MiB, and a maker that puts name and code of each card into it.
-struct Golden {
+pub(crate) struct Golden {
     bytes: Vec<u8>,
     map: BlockMap,
     breaks: bool,
@@ -30,7 +30,7 @@ struct Golden {
 
 const USED: [(u64, u64); 3] = [(0, 4096), (MIB as u64, MIB as u64), (4 * MIB as u64, MIB as u64)];
 /// Where a card keeps its name (in the golden image's map) and its code (outside of it).
-const NAME_AT: usize = 4 * MIB + 8192;
+pub(crate) const NAME_AT: usize = 4 * MIB + 8192;
 const CODE_AT: usize = 3 * MIB;
 
 fn ranges(used: &[(u64, u64)]) -> Vec<ByteRange> {
@@ -45,7 +45,7 @@ impl Golden {
         Golden { bytes, map, breaks: false }
     }
 
-    fn size(&self) -> ByteSize {
+    pub(crate) fn size(&self) -> ByteSize {
         ByteSize(self.bytes.len() as u64)
     }
 }
@@ -71,12 +71,12 @@ impl CardMaker for Golden {
 }
 
 /// A bench: a ledger, a file of activations, and what was heard.
-struct Bench {
+pub(crate) struct Bench {
     dir: tempfile::TempDir,
     ledger: Ledger,
     issuer: Issuer,
-    golden: Golden,
-    cancel: AtomicBool,
+    pub(crate) golden: Golden,
+    pub(crate) cancel: AtomicBool,
     on_receipt: Box<dyn Fn(&Receipt) + Sync>,
     progress: Box<dyn Progress>,
 }
@@ -86,7 +86,7 @@ fn code(row: usize) -> String {
 }
 
 impl Bench {
-    fn with(rows: usize) -> Bench {
+    pub(crate) fn with(rows: usize) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&dir.path().join("ledger.sqlite3")).unwrap();
         let mut csv = "activation_id,activation_code,region\n".to_owned();
@@ -107,7 +107,7 @@ impl Bench {
         }
     }
 
-    fn run(&self, cards: usize, work: impl FnOnce(&FlashJob<'_>) -> BatchOutcome) -> BatchOutcome {
+    pub(crate) fn run(&self, cards: usize, work: impl FnOnce(&FlashJob<'_>) -> BatchOutcome) -> BatchOutcome {
         let name = |serial| format!("kiosk-{serial:04}");
         let order = Order { recipe: "kiosk", golden: Some(self.golden.map.fingerprint()), cards, name: &name };
         let desk = Desk::open(&self.ledger, Some(&self.issuer), order, &Silent).unwrap();
@@ -149,7 +149,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-fn at(bytes: &[u8], place: usize, len: usize) -> String {
+pub(crate) fn at(bytes: &[u8], place: usize, len: usize) -> String {
     String::from_utf8_lossy(&bytes[place..place + len]).into_owned()
 }
 

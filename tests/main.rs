@@ -6,6 +6,8 @@ mod agent_step;
 mod audit;
 mod aws_activations;
 mod bad_images;
+mod bench;
+mod bench_binary;
 mod bmap;
 mod boot;
 mod bootfs;

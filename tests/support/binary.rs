@@ -55,6 +55,7 @@ pub fn command(home: &Path) -> Command {
         .env("HOME", home)
         .env("XDG_STATE_HOME", home.join("state"))
         .env("XDG_CACHE_HOME", home.join("cache"))
+        .env("XDG_CONFIG_HOME", home.join("config"))
         .env_remove("NO_COLOR")
         .current_dir(home)
         .stdin(Stdio::null());

@@ -16,6 +16,7 @@ mod pi_secrets;
 mod pi_tree;
 mod run;
 mod staging;
+pub mod terminal;
 pub mod volume;
 
 #[allow(unused_imports)]
