@@ -1,5 +1,9 @@
 //! What types cannot say: rules between and inside the values of a recipe. Every mistake is reported, each at its value.
 
+mod login;
+mod network;
+mod system;
+
 use std::path::{Component, Path};
 
 use super::card_name::{CardName, CardNameError};
@@ -14,6 +18,8 @@ use crate::fs::ImagePath;
 /// What is said of a path that wanders off, and what would be right.
 pub(super) const OUTSIDE: (&str, &str) =
     ("the path leaves the recipe's directory with `..`", "put the file beside the recipe, or write its full path");
+
+pub(crate) use system::keyboard_parts;
 
 /// Collects the mistakes of one recipe.
 struct Checker<'a> {
@@ -39,6 +45,22 @@ pub(super) fn check<'a>(loaded: &'a LoadedRecipe, places: &'a Places<'a, 'a>) ->
         checker.activation(activation);
     }
     checker.card(recipe);
+    if let Some(user) = &recipe.user {
+        checker.user(user);
+    }
+    if let Some(network) = &recipe.network {
+        checker.network(recipe, network);
+    }
+    if let Some(proxy) = &recipe.proxy {
+        checker.proxy(proxy);
+    }
+    if let Some(locale) = &recipe.locale {
+        checker.locale(locale);
+    }
+    if let Some(boot) = &recipe.boot {
+        checker.boot(boot);
+    }
+    checker.units(&recipe.units);
     checker.files(&recipe.files);
     let own = |mistake: &Mistake| mistake.path != loaded.path;
     checker.found.sort_by_key(|mistake| (own(mistake), mistake.line, mistake.column));

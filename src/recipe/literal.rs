@@ -16,12 +16,15 @@ pub(super) fn find(table: &DeTable<'_>, report: &mut Report<'_>) {
                              (`from = \"aws\"`); AWS keys come from the SDK's usual places. Other secrets are \
                              named by reference: `psk = { env = \"WIFI_PSK\" }`, `{ file = \"wifi.psk\" }`, \
                              `{ ssm-parameter = \"/fleet/wifi/psk\" }`";
+    const HASH: &str = "write `password-hash` instead: `openssl passwd -6` or `mkpasswd -m yescrypt` asks for the password \
+                        and prints its hash, which nobody can log in with";
     for (key, value) in table {
         if secrets::is_secret_key(key.get_ref()) && !value.get_ref().is_table() {
+            let is_login = matches!(key.get_ref().as_ref(), "password" | "passwd");
             report(
                 key.span(),
                 format!("`{}` looks like a secret, and a recipe must not hold one", key.get_ref()),
-                ELSEWHERE,
+                if is_login { HASH } else { ELSEWHERE },
             );
         } else {
             find_secret_values(value, report);
@@ -33,7 +36,7 @@ fn find_secret_values(value: &Spanned<DeValue<'_>>, report: &mut Report<'_>) {
     match value.get_ref() {
         DeValue::String(text) if secrets::is_secret_value(text) => report(
             value.span(),
-            "this value is a private key or an AWS key, and a recipe must not hold one".into(),
+            "this value is a private key, an AWS key or an address with a password, and a recipe must not hold one".into(),
             "keep it in a file that is not in git; the golden image should not hold it either, as every card would share it",
         ),
         DeValue::Array(items) => items.iter().for_each(|item| find_secret_values(item, report)),

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::Mistake;
-use super::schema::Recipe;
+use super::schema::{Card, Recipe};
 use super::texts::{Places, Texts};
 use super::{check, extends, literal, shape};
 use crate::image::Sha256Digest;
@@ -178,8 +178,14 @@ fn understand<T>(
         document = Spanned::new(span, extends::merged(below, document.into_inner()));
     }
 
-    let recipe = Recipe::deserialize(toml::Deserializer::from(document.clone()))
+    let mut recipe = Recipe::deserialize(toml::Deserializer::from(document.clone()))
         .map_err(|error| wrong(vec![shape::shape(&texts, &error)]))?;
+    // One thing under two names: whoever uses the recipe looks at [card] only.
+    if let Some(hostname) = recipe.network.as_ref().and_then(|network| network.hostname.clone())
+        && recipe.card.name == Card::default().name
+    {
+        recipe.card.name = hostname;
+    }
     let base = base.map(|(_, base)| base);
     let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest: Sha256Digest::of(text.as_bytes()), base };
     let places = Places { texts: &texts, document: &document, prefix };

@@ -118,6 +118,9 @@ impl Lock {
         if let Some(agent) = &recipe.agent {
             add(&agent.package)?;
         }
+        if let Some(keys) = recipe.user.as_ref().and_then(|user| user.authorized_keys.as_deref()) {
+            add(keys)?;
+        }
         for file in recipe.files.iter().filter_map(|file| file.source.as_deref()) {
             add(file)?;
         }

@@ -18,6 +18,8 @@ mod shape;
 mod template;
 mod texts;
 
+pub(crate) use check::keyboard_parts;
+
 pub use card_name::{CardName, CardNameError, is_host_name};
 pub use lifetime::{Lifetime, NotALifetime};
 pub use load::{BaseRecipe, LoadedRecipe, RecipeError, load, parse};

@@ -1,5 +1,13 @@
 //! The recipe's fields. This file is the documentation: the JSON schema and `recipe new` are made from it.
 
+mod network;
+mod system;
+mod user;
+
+pub use network::{Cidr, Interface, Network, Proxy};
+pub use system::{Boot, Locale, Unit, UnitState};
+pub use user::{Ssh, User};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -32,6 +40,24 @@ pub struct Recipe {
     /// Where activations come from. Without it cards are made that do not register.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
+    /// The person's account on every card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Whether and how one logs in over the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Ssh>,
+    /// Host name and addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// The proxy of the agent and the registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+    /// Time zone, keyboard, language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
+    /// What is added to config.txt and cmdline.txt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<Boot>,
     /// How a card is named and what happens to its unused space.
     #[serde(default)]
     pub card: Card,
@@ -41,6 +67,9 @@ pub struct Recipe {
     /// Files to add.
     #[serde(default, rename = "file", skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileEntry>,
+    /// Systemd units that are enabled, disabled or masked.
+    #[serde(default, rename = "unit", skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<Unit>,
 }
 
 /// `[image]`

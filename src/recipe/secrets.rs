@@ -1,17 +1,38 @@
 //! What looks like a secret in a recipe. A recipe is kept in git and copied into manifests, so it must hold none.
 
+/// Keys that speak of passwords without holding one. A hash may be in a recipe; it is still not shown.
+const NO_SECRET: [&str; 2] = ["passwordhash", "passwordlogin"];
+
 /// Whether a key's name says that its value is a secret.
 pub(super) fn is_secret_key(key: &str) -> bool {
+    is_private_key(key) && !NO_SECRET.contains(&plain(key).as_str())
+}
+
+fn plain(key: &str) -> String {
+    key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+}
+
+/// Whether a key's name says that nobody should see its value on a screen.
+fn is_private_key(key: &str) -> bool {
     const WHOLE: [&str; 8] = ["code", "secret", "token", "psk", "passwd", "apikey", "accesskeyid", "wifipassword"];
     const PART: [&str; 7] =
         ["activationcode", "secretaccesskey", "accesskeyid", "sessiontoken", "password", "passphrase", "privatekey"];
-    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let plain = plain(key);
     WHOLE.contains(&plain.as_str()) || PART.iter().any(|part| plain.contains(part))
 }
 
 /// Whether a value is a secret whatever its key is called.
 pub(super) fn is_secret_value(value: &str) -> bool {
-    value.contains("PRIVATE KEY-----") || has_access_key_id(value)
+    value.contains("PRIVATE KEY-----") || has_access_key_id(value) || has_url_password(value)
+}
+
+/// An address with a password in it: `http://user:password@host`.
+fn has_url_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#', '"', '\'', ' ', '\n']).next().unwrap_or_default();
+        let user = authority.rsplit_once('@').map(|(user, _)| user);
+        user.and_then(|user| user.split_once(':')).is_some_and(|(_, password)| !password.is_empty())
+    })
 }
 
 /// AWS access key ids: `AKIA` or `ASIA` and 16 capitals or digits.
@@ -29,8 +50,8 @@ pub(super) fn masked(line: &str) -> String {
     };
     let name = key.rsplit(['{', '.', ',']).next().unwrap_or(key).trim().trim_matches(['"', '\'']);
     // `{ code = "…" }` inside a line: every key of an inline table counts.
-    let inner = value.split(['{', ',']).filter_map(|part| part.split_once('=')).any(|(key, _)| is_secret_key(key));
-    if is_secret_key(name) || inner || is_secret_value(value) { format!("{key}= …") } else { line.to_owned() }
+    let inner = value.split(['{', ',']).filter_map(|part| part.split_once('=')).any(|(key, _)| is_private_key(key));
+    if is_private_key(name) || inner || is_secret_value(value) { format!("{key}= …") } else { line.to_owned() }
 }
 
 #[cfg(test)]
@@ -42,7 +63,7 @@ mod tests {
         for key in ["code", "Activation-Code", "activation_code", "AWS_SECRET_ACCESS_KEY", "wifi-password", "psk"] {
             assert!(is_secret_key(key), "{key}");
         }
-        for key in ["name", "region", "barcode", "tokens-per-card", "role"] {
+        for key in ["name", "region", "barcode", "tokens-per-card", "role", "password-hash", "password-login"] {
             assert!(!is_secret_key(key), "{key}");
         }
     }
@@ -53,10 +74,13 @@ mod tests {
             "code = \"hush-hush-hush\"",
             "activation = { from = \"file\", code = \"hush-hush-hush\" }",
             "  activation.code = hush-hush-hush",
+            "password-hash = \"$6$hush-hush-hush\"",
+            "http = \"http://me:hush-hush-hush@proxy:3128\"",
             "text = \"-----BEGIN OPENSSH PRIVATE KEY-----hush-hush-hush\"",
         ] {
             assert!(!masked(line).contains("hush"), "{line} -> {}", masked(line));
         }
+        assert!(is_secret_value("http://me:hush@proxy:3128/") && !is_secret_value("http://[fe80::1]:3128/@a:b"));
         assert_eq!(masked("region = \"eu-west-1\""), "region = \"eu-west-1\"");
     }
 }

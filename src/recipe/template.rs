@@ -61,6 +61,48 @@ name = "{recipe}-{serial:04}"
 # What happens on a reused card to space that the image does not use: "discard", "zero" or "leave".
 blank = "discard"
 
+# The person's account. On a fresh image the first user (pi) gets this name and password; elsewhere it is added or changed.
+# [user]
+# name = "ops"
+# password-hash = '$6$…'            # never the password; `openssl passwd -6` prints the hash. Or leave it out: keys only
+# groups = ["sudo", "gpio"]         # left out: those of Raspberry Pi OS's first user
+# authorized-keys = "ops.pub"       # a file beside this one
+
+# Whether the SSH server starts, and whether it takes passwords. What is left out stays as the image has it.
+# [ssh]
+# enabled = true
+# password-login = false
+
+# Wired interfaces; those not named stay as they are. `hostname` is another word for [card] name.
+# [network]
+# [[network.interface]]
+# name = "eth0"
+# dhcp = true                       # or the same static address on every card:
+# addresses = ["192.168.7.2/24"]
+# gateway = "192.168.7.1"
+# dns = ["192.168.7.1"]
+
+# How the agent and the registration reach AWS.
+# [proxy]
+# https = "http://proxy.example.com:3128"
+# http = "http://proxy.example.com:3128"
+# no-proxy = ["169.254.169.254"]
+
+# [locale]
+# time-zone = "Europe/London"
+# keyboard = "gb"                   # or with a variant: "de(nodeadkeys)"
+# locale = "en_GB.UTF-8"            # generated at the first boot where the image does not have it
+
+# Lines for config.txt and words for cmdline.txt, added once. A filter holds for the lines after it.
+# [boot]
+# config = ["dtparam=i2c_arm=on", "[pi4]", "arm_boost=1"]
+# cmdline = ["consoleblank=0"]
+
+# Systemd units: "enabled", "disabled" or "masked".
+# [[unit]]
+# name = "bluetooth.service"
+# state = "disabled"
+
 # What `cardsmith audit` may find without failing, by rule id.
 # [audit]
 # allow = []
