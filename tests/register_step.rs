@@ -486,7 +486,7 @@ path = "activations.csv"
 
 fn plan_of(recipe: &str, root: &HostTree) -> Plan {
     let loaded = cardsmith::recipe::parse(recipe, Path::new("/recipes/kiosk.toml")).unwrap();
-    cardsmith::prepare::plan(root, &HostTree::boot(), &loaded).unwrap()
+    cardsmith::prepare::plan(root, &HostTree::boot(), &loaded, cardsmith::fs::clock::Clock { seconds: 0 }).unwrap()
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub fn prepare(recipe: LoadedRecipe, settings: &Settings, progress: &dyn Progres
     if let Some(repaired) = &opened.repaired {
         progress.note(repaired);
     }
-    let plan = prepare::plan(&opened.root, &opened.boot, &recipe)
+    let plan = prepare::plan(&opened.root, &opened.boot, &recipe, opened.clock)
         .map_err(|(step, source)| GoldenError::Step { step, source })?;
     Ok(Prepared { opened, plan, recipe, base })
 }
@@ -100,6 +100,10 @@ impl Prepared {
     /// [`GoldenError`]; the overlay is then gone.
     pub fn build(self, progress: &dyn Progress) -> Result<Golden, GoldenError> {
         let Prepared { opened, plan, recipe, base } = self;
+        if let Some(first) = plan.obstacles().next() {
+            let (first, count) = (first.text.clone(), plan.obstacles().count());
+            return Err(GoldenError::Obstacles { first, count });
+        }
         let io = |source| GoldenError::Io { doing: "read the edited image".to_owned(), source };
         let fs = |doing| move |source| GoldenError::Fs { image: "the edited image".to_owned(), doing, source };
 

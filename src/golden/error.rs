@@ -54,6 +54,14 @@ pub enum GoldenError {
         #[source]
         source: StepError,
     },
+    /// The recipe asks for what cannot work on this image.
+    #[error("the recipe asks for what this image cannot do: {first}{more}", more = more(*count))]
+    Obstacles {
+        /// The first obstacle, in words.
+        first: String,
+        /// How many there are.
+        count: usize,
+    },
     /// The plan could not be carried out.
     #[error(transparent)]
     Apply(#[from] ApplyError),
@@ -117,12 +125,24 @@ pub enum GoldenError {
     },
 }
 
+fn more(count: usize) -> String {
+    match count.saturating_sub(1) {
+        0 => String::new(),
+        1 => " (and one more obstacle)".to_owned(),
+        others => format!(" (and {others} more obstacles)"),
+    }
+}
+
 impl GoldenError {
     /// What the person can do next.
     pub fn help(&self) -> String {
         match self {
             GoldenError::Step { source: StepError::Refused { next, .. } | StepError::HostFile { next, .. }, .. } => {
                 next.clone()
+            }
+            GoldenError::Obstacles { .. } => {
+                "nothing was written; `cardsmith plan` shows every obstacle; change the recipe, or take another base image"
+                    .to_owned()
             }
             GoldenError::Output { next, .. } => format!("{next}; nothing was written"),
             GoldenError::Needles { owner, .. } => format!(

@@ -119,6 +119,8 @@ pub enum Severity {
     Note,
     /// A person should look at it.
     Warning,
+    /// The recipe asks for something that cannot work on this image: no golden image is made.
+    Obstacle,
 }
 
 /// Something a step found and says, without an edit.
@@ -139,4 +141,11 @@ pub struct Plan {
     pub edits: Vec<Edit>,
     /// What was found without being changed.
     pub findings: Vec<Finding>,
+}
+
+impl Plan {
+    /// What keeps this plan from being carried out.
+    pub fn obstacles(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Obstacle)
+    }
 }

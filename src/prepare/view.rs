@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Volume};
 use super::side::{Known, Node, Side};
+use crate::fs::clock::Clock;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
@@ -13,6 +14,7 @@ pub struct View<'a> {
     pub(super) boot: &'a dyn Tree,
     pub(super) plan: Plan,
     step: &'static str,
+    clock: Clock,
     /// What the edits so far say about a settled path.
     pub(super) known: BTreeMap<(Volume, ImagePath), Known>,
     /// What was removed at some time: what the image holds below it no longer counts, even if the path is made again.
@@ -20,9 +22,17 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// A view of an image with nothing proposed yet.
+    /// A view of an image with nothing proposed yet, at the beginning of 1970.
     pub fn new(root: &'a dyn Tree, boot: &'a dyn Tree) -> View<'a> {
-        View { root, boot, plan: Plan::default(), step: "", known: BTreeMap::new(), severed: BTreeSet::new() }
+        View {
+            root,
+            boot,
+            plan: Plan::default(),
+            step: "",
+            clock: Clock { seconds: 0 },
+            known: BTreeMap::new(),
+            severed: BTreeSet::new(),
+        }
     }
 
     /// From now on, edits and findings belong to this step.
@@ -68,6 +78,21 @@ impl<'a> View<'a> {
     /// Says something that a person should look at.
     pub fn warn(&mut self, text: impl Into<String>) {
         self.plan.findings.push(Finding { step: self.step, severity: Severity::Warning, text: text.into() });
+    }
+
+    /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
+    pub fn obstacle(&mut self, text: impl Into<String>) {
+        self.plan.findings.push(Finding { step: self.step, severity: Severity::Obstacle, text: text.into() });
+    }
+
+    /// The same view with this time, for what a file of the image says about when it was changed.
+    pub fn at(self, clock: Clock) -> View<'a> {
+        View { clock, ..self }
+    }
+
+    /// The time of all edits.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Proposes that `path` goes (file, symlink or tree). Returns whether there was anything to remove. Directories on

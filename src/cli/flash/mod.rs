@@ -133,7 +133,7 @@ fn open(args: &Args, ui: &Ui) -> Result<(Golden, PathBuf), Error> {
     }
     let beside = loaded.dir.clone();
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
-    for finding in prepared.plan().findings.iter().filter(|f| f.severity == crate::prepare::Severity::Warning) {
+    for finding in prepared.plan().findings.iter().filter(|f| f.severity > crate::prepare::Severity::Note) {
         ui.progress().warn(&finding.text);
     }
     Ok((prepared.build(ui.progress())?, beside))

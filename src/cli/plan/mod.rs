@@ -13,7 +13,8 @@ use crate::recipe;
 
 /// Show the edits that a recipe would make, as a readable diff
 ///
-/// Nothing is written but the cache of decoded images. Secrets are named and never shown.
+/// Nothing is written but the cache of decoded images. Secrets are named and never shown. Where the recipe asks for
+/// something that cannot work on this image, the plan says so, and the exit code is 1.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cardsmith plan recipes/kiosk.toml\n  cardsmith plan recipes/kiosk.toml --contents")]
 pub(super) struct Args {
@@ -43,5 +44,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         ui.answer(&format!("repaired first: {repaired}\n"));
     }
     ui.answer(&show::plan(plan, args.contents));
+    if plan.obstacles().next().is_some() {
+        ui.say("the recipe asks for what this image cannot do: `cardsmith golden` would stop");
+        return Ok(Exit::Failed);
+    }
     Ok(Exit::Done)
 }

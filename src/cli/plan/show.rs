@@ -35,7 +35,12 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
         one(&mut out, edit, contents);
     }
     let findings = |severity| plan.findings.iter().filter(move |finding| finding.severity == severity);
-    for (severity, title, style) in [(Severity::Warning, "look at", CHANGED), (Severity::Note, "notes", DIM)] {
+    let groups = [
+        (Severity::Obstacle, "cannot be done on this image", REMOVED),
+        (Severity::Warning, "look at", CHANGED),
+        (Severity::Note, "notes", DIM),
+    ];
+    for (severity, title, style) in groups {
         if findings(severity).next().is_some() {
             let _ = writeln!(out, "\n{style}{title}{style:#}");
         }
