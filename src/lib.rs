@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod audit;
+mod aws;
 mod causes;
 pub mod cli;
 pub mod flash;

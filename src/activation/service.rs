@@ -12,10 +12,9 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::config::ProvideCredentials;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::runtime::Runtime;
 
+use crate::aws;
 use crate::causes::in_one_line;
 use crate::ledger::fault;
 
@@ -129,9 +128,8 @@ fn was_refused(error: &(dyn StdError + 'static)) -> bool {
     false
 }
 
-/// A runtime that lives on whichever thread waits for it: the tool has no other asynchronous work.
 fn runtime() -> Result<Runtime, AwsError> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| AwsError {
+    aws::runtime().map_err(|error| AwsError {
         doing: "start what talks to AWS".to_owned(),
         code: Some("Runtime".to_owned()),
         message: error.to_string(),
@@ -141,8 +139,7 @@ fn runtime() -> Result<Runtime, AwsError> {
 
 /// The SDK's configuration from the environment, for one region.
 pub async fn sdk_config(region: &str) -> SdkConfig {
-    // ring, not the SDK's own aws-lc: it is in the program anyway and needs no C toolchain of its own.
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http = aws::http_client();
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt()).build();
     let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
     loader.region(Region::new(region.to_owned())).load().await

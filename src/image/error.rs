@@ -139,7 +139,7 @@ pub enum ImageError {
         url: String,
     },
     /// An address that is not fetched.
-    #[error("{url} is not an https:// address: images are only fetched over https")]
+    #[error("{url} is not an https:// or s3:// address: nothing is fetched over anything else")]
     NotHttps {
         /// The address.
         url: String,
@@ -149,6 +149,28 @@ pub enum ImageError {
     Download {
         /// The address.
         url: String,
+        /// In words.
+        what: String,
+    },
+    /// The server has nothing under this address.
+    #[error("could not download {url}: there is no such file; is the address right?")]
+    NotThere {
+        /// The address.
+        url: String,
+    },
+    /// An address of an object that cannot be one, or a name that would lead elsewhere.
+    #[error("{place} cannot be used: {what}")]
+    BadPlace {
+        /// The address.
+        place: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An upload failed.
+    #[error("could not upload {place}: {what}")]
+    Upload {
+        /// The address.
+        place: String,
         /// In words.
         what: String,
     },
