@@ -79,6 +79,8 @@ pub(super) enum Refusal {
     Changed,
     /// It may answer later.
     Later(String),
+    /// Nobody answers. Where somebody did a moment ago, somebody may again; where nobody ever did, the address is wrong.
+    Unreachable(String),
     /// It never will.
     Never(String),
 }
@@ -139,9 +141,11 @@ pub(super) fn fetch(
 ) -> Result<Sha256Digest, ImageError> {
     let mut received = Received { done: 0, total: None, version: None, hasher: Sha256::new() };
     let (mut tries, mut restarts) = (0, 0);
+    let mut first = true;
     loop {
         let before = received.done;
-        let why = match attempt(remote, &mut received, sink, most, task) {
+        let tried = attempt(remote, &mut received, std::mem::take(&mut first), sink, most, task);
+        let why = match tried {
             Ok(()) => return Ok(Sha256Digest::from_hasher(received.hasher)),
             Err(Broken::Give(error)) => return Err(error),
             Err(Broken::Again(why)) => why,
@@ -164,6 +168,7 @@ pub(super) fn fetch(
 fn attempt(
     remote: &dyn Remote,
     received: &mut Received,
+    first: bool,
     sink: &mut dyn Sink,
     most: u64,
     task: &mut dyn Task,
@@ -173,22 +178,23 @@ fn attempt(
         Ok(answer) => answer,
         Err(Refusal::NotThere) => return Err(Broken::Give(ImageError::NotThere { url: remote.name() })),
         Err(Refusal::Never(what)) => return Err(give(what)),
-        Err(Refusal::Later(what)) => return Err(Broken::Again(what)),
+        Err(Refusal::Unreachable(what)) if first => return Err(give(what)),
+        Err(Refusal::Later(what) | Refusal::Unreachable(what)) => return Err(Broken::Again(what)),
         Err(Refusal::Changed) => {
             received.version = None;
             return Err(Broken::Again("it was changed on the server while it was fetched".to_owned()));
         }
     };
-    let continues = received.done > 0 && answer.from == received.done && answer.total == received.total;
+    let same_size = received.total.is_none() || answer.total == received.total;
+    let continues = received.done > 0 && answer.from == received.done && same_size;
     if answer.from != 0 && !continues {
         return Err(give("the server answered with another part of the file than it was asked for".to_owned()));
     }
     if !continues {
         clear(remote, received, sink).map_err(Broken::Give)?;
-        received.total = answer.total;
         task.stage("download", answer.total.map(ByteSize));
     }
-    received.version = answer.version;
+    (received.version, received.total) = (answer.version, answer.total);
     let promised = received.total.unwrap_or(most);
     if promised > most {
         return Err(give(format!("it has {}, more than the {} that are taken", ByteSize(promised), ByteSize(most))));

@@ -153,7 +153,7 @@ pub enum ImageError {
         what: String,
     },
     /// The server has nothing under this address.
-    #[error("could not download {url}: there is no such file; is the address right?")]
+    #[error("could not download {url}: there is no such file (404); is the address right?")]
     NotThere {
         /// The address.
         url: String,

@@ -94,18 +94,16 @@ fn refusal(error: &ureq::Error, resuming: bool) -> Refusal {
         ureq::Error::RequireHttpsOnly(to) => Refusal::Never(format!("it leads away from https, to {}", shown(to))),
         ureq::Error::HostNotFound => Refusal::Never("there is no such host, or no network".to_owned()),
         ureq::Error::InvalidProxyUrl => Refusal::Never("the proxy variable holds no address".to_owned()),
-        ureq::Error::Rustls(error) => Refusal::Never(format!(
-            "the server is not known to be the right one: {error}; a certificate of your own goes into SSL_CERT_FILE"
-        )),
-        // Somebody who listened a moment ago may listen again; an address where nobody ever did is wrong.
-        other if resuming => Refusal::Later(other.to_string()),
+        ureq::Error::Rustls(error) => Refusal::Never(unknown_server(error)),
         ureq::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.to_string().contains("certificate")) => {
-            Refusal::Never(format!(
-                "the server is not known to be the right one: {error}; a certificate of your own goes into SSL_CERT_FILE"
-            ))
+            Refusal::Never(unknown_server(error))
         }
-        other => Refusal::Never(other.to_string()),
+        other => Refusal::Unreachable(other.to_string()),
     }
+}
+
+fn unknown_server(error: &dyn std::error::Error) -> String {
+    format!("the server is not known to be the right one: {error}; certificates of your own go into SSL_CERT_FILE")
 }
 
 /// The system's certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name; where there are none at all, those

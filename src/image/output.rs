@@ -66,11 +66,25 @@ pub fn write_image(
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
     task.stage("write", Some(image.size()));
-    let mut mapped = Mapped { image, map, at: 0 };
     if format == OutputFormat::Raw {
-        return write_raw(&mut mapped, file, task);
+        return write_raw(&mut Mapped { image, map, at: 0 }, file, task);
     }
-    let mut out = Hashed { to: io::BufWriter::with_capacity(1 << 20, file), hasher: Sha256::new() };
+    stream_image(image, map, io::BufWriter::with_capacity(1 << 20, file), format, task)
+}
+
+/// As [`write_image`], to where nothing can be left out: a raw image comes with all its zeros.
+///
+/// # Errors
+/// As [`write_image`].
+pub fn stream_image(
+    image: &dyn ReadAt,
+    map: &BlockMap,
+    to: impl Write,
+    format: OutputFormat,
+    task: &mut dyn Task,
+) -> io::Result<Sha256Digest> {
+    let mut mapped = Mapped { image, map, at: 0 };
+    let mut out = Hashed { to, hasher: Sha256::new() };
     match format {
         OutputFormat::Zstd => write_zstd(&mut mapped, &mut out, task)?,
         OutputFormat::Xz => {
@@ -78,7 +92,8 @@ pub fn write_image(
             copy(&mut mapped, &mut packer, task)?;
             packer.finish()?;
         }
-        OutputFormat::Gzip | OutputFormat::Raw => {
+        OutputFormat::Raw => copy(&mut mapped, &mut out, task)?,
+        OutputFormat::Gzip => {
             let mut packer = flate2::GzBuilder::new().mtime(0).write(&mut out, flate2::Compression::default());
             copy(&mut mapped, &mut packer, task)?;
             packer.finish()?;

@@ -11,25 +11,20 @@ use super::bytes::ReadAt;
 use super::cache::Cache;
 use super::decode::{DecodeError, LARGEST_IMAGE, decode};
 use super::digest::Sha256Digest;
-use super::download;
+use super::download::{self, LARGEST_DOWNLOAD};
 use super::error::ImageError;
 use super::file::{ImageFile, open_for_reading};
 use super::format::{Format, HEAD_BYTES, Told, tell};
 use super::hashing::digest_of;
+use super::location::Location;
 use super::units::{ByteOffset, ByteSize};
 use crate::progress::{Progress, Task};
 
 /// Which image, and what it has to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceSpec {
-    place: Place,
+    place: Location,
     sha256: Option<Sha256Digest>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    File(PathBuf),
-    Url(String),
 }
 
 /// An image that is open for reading.
@@ -55,41 +50,38 @@ impl fmt::Debug for OpenedSource {
 impl SourceSpec {
     /// An image in a file or on a block device.
     pub fn file(path: impl Into<PathBuf>, sha256: Option<Sha256Digest>) -> SourceSpec {
-        SourceSpec { place: Place::File(path.into()), sha256 }
+        SourceSpec { place: Location::File(path.into()), sha256 }
     }
 
-    /// What a recipe's `[image]` says: an https:// address, or a path from the recipe's directory.
+    /// What a recipe's `[image]` says: an https:// or s3:// address, or a path from the recipe's directory.
     ///
     /// # Errors
-    /// [`ImageError::DigestRequired`] for an address without a digest, [`ImageError::NotHttps`] for other addresses.
+    /// [`ImageError::DigestRequired`] for an address without a digest; see also [`Location::parse`].
     pub fn from_recipe(source: &str, beside: &Path, sha256: Option<Sha256Digest>) -> Result<SourceSpec, ImageError> {
-        if !download::is_address(source) {
-            return Ok(SourceSpec::file(beside.join(source), sha256));
+        match Location::parse(source)? {
+            Location::File(path) => Ok(SourceSpec::file(beside.join(path), sha256)),
+            remote => SourceSpec::remote(remote, sha256),
         }
-        let url = source.to_owned();
+    }
+
+    /// An image on a server.
+    ///
+    /// # Errors
+    /// [`ImageError::DigestRequired`] without a digest.
+    pub fn remote(place: Location, sha256: Option<Sha256Digest>) -> Result<SourceSpec, ImageError> {
         match sha256 {
-            _ if !download::is_fetched(source) => Err(ImageError::NotHttps { url }),
-            None => Err(ImageError::DigestRequired { url }),
-            some => Ok(SourceSpec { place: Place::Url(url), sha256: some }),
+            None => Err(ImageError::DigestRequired { url: place.to_string() }),
+            some => Ok(SourceSpec { place, sha256: some }),
         }
     }
 
     fn name(&self) -> String {
-        match &self.place {
-            Place::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
-            Place::Url(url) => {
-                let path = url.split(['?', '#']).next().unwrap_or(url);
-                path.rsplit('/').next().unwrap_or(path).to_owned()
-            }
-        }
+        self.place.name()
     }
 
     /// For messages: the whole path or address.
     fn full_name(&self) -> String {
-        match &self.place {
-            Place::File(path) => path.display().to_string(),
-            Place::Url(url) => url.clone(),
-        }
+        self.place.to_string()
     }
 }
 
@@ -119,8 +111,8 @@ pub fn open_spec(
 ) -> Result<OpenedSource, ImageError> {
     let mut task = progress.task(&spec.name(), None);
     let opened = match &spec.place {
-        Place::File(path) => open_file(spec, path, cache_directory, task.as_mut()),
-        Place::Url(url) => open_url(spec, url, cache_directory, task.as_mut()),
+        Location::File(path) => open_file(spec, path, cache_directory, task.as_mut()),
+        remote => open_remote(spec, remote, cache_directory, task.as_mut()),
     };
     match &opened {
         Ok(source) => task.done(&format!("{} image of {}", source.format, source.size)),
@@ -226,13 +218,13 @@ fn open_file(
     Ok(source(spec, Arc::new(image), digest, format))
 }
 
-fn open_url(
+fn open_remote(
     spec: &SourceSpec,
-    url: &str,
+    place: &Location,
     cache_directory: &Path,
     task: &mut dyn Task,
 ) -> Result<OpenedSource, ImageError> {
-    let Some(expected) = spec.sha256 else { return Err(ImageError::DigestRequired { url: url.to_owned() }) };
+    let Some(expected) = spec.sha256 else { return Err(ImageError::DigestRequired { url: place.to_string() }) };
     let cache = open_cache(cache_directory)?;
     if let Some(image) = cache.get(&expected, task) {
         // How it was packed is not known any more, and does not matter: the digest is that of the packed file.
@@ -244,10 +236,10 @@ fn open_url(
     };
     let fetched = cache.begin().map_err(unusable("begin a download"))?;
     // Nothing is decoded that is not known to be the right file.
-    let digest = download::download(url, fetched.file(), task)?;
+    let digest = download::fetch(place.remote()?.as_ref(), &mut fetched.file(), LARGEST_DOWNLOAD, task)?;
     check(spec, digest)?;
     let size = ByteSize(fetched.file().metadata().map_err(unusable("read the download"))?.len());
-    let format = format_of(fetched.file(), size, Path::new(url), url)?;
+    let format = format_of(fetched.file(), size, Path::new(&spec.full_name()), &spec.full_name())?;
     task.stage("decode", Some(size));
     let (image, digest) = decode_into(&cache, spec, fetched.file(), format, size, task, &|| Ok(()))?;
     Ok(source(spec, Arc::new(image), digest, format))
