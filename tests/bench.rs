@@ -331,3 +331,28 @@ fn a_card_that_is_not_needed_waits_in_case_that_another_one_fails() {
     assert_eq!(names(&outcome), ["kiosk-0001", "kiosk-0001"], "the number of the card that failed is free again");
     assert!(!boots(&one.bytes()) && boots(&two.bytes()));
 }
+
+#[test]
+fn the_kernel_says_when_a_card_is_put_in() {
+    let Some(card) = LoopDevice::new(SIZE) else { return };
+    let hotplug = Hotplug::new();
+    if !hotplug.is_told() {
+        eprintln!("SKIPPED, NOT TESTED: the kernel tells nothing of devices here; they are polled");
+        return;
+    }
+    let over = AtomicBool::new(false);
+    let mut rung = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| hotplug.listen(&over));
+        for _ in 0..30 {
+            take_out(&card.path);
+            put_in(&card.path, card.file.path());
+            hotplug.wait(&mut rung);
+            if rung > 0 {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(rung > 0, "nothing was heard of thirty cards");
+}

@@ -37,7 +37,7 @@ pub(super) struct SlotWork<'a> {
 /// What looking at a slot came to.
 enum Look {
     Wait,
-    Begin(Box<dyn Medium>, Device),
+    Begin(Box<dyn Medium>, Box<Device>),
     End,
 }
 
@@ -124,7 +124,7 @@ impl<'a> SlotWork<'a> {
         match self.judge(&device) {
             Ok(Some(medium)) => {
                 self.last = None;
-                Look::Begin(medium, device)
+                Look::Begin(medium, Box::new(device))
             }
             Ok(None) => Look::Wait,
             Err(Refused::Done(card)) => {

@@ -167,9 +167,12 @@ fn listen(keys: &Keys, board: &Mutex<Board>) {
         // The terminal is gone. SIGHUP says so to whoever has to know.
         Err(_) => return thread::sleep(FRAME),
     }
-    let Ok(Event::Key(KeyEvent { code: KeyCode::Char(key), modifiers, kind: KeyEventKind::Press, .. })) = event::read()
-    else {
-        return;
+    let (key, modifiers) = match event::read() {
+        Ok(Event::Key(KeyEvent { code: KeyCode::Char(key), modifiers, kind: KeyEventKind::Press, .. })) => {
+            (key, modifiers)
+        }
+        Ok(_) => return,
+        Err(_) => return thread::sleep(FRAME),
     };
     let say = |what| board.lock().unwrap_or_else(PoisonError::into_inner).ending = Some(what);
     match (key, modifiers.contains(KeyModifiers::CONTROL)) {
