@@ -1,7 +1,7 @@
 //! `cardsmith` prepares SD cards for Raspberry Pi fleets that AWS Systems Manager (SSM) manages.
 //!
-//! The rooms, from the ground up: [`image`] (bytes), [`fs`] (files inside an image), [`recipe`], [`activation`] and
-//! [`ledger`], [`prepare`] (steps that read an image and propose edits), [`golden`] (plan, apply, prove, output),
+//! The rooms, from the ground up: [`image`] (bytes), [`fs`] (files inside an image), [`recipe`], [`activation`],
+//! [`secrets`] and [`ledger`], [`prepare`] (steps that read an image and propose edits), [`golden`] (plan, apply, prove, output),
 //! [`flash`] (cards), [`inspect`], [`audit`] and [`fleet`]. Dependencies point downward only.
 
 pub mod activation;
@@ -19,4 +19,5 @@ pub mod ledger;
 pub mod prepare;
 pub mod progress;
 pub mod recipe;
+pub mod secrets;
 pub mod sudoers;

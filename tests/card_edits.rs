@@ -1,7 +1,7 @@
 //! A card's own edits: its name everywhere that counts, and its activation in one file that only root can read.
 
 use cardsmith::activation::{Activation, ActivationCode};
-use cardsmith::prepare::card::{CardIdentity, card_edits};
+use cardsmith::prepare::card::{CardIdentity, CardOwn, card_edits};
 use cardsmith::prepare::{Change, Content, Plan};
 
 use crate::support::host_tree::{HostTree, carry_out};
@@ -16,6 +16,10 @@ fn activation() -> Activation {
         region: "eu-west-1".into(),
         expires: None,
     }
+}
+
+fn own(activation: &Activation) -> CardOwn<'_> {
+    CardOwn { activation: Some(activation), ..CardOwn::default() }
 }
 
 fn card(name: &str) -> CardIdentity {
@@ -34,7 +38,7 @@ fn golden() -> (HostTree, HostTree) {
 }
 
 fn make(root: &HostTree, boot: &HostTree) -> Plan {
-    let plan = card_edits(root, boot, &card("kiosk-0007"), Some(&activation())).unwrap();
+    let plan = card_edits(root, boot, &card("kiosk-0007"), own(&activation())).unwrap().plan;
     carry_out(&plan, root, boot);
     plan
 }
@@ -56,7 +60,7 @@ fn a_card_gets_its_name_and_its_activation() {
 #[test]
 fn a_card_without_activation_has_no_activation_file() {
     let (root, boot) = golden();
-    let plan = card_edits(&root, &boot, &card("kiosk-0007"), None).unwrap();
+    let plan = card_edits(&root, &boot, &card("kiosk-0007"), CardOwn::default()).unwrap().plan;
     carry_out(&plan, &root, &boot);
     assert!(!root.has("/var/lib/cardsmith"));
     assert_eq!(root.text_of("/etc/hostname").unwrap(), "kiosk-0007\n");
@@ -66,10 +70,10 @@ fn a_card_without_activation_has_no_activation_file() {
 fn a_name_that_is_no_host_name_is_refused_before_anything() {
     let (root, boot) = golden();
     for name in ["", "-a", "a-", "a_b", "a.b", "A", "a b", "é", &"a".repeat(64), "a\n127.0.0.1 evil", "../x"] {
-        let refused = card_edits(&root, &boot, &card(name), None);
+        let refused = card_edits(&root, &boot, &card(name), CardOwn::default());
         assert!(refused.err().unwrap().to_string().contains("card 7 cannot be named"), "{name:?}");
     }
-    assert!(card_edits(&root, &boot, &card(&"a".repeat(63)), None).is_ok());
+    assert!(card_edits(&root, &boot, &card(&"a".repeat(63)), CardOwn::default()).is_ok());
 }
 
 #[test]
@@ -148,7 +152,7 @@ fn making_the_same_card_twice_changes_nothing_but_the_secret() {
     root.file("/etc/cloud/cloud.cfg", 0o644, "x");
     boot.file("/user-data", 0o644, "#cloud-config\nhostname: a\n");
     make(&root, &boot);
-    let again = card_edits(&root, &boot, &card("kiosk-0007"), Some(&activation())).unwrap();
+    let again = card_edits(&root, &boot, &card("kiosk-0007"), own(&activation())).unwrap().plan;
     let paths: Vec<String> = again.edits.iter().map(|edit| edit.path.to_string()).collect();
     assert_eq!(paths, [FILE]);
 }

@@ -62,7 +62,7 @@ fn the_readme_s_recipe_and_every_recipe_in_recipes_is_a_good_one() {
         if path.extension().is_some_and(|ending| ending == "toml") {
             recipe::load(&path).unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("# When to use this:"), "{}", path.display());
+            assert!(text.starts_with("#:schema ./recipe.schema.json\n# When to use this:"), "{}", path.display());
             found += 1;
         }
     }

@@ -109,12 +109,12 @@ fn a_mistake_is_pointed_at_in_the_file_that_makes_it() {
     let own = shared(dir.path());
     let base = dir.path().join("common/base.toml");
     for (text, line, what) in [
-        (BASE.replace("role = \"ssm\"", "role = \"a b\""), 8, "not the name of an IAM role"),
-        (BASE.replace("role =", "rolle ="), 8, "unknown key `rolle`"),
-        (BASE.replace("region =", "region"), 7, "not valid TOML"),
-        (BASE.replace("\"motd\"", "\"../motd\""), 12, "leaves the recipe's directory"),
-        (BASE.replace("\"motd\"", "\"gone\""), 12, "cannot find"),
-        (BASE.replace("role = \"ssm\"", "code = \"hush-hush\""), 8, "must not hold one"),
+        (BASE.replace("role = \"ssm\"", "role = \"a b\""), 9, "not the name of an IAM role"),
+        (BASE.replace("role =", "rolle ="), 9, "unknown key `rolle`"),
+        (BASE.replace("region =", "region"), 8, "not valid TOML"),
+        (BASE.replace("\"motd\"", "\"../motd\""), 13, "leaves the recipe's directory"),
+        (BASE.replace("\"motd\"", "\"gone\""), 13, "cannot find"),
+        (BASE.replace("role = \"ssm\"", "code = \"hush-hush\""), 9, "must not hold one"),
     ] {
         fs::write(&base, &text).unwrap();
         let found = mistakes(&own);
@@ -160,9 +160,9 @@ fn the_resolved_recipe_says_where_each_value_comes_from_and_is_a_recipe_again() 
     let (own_name, base) = (own.display().to_string(), dir.path().join("common/base.toml").display().to_string());
     for line in [
         format!("name = \"kiosk\"  # {own_name}:2"),
-        format!("role = \"ssm\"  # {base}:8"),
+        format!("role = \"ssm\"  # {base}:9"),
         format!("Site = \"there\"  # {own_name}:6"),
-        format!("source = \"common/motd\"  # {base}:12"),
+        format!("source = \"common/motd\"  # {base}:13"),
         "nopasswd = \"remove\"  # default".to_owned(),
     ] {
         assert!(run.out.lines().any(|found| found == line), "{line} is not in\n{}", run.out);
@@ -172,7 +172,7 @@ fn the_resolved_recipe_says_where_each_value_comes_from_and_is_a_recipe_again() 
     let args = ["--json".as_ref(), "recipe".as_ref(), "check".as_ref(), "--resolved".as_ref(), own.as_os_str()];
     let settings = home.run(args).succeeds().named("setting");
     let role = settings.iter().find(|s| s["key"] == "activation.role").unwrap();
-    assert_eq!((role["value"].as_str(), role["from"]["line"].as_u64()), (Some("ssm"), Some(8)));
+    assert_eq!((role["value"].as_str(), role["from"]["line"].as_u64()), (Some("ssm"), Some(9)));
 }
 
 #[test]

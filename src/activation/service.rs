@@ -139,10 +139,18 @@ fn runtime() -> Result<Runtime, AwsError> {
 
 /// The SDK's configuration from the environment, for one region.
 pub async fn sdk_config(region: &str) -> SdkConfig {
+    sdk_config_in(Some(region)).await
+}
+
+/// The same; without a region it is the environment's, which may have none.
+async fn sdk_config_in(region: Option<&str>) -> SdkConfig {
     let http = aws::http_client();
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(attempt()).build();
     let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts);
-    loader.region(Region::new(region.to_owned())).load().await
+    match region {
+        Some(region) => loader.region(Region::new(region.to_owned())).load().await,
+        None => loader.load().await,
+    }
 }
 
 /// `CARDSMITH_AWS_TIMEOUT` (seconds) is for links where 20 seconds are too short, and for tests where they are too long.
@@ -178,8 +186,22 @@ impl Service {
     /// # Errors
     /// When there are no credentials. Nothing was sent to SSM yet.
     pub fn connect(region: &str) -> Result<Service, AwsError> {
+        Service::connect_anywhere(Some(region))
+    }
+
+    /// The same; without a region, the one that the environment or the profile names.
+    ///
+    /// # Errors
+    /// When there are no credentials, or no region. Nothing was sent to SSM yet.
+    pub fn connect_anywhere(region: Option<&str>) -> Result<Service, AwsError> {
         let runtime = runtime()?;
-        let config = runtime.block_on(sdk_config(region));
+        let config = runtime.block_on(sdk_config_in(region));
+        let region = config.region().map(|region| region.as_ref().to_owned()).ok_or_else(|| AwsError {
+            doing: "talk to AWS".to_owned(),
+            code: Some("NoRegion".to_owned()),
+            message: "no region is named; set AWS_REGION".to_owned(),
+            ambiguous: false,
+        })?;
         let none = |message: String| AwsError {
             doing: "talk to AWS".to_owned(),
             code: Some("NoCredentials".to_owned()),
@@ -189,7 +211,7 @@ impl Service {
         let provider = config.credentials_provider().ok_or_else(|| none("no credentials".to_owned()))?;
         let found = runtime.block_on(provider.provide_credentials()).map_err(|error| none(in_one_line(&error)))?;
         let account = found.account_id().map(|account| account.as_str().to_owned());
-        Ok(Service { runtime, client: Client::new(&config), region: region.to_owned(), account })
+        Ok(Service { runtime, client: Client::new(&config), region, account })
     }
 
     /// The region.

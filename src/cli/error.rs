@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::exit::Exit;
 use crate::golden::GoldenError;
 use crate::recipe::{LockError, RecipeError};
+use crate::secrets::SecretError;
 
 /// What failed, why, what state things are in, and what to do next.
 #[derive(Debug)]
@@ -116,6 +117,12 @@ impl From<GoldenError> for Error {
     fn from(error: GoldenError) -> Error {
         let exit = if matches!(error, GoldenError::Output { .. }) { Exit::Usage } else { Exit::Failed };
         Error::of(exit, &error).help(error.help())
+    }
+}
+
+impl From<SecretError> for Error {
+    fn from(error: SecretError) -> Error {
+        Error::of(Exit::Failed, &error).state("nothing was written, and no activation was taken").help(error.help())
     }
 }
 

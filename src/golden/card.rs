@@ -12,10 +12,14 @@ use crate::activation::Activation;
 use crate::fs::clock::Clock;
 use crate::fs::scrub::{inside, scrub_touched};
 use crate::image::{BlockMap, ByteRange, Overlay, ReadAt};
-use crate::prepare::card::{CardIdentity, card_edits};
+use crate::prepare::StepError;
+use crate::prepare::card::{CardIdentity, CardOwn, card_edits};
 use crate::progress::{Progress, Silent};
+use crate::recipe::schema::Wifi;
+use crate::secrets::{CardSecrets, Secret};
 
-/// One card, ready to be written. It holds the activation's code in its overlay, and shows it to nobody.
+/// One card, ready to be written. It holds secrets in its overlay, the activation's code first of all, and shows
+/// them to nobody.
 pub struct CardImage {
     /// The golden image with this card's edits.
     pub image: Arc<Overlay>,
@@ -30,18 +34,25 @@ impl Golden {
     ///
     /// # Errors
     /// [`GoldenError`]; the golden image is not changed in any case.
-    pub fn card(&self, identity: &CardIdentity, activation: Option<&Activation>) -> Result<CardImage, GoldenError> {
+    pub fn card(
+        &self,
+        identity: &CardIdentity,
+        activation: Option<&Activation>,
+        secrets: &CardSecrets,
+    ) -> Result<CardImage, GoldenError> {
         let name = format!("the golden image for {}", identity.name);
         let io = |source| GoldenError::Io { doing: format!("make the image of card {}", identity.name), source };
         let fs = |doing| move |source| GoldenError::Fs { image: "the card's image".to_owned(), doing, source };
 
         let clock = Clock { seconds: self.manifest.clock };
         let opened = layout::open(self.image.clone(), &name, Some(clock))?;
-        let plan = card_edits(&opened.root, &opened.boot, identity, activation)
-            .map_err(|source| GoldenError::Step { step: "card", source })?;
-        apply::apply(&plan, &opened.root, &opened.boot)?;
+        let step = |source| GoldenError::Step { step: "card", source };
+        let own = CardOwn { activation, wifi: self.wifi(secrets).map_err(step)? };
+        let edits = card_edits(&opened.root, &opened.boot, identity, own).map_err(step)?;
+        let plan = &edits.plan;
+        apply::apply(plan, &opened.root, &opened.boot)?;
 
-        // The code went through the journal; it may stand in its file and nowhere else.
+        // The secrets went through the journal; each may stand in its file and nowhere else.
         let mut quiet = Silent.task("", None);
         let touched = opened.overlay.changed();
         for (partition, doing) in [
@@ -51,19 +62,33 @@ impl Golden {
             let touched = inside(&touched, partition.range);
             scrub_touched(opened.window(partition)?, &touched, quiet.as_mut()).map_err(fs(doing))?;
         }
-        prove_card(&opened, &plan)?;
+        prove_card(&opened, plan)?;
 
         let changed = opened.overlay.differing().map_err(io)?;
-        if let Some(activation) = activation {
-            let times = occurrences(&*opened.overlay, &changed, activation.code.expose().as_bytes()).map_err(io)?;
-            if times != 1 {
+        for secret in &edits.secrets {
+            let times = occurrences(&*opened.overlay, &changed, &secret.bytes).map_err(io)?;
+            if times == 0 || times > secret.times {
                 let what =
-                    format!("the activation code stands {times} times on the card; it must be there exactly once");
-                return Err(GoldenError::Check { check: "one code on one card", what });
+                    format!("the {} stands {times} times on the card; it must be there exactly once", secret.what);
+                return Err(GoldenError::Check { check: "each secret once on one card", what });
             }
         }
         let map = self.manifest.map.amended(&*opened.overlay, &mapped_runs(&opened)?, &changed).map_err(io)?;
         Ok(CardImage { image: opened.overlay, map, changed })
+    }
+}
+
+impl Golden {
+    fn wifi<'a>(&'a self, secrets: &'a CardSecrets) -> Result<Option<(&'a Wifi, &'a Secret)>, StepError> {
+        let network = self.manifest.recipe.network.as_ref();
+        match (network.and_then(|network| network.wifi.as_ref()), &secrets.wifi_psk) {
+            (None, _) => Ok(None),
+            (Some(wifi), Some(psk)) => Ok(Some((wifi, psk))),
+            (Some(wifi), None) => Err(StepError::Refused {
+                what: format!("the password of the Wi-Fi network {:?} was not looked up", wifi.ssid),
+                next: "please report this as a bug of cardsmith".to_owned(),
+            }),
+        }
     }
 }
 

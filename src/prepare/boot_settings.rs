@@ -93,7 +93,7 @@ fn put(view: &mut View<'_>, path: &str, old: &str, new: &str) -> Result<(), FsEr
 }
 
 /// The kernel's line with the words that it lacks, at its end, but before a `--`: what follows that is for init.
-fn with_words(text: &str, words: &[String]) -> String {
+pub(super) fn with_words(text: &str, words: &[String]) -> String {
     let Some(line) = text.lines().find(|line| !line.trim().is_empty()) else { return text.to_owned() };
     let mut new: Vec<&str> = line.split_whitespace().collect();
     let end = new.iter().position(|word| *word == "--").unwrap_or(new.len());

@@ -6,10 +6,12 @@ use zeroize::Zeroizing;
 use super::cloud_config::{CloudConfig, NAME_FILE};
 use super::plan::{Class, Content, Plan, Volume};
 use super::register::ACTIVATION_FILE;
-use super::{StepError, View};
+use super::{StepError, View, wifi};
 use crate::activation::Activation;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 use crate::recipe::is_host_name;
+use crate::recipe::schema::Wifi;
+use crate::secrets::Secret;
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "the recipe, [card] name";
@@ -23,7 +25,34 @@ pub struct CardIdentity {
     pub serial: u64,
 }
 
-/// The edits that turn a golden image into this card. Without an activation the card will not register.
+/// What a card has that nobody may see.
+#[derive(Default, Clone, Copy)]
+pub struct CardOwn<'a> {
+    /// Without it the card will not register.
+    pub activation: Option<&'a Activation>,
+    /// The Wi-Fi network of the recipe, with its password.
+    pub wifi: Option<(&'a Wifi, &'a Secret)>,
+}
+
+/// A secret as it stands on the card, to be searched for: it must be in its file and nowhere else.
+pub struct StoredSecret {
+    /// What it is, in words.
+    pub what: &'static str,
+    /// Its bytes as they stand there.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// How often it stands in its file; once, unless the image had the same before.
+    pub times: usize,
+}
+
+/// A card's edits, and the secrets in them.
+pub struct CardEdits {
+    /// What to change in the golden image.
+    pub plan: Plan,
+    /// What must be on the card in one place only.
+    pub secrets: Vec<StoredSecret>,
+}
+
+/// The edits that turn a golden image into this card.
 ///
 /// # Errors
 /// [`StepError::Refused`] where the name is no host name, and where the golden image cannot be read.
@@ -31,8 +60,8 @@ pub fn card_edits(
     root: &dyn Tree,
     boot: &dyn Tree,
     card: &CardIdentity,
-    activation: Option<&Activation>,
-) -> Result<Plan, StepError> {
+    own: CardOwn<'_>,
+) -> Result<CardEdits, StepError> {
     is_host_name(&card.name).map_err(|error| StepError::Refused {
         what: format!("card {} cannot be named: {error}", card.serial),
         next: "change [card] name in the recipe".to_owned(),
@@ -41,10 +70,16 @@ pub fn card_edits(
     view.enter("card");
     host_name(&mut view, &card.name)?;
     first_boot_names(&mut view, &card.name)?;
-    if let Some(activation) = activation {
-        activation_file(&mut view, card, activation)?;
+    let mut secrets = Vec::new();
+    if let Some((wifi, psk)) = own.wifi {
+        secrets.push(wifi::card_network(&mut view, wifi, psk)?);
     }
-    Ok(view.into_plan())
+    if let Some(activation) = own.activation {
+        activation_file(&mut view, card, activation)?;
+        let bytes = Zeroizing::new(activation.code.expose().as_bytes().to_vec());
+        secrets.push(StoredSecret { what: "activation code", bytes, times: 1 });
+    }
+    Ok(CardEdits { plan: view.into_plan(), secrets })
 }
 
 fn host_name(view: &mut View<'_>, name: &str) -> Result<(), FsError> {

@@ -25,6 +25,7 @@ pub mod user;
 pub mod view;
 #[cfg(test)]
 mod view_tests;
+pub mod wifi;
 
 pub use place::{Action, Place};
 pub use plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Volume};
@@ -36,7 +37,7 @@ use crate::recipe::LoadedRecipe;
 
 /// Reads an image and proposes edits.
 pub trait Step {
-    /// The step's name as plans and manifests show it: `ssm`, `identity`, `remove`, `user`, `files`, `ssh`, `network`,
+    /// The step's name as plans and manifests show it: `ssm`, `identity`, `remove`, `user`, `files`, `ssh`, `network`, `wifi`,
     /// `locale`, `boot`, `units`, `proxy`, `agent`, `register`, `sudoers`.
     fn name(&self) -> &'static str;
 
@@ -70,6 +71,9 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
     }
     if let Some(network) = &recipe.network {
         steps.push(Box::new(network::SetNetwork::new(network)));
+        if let Some(wifi) = &network.wifi {
+            steps.push(Box::new(wifi::SetWifi::new(wifi)));
+        }
     }
     if let Some(locale) = &recipe.locale {
         steps.push(Box::new(locale::SetLocale::new(locale)));

@@ -32,7 +32,7 @@ impl<'r> SetNetwork<'r> {
 
 /// What sets up the network of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manager {
+pub(super) enum Manager {
     NetworkManager,
     Dhcpcd,
     Networkd,
@@ -75,7 +75,8 @@ impl Step for SetNetwork<'_> {
     }
 }
 
-fn manager(view: &mut View<'_>) -> Result<Option<Manager>, FsError> {
+/// The one that is enabled; the first of them where there are several.
+pub(super) fn manager(view: &mut View<'_>) -> Result<Option<Manager>, FsError> {
     let mut found = Vec::new();
     for (manager, unit) in [
         (Manager::NetworkManager, "NetworkManager.service"),
@@ -149,7 +150,7 @@ fn keyfile(view: &mut View<'_>, interface: &Interface) -> Result<(), FsError> {
 }
 
 /// A connection needs an id of its own; the same recipe gives the same one.
-fn uuid(name: &str) -> String {
+pub(super) fn uuid(name: &str) -> String {
     let digest = Sha256::digest(format!("cardsmith network interface {name}"));
     let mut hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     // Version 8 and the usual variant (RFC 9562).

@@ -15,8 +15,15 @@ const NAMED_LISTS: [(&str, &[&str]); 3] =
 /// the own one, and the role of activations from AWS means nothing for those from a file.
 const WHOLE: [(&str, &str); 3] = [("image", "source"), ("agent", "package"), ("activation", "from")];
 
-/// Values that are paths beside the recipe, `[]` for every entry of a list.
-const PATHS: [&str; 5] = ["image.source", "agent.package", "activation.path", "user.authorized-keys", "file[].source"];
+/// Values that are paths beside the recipe, `[]` for every entry of a list, and whether they may leave its directory
+/// with `..`: what goes into the image may not.
+const PATHS: [(&str, bool); 5] = [
+    ("image.source", true),
+    ("activation.path", true),
+    ("agent.package", false),
+    ("user.authorized-keys", false),
+    ("file[].source", false),
+];
 
 /// The names of the kinds of reference to a secret.
 pub(super) const REFERENCES: [&str; 3] = ["env", "file", "ssm-parameter"];
@@ -103,9 +110,10 @@ fn joined<'i>(old: DeArray<'i>, new: DeArray<'i>, keys: &[&str]) -> DeArray<'i> 
 /// Lets the paths of a base recipe in the directory `prefix` count from where the recipe is that extends it. Calls
 /// `outside` for each path that leaves the base's own directory with `..`.
 pub(super) fn rebase(table: &mut DeTable<'_>, prefix: &Path, outside: &mut dyn FnMut(std::ops::Range<usize>)) {
-    for path in PATHS {
+    for (path, may_leave) in PATHS {
         let keys: Vec<&str> = path.split('.').collect();
-        rebase_at(table, &keys, prefix, outside);
+        let fine: &mut dyn FnMut(std::ops::Range<usize>) = &mut |_| {};
+        rebase_at(table, &keys, prefix, if may_leave { fine } else { outside });
     }
     rebase_references(table, prefix, outside, true);
 }

@@ -36,7 +36,8 @@ fn find_secret_values(value: &Spanned<DeValue<'_>>, report: &mut Report<'_>) {
     match value.get_ref() {
         DeValue::String(text) if secrets::is_secret_value(text) => report(
             value.span(),
-            "this value is a private key, an AWS key or an address with a password, and a recipe must not hold one".into(),
+            "this value is a private key, an AWS key or an address with a password, and a recipe must not hold one"
+                .into(),
             "keep it in a file that is not in git; the golden image should not hold it either, as every card would share it",
         ),
         DeValue::Array(items) => items.iter().for_each(|item| find_secret_values(item, report)),

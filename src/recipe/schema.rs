@@ -4,7 +4,7 @@ mod network;
 mod system;
 mod user;
 
-pub use network::{Cidr, Interface, Network, Proxy};
+pub use network::{Cidr, Interface, Network, Proxy, Wifi};
 pub use system::{Boot, Locale, Unit, UnitState};
 pub use user::{Ssh, User};
 

@@ -11,6 +11,10 @@ const TEMPLATE: &str = r#"# A cardsmith recipe: which base image, what to strip,
 # Name of the fleet or product: a-z, 0-9 and -. Used in file names, tags and the ledger.
 name = "@NAME@"
 
+# Another recipe, on top of which this one counts: tables are joined, later wins, lists of things with a name go by the
+# name, paths count from the file that says them. `recipe check --resolved` shows what it comes to.
+# extends = "base.toml"
+
 [image]
 # A path beside this file, or an https:// address. Recognised by content: .img, .img.xz, .img.gz, .img.zst, .zip.
 source = "2025-11-24-raspios-trixie-arm64-lite.img.xz"
@@ -81,6 +85,13 @@ blank = "discard"
 # addresses = ["192.168.7.2/24"]
 # gateway = "192.168.7.1"
 # dns = ["192.168.7.1"]
+# Wi-Fi: the golden image gets the country, each card the network. The password is never in the recipe: it is looked up
+# when cards are made, from { env = "…" }, { file = "…" } beside this file, or { ssm-parameter = "…" }.
+# [network.wifi]
+# ssid = "Depot 5"
+# country = "DE"
+# psk = { env = "WIFI_PSK" }
+# hidden = false
 
 # How the agent and the registration reach AWS.
 # [proxy]

@@ -106,6 +106,8 @@ pub struct State {
     pub calls: Vec<Call>,
     /// IAM's roles, by name.
     pub roles: BTreeMap<String, FakeRole>,
+    /// Parameter Store, by name: whether it is a SecureString, and the value.
+    pub parameters: BTreeMap<String, (bool, String)>,
     /// `standard` or `advanced`.
     pub tier: String,
     /// The most entries on one page, where tests want pages smaller than AWS's.

@@ -25,6 +25,9 @@ impl Spec {
         for path in &self.without {
             tree.remove(path);
         }
+        for (path, target) in &self.links {
+            tree.link(path, target);
+        }
         for (path, mode, content) in &self.extra_files {
             tree.remove(path);
             tree.file(path, *mode, content);

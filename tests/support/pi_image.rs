@@ -57,6 +57,7 @@ pub struct Spec {
     pub(super) power_cut: bool,
     pub(super) hand_cleaned: bool,
     pub(super) extra_files: Vec<(String, u32, Vec<u8>)>,
+    pub(super) links: Vec<(String, String)>,
     pub(super) boot_files: Vec<(String, Vec<u8>)>,
     pub(super) without: Vec<String>,
 }
@@ -91,6 +92,7 @@ impl PiImage {
             power_cut: false,
             hand_cleaned: false,
             extra_files: Vec::new(),
+            links: Vec::new(),
             boot_files: Vec::new(),
             without: Vec::new(),
         }
@@ -251,6 +253,24 @@ impl Spec {
     pub fn file(mut self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> Spec {
         self.extra_files.push((path.trim_start_matches('/').to_owned(), mode, content.as_ref().to_vec()));
         self
+    }
+
+    /// One more symbolic link in the root file system.
+    pub fn link(mut self, path: &str, target: &str) -> Spec {
+        self.links.push((path.trim_start_matches('/').to_owned(), target.to_owned()));
+        self
+    }
+
+    /// NetworkManager, enabled and with the radio switched off, and wpa_supplicant: as pi-gen leaves them.
+    pub fn network_manager(self) -> Spec {
+        let unit = "/usr/lib/systemd/system/NetworkManager.service";
+        let text = "[Unit]\nDescription=Network Manager\n\n[Service]\nExecStart=/usr/sbin/NetworkManager\n\n\
+                    [Install]\nWantedBy=multi-user.target\n";
+        self.file(unit, 0o644, text)
+            .link("/etc/systemd/system/multi-user.target.wants/NetworkManager.service", unit)
+            .file("/usr/sbin/wpa_supplicant", 0o755, "a program")
+            .file("/var/lib/NetworkManager/NetworkManager.state", 0o644, "[main]\nWirelessEnabled=false\n")
+            .file("/var/lib/systemd/rfkill/platform-fe300000.mmcnr:wlan", 0o644, "1\n")
     }
 
     /// One more file in the boot partition (replaces one that is there).

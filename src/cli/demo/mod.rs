@@ -21,6 +21,7 @@ use crate::flash::{GateOptions, Host, Verdict};
 use crate::golden::{self, Golden, Settings};
 use crate::image::{BlockMap, ByteOffset, ByteSize, ImageFile, ReadAt};
 use crate::recipe;
+use crate::secrets::CardSecrets;
 
 /// Go the whole way on a small built-in image: no root, no AWS, no network
 ///
@@ -151,6 +152,7 @@ fn flash(golden: &Golden, dir: &Path, cards: &[PathBuf], ui: &Ui) -> Result<(), 
         activations: None,
         receipts: Some(&dir.join("receipts")),
         bench: None,
+        secrets: &CardSecrets::default(),
         ledger: &dir.join("ledger.sqlite3"),
     };
     match write_cards(&batch, ui)?.verdict() {

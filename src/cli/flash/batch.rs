@@ -17,6 +17,7 @@ use crate::ledger::{CardReservation, Ledger};
 use crate::prepare::card::CardIdentity;
 use crate::progress::Progress;
 use crate::recipe::CardName;
+use crate::secrets::CardSecrets;
 
 /// What a run is to do.
 pub(in crate::cli) struct Batch<'a> {
@@ -38,17 +39,19 @@ pub(in crate::cli) struct Batch<'a> {
     pub receipts: Option<&'a Path>,
     /// The bench at which it is worked, instead of targets.
     pub bench: Option<&'a BenchRun>,
+    /// The secrets that the recipe names.
+    pub secrets: &'a CardSecrets,
     /// The ledger's file.
     pub ledger: &'a Path,
 }
 
 /// Makes card images of a golden image.
-struct Maker<'a>(&'a Golden);
+struct Maker<'a>(&'a Golden, &'a CardSecrets);
 
 impl CardMaker for Maker<'_> {
     fn make(&self, card: &CardReservation, activation: Option<&Activation>) -> Result<CardImage, MakeError> {
         let identity = CardIdentity { name: card.name.clone(), serial: card.serial };
-        let made = self.0.card(&identity, activation)?;
+        let made = self.0.card(&identity, activation, self.1)?;
         Ok(CardImage { image: made.image, map: made.map })
     }
 }
@@ -85,7 +88,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
             tell(receipt, ui);
         }
     };
-    let maker = Maker(batch.golden);
+    let maker = Maker(batch.golden, batch.secrets);
     let job = FlashJob {
         maker: &maker,
         desk: &desk,

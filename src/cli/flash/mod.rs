@@ -12,6 +12,7 @@ use crate::flash::{Host, Verdict};
 use crate::golden::{self, Golden};
 use crate::image::ByteSize;
 use crate::recipe;
+use crate::secrets::{self, CardSecrets};
 
 use super::{Error, Exit, Ui};
 
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             .help("name devices only, or one file for each card"));
     }
 
-    let (golden, beside) = open(args, ui)?;
+    let Opened { golden, beside, secrets } = open(args, ui)?;
     if let Some(file) = &golden.manifest.image.file {
         options.inputs.push(beside.join(file));
     }
@@ -99,6 +100,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             activations: args.activations.as_deref(),
             receipts: args.receipts.as_deref(),
             bench: bench.as_ref(),
+            secrets: &secrets,
             ledger: &ledger,
         },
         ui,
@@ -116,8 +118,16 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     })
 }
 
-/// The golden image that `source` means, and the directory that its recipe's paths count from.
-fn open(args: &Args, ui: &Ui) -> Result<(Golden, PathBuf), Error> {
+/// What cards are made from.
+struct Opened {
+    golden: Golden,
+    /// The directory that the recipe's paths count from.
+    beside: PathBuf,
+    secrets: CardSecrets,
+}
+
+/// The golden image that the source means. Secrets are looked up first: making a golden image takes minutes.
+fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
     let source = args.source.as_path();
     if source.extension().is_some_and(|ending| ending == "json") {
         if args.locked {
@@ -125,16 +135,19 @@ fn open(args: &Args, ui: &Ui) -> Result<(Golden, PathBuf), Error> {
                 .help("leave it out: a manifest names one golden image by its digest"));
         }
         let beside = source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        return Ok((Golden::open(source, &ui.cache_dir()?, ui.progress())?, beside.to_owned()));
+        let golden = Golden::open(source, &ui.cache_dir()?, ui.progress())?;
+        let secrets = secrets::resolve(&golden.manifest.recipe, beside, ui.progress())?;
+        return Ok(Opened { golden, beside: beside.to_owned(), secrets });
     }
     let mut loaded = recipe::load(source)?;
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }
     let beside = loaded.dir.clone();
+    let secrets = secrets::resolve(&loaded.recipe, &beside, ui.progress())?;
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     for finding in prepared.plan().findings.iter().filter(|f| f.severity > crate::prepare::Severity::Note) {
         ui.progress().warn(&finding.text);
     }
-    Ok((prepared.build(ui.progress())?, beside))
+    Ok(Opened { golden: prepared.build(ui.progress())?, beside, secrets })
 }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::Checker;
-use crate::recipe::schema::{Cidr, Interface, Network, Proxy, Recipe};
+use crate::recipe::SecretRef;
+use crate::recipe::schema::{Cidr, Interface, Network, Proxy, Recipe, Wifi};
 
 impl Checker<'_> {
     pub(super) fn network(&mut self, recipe: &Recipe, network: &Network) {
@@ -15,6 +16,9 @@ impl Checker<'_> {
                 format!("[card] name is {:?}, and this is another name for the same thing", recipe.card.name),
                 "keep one of the two: a card's name is its host name",
             );
+        }
+        if let Some(wifi) = &network.wifi {
+            self.wifi(wifi);
         }
         for (at, interface) in network.interfaces.iter().enumerate() {
             let number = at.to_string();
@@ -29,13 +33,40 @@ impl Checker<'_> {
         }
     }
 
+    pub(super) fn wifi(&mut self, wifi: &Wifi) {
+        if !(1..=32).contains(&wifi.ssid.len()) || wifi.ssid.contains('\0') {
+            self.wrong(
+                &["network", "wifi", "ssid"],
+                "this cannot be the name of a Wi-Fi network",
+                "1 to 32 bytes; letters that are not ASCII have two or more",
+            );
+        }
+        if wifi.country.len() != 2 || !wifi.country.bytes().all(|b| b.is_ascii_uppercase()) {
+            self.wrong(
+                &["network", "wifi", "country"],
+                "this is not a country",
+                "two capitals as ISO 3166 has them, for example \"DE\", \"GB\" or \"US\"",
+            );
+        }
+        if let Some(problem) = wifi.psk.problem() {
+            self.wrong(
+                &["network", "wifi", "psk"],
+                problem,
+                "`{ env = \"WIFI_PSK\" }`, `{ file = \"wifi.psk\" }` or `{ ssm-parameter = \"/fleet/wifi/psk\" }`",
+            );
+        }
+        if let SecretRef::File(path) = &wifi.psk {
+            self.host_path(&["network", "wifi", "psk", "file"], path);
+        }
+    }
+
     fn interface(&mut self, number: &str, interface: &Interface) {
         let place = |key: &'static str| ["network", "interface", number, key];
         if !is_interface(&interface.name) {
             self.wrong(
                 &place("name"),
                 "this is not the name of a wired interface",
-                "for example \"eth0\"; Wi-Fi is not set up here",
+                "for example \"eth0\"; Wi-Fi is [network.wifi]",
             );
         }
         match (interface.dhcp, interface.addresses.is_empty()) {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::recipe::SecretRef;
+
 /// `[network]`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -15,6 +17,25 @@ pub struct Network {
     /// Wired interfaces. Those that are not named here stay as the image has them.
     #[serde(default, rename = "interface", skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<Interface>,
+    /// The Wi-Fi network of every card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wifi: Option<Wifi>,
+}
+
+/// `[network.wifi]`: a WPA network. The golden image holds the country; each card gets the network with its password.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Wifi {
+    /// The network's name, 1 to 32 bytes.
+    pub ssid: String,
+    /// The country whose radio rules hold: two capitals, `"DE"`. Without one the Pi keeps its radio off.
+    #[schemars(regex(pattern = "^[A-Z]{2}$"))]
+    pub country: String,
+    /// Where the password is found when cards are made: `{ env = "WIFI_PSK" }`. Never the password.
+    pub psk: SecretRef,
+    /// `true`: the network does not tell its name.
+    #[serde(default)]
+    pub hidden: bool,
 }
 
 /// One `[[network.interface]]`: DHCP, or addresses that are the same on every card.

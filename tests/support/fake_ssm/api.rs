@@ -67,6 +67,7 @@ fn operate(state: &mut State, operation: &str, body: &Value, region: &str) -> Ou
         "DescribeInstanceInformation" => describe_instances(state, body, region),
         "DeregisterManagedInstance" => deregister(state, body, region),
         "AddTagsToResource" => add_tags(state, body),
+        "GetParameter" => parameter(state, body),
         "GetServiceSetting" => service_setting(state, body, region),
         "RegisterManagedInstance" => register(state, body),
         "RequestManagedInstanceRoleToken" => role_token(state),
@@ -350,6 +351,17 @@ pub fn register(state: &mut State, body: &Value) -> Outcome {
     let answer = json!({ "InstanceId": node.id });
     state.nodes.push(node);
     Ok(answer)
+}
+
+fn parameter(state: &State, body: &Value) -> Outcome {
+    let name = text(body, "Name");
+    let Some((secure, value)) = state.parameters.get(name) else { return refuse("ParameterNotFound", "") };
+    let value = match (secure, body["WithDecryption"].as_bool()) {
+        (true, Some(true)) | (false, _) => value.clone(),
+        (true, _) => "AQICAHhEncrypted".to_owned(),
+    };
+    let kind = if *secure { "SecureString" } else { "String" };
+    Ok(json!({ "Parameter": { "Name": name, "Type": kind, "Value": value, "Version": 1, "DataType": "text" } }))
 }
 
 fn role_token(state: &State) -> Outcome {
