@@ -131,7 +131,7 @@ fn kill_9_while_a_sweep_is_at_work_leaves_it_to_the_next_sweep() {
 }
 
 /// A golden image of the demo's machine whose recipe has its activations made by AWS; made with no tool but ours.
-fn golden(home: &Home) {
+pub fn golden(home: &Home) {
     // What the demo itself is about is tested elsewhere; here its base image is wanted.
     let _ = home.run(["demo", "demo"]);
     let recipe = std::fs::read_to_string(home.path("demo/kiosk.toml")).unwrap();

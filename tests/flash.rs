@@ -10,7 +10,7 @@ use cardsmith::activation::{Activation, ActivationFile, Desk, Issuer, Order};
 use cardsmith::flash::gate::{self, GateOptions};
 use cardsmith::flash::{
     BatchOutcome, Blank, CardImage, CardMaker, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium, Outcome,
-    Receipt, Verdict, bench, flash,
+    Receipt, Verdict, WriteOptions, bench, flash,
 };
 use cardsmith::image::{BlockMap, ByteRange, ByteSize};
 use cardsmith::ledger::{CardReservation, CardState, Ledger};
@@ -116,7 +116,7 @@ impl Bench {
             desk: &desk,
             recipe: "kiosk",
             golden: &self.golden.map,
-            blank: Blank::Leave,
+            options: WriteOptions { blank: Blank::Leave, ..WriteOptions::default() },
             progress: &*self.progress,
             cancel: &self.cancel,
             on_receipt: &self.on_receipt,
@@ -312,7 +312,7 @@ fn real_devices_are_written_side_by_side_past_the_page_cache() {
     let targets = [left.path.clone(), right.path.clone()];
     let options = GateOptions { fixed_ok: targets.to_vec(), ..GateOptions::default() };
     let outcome = bench.run(2, |job| {
-        let job = FlashJob { blank: Blank::Discard, ..*job };
+        let job = FlashJob { options: WriteOptions::default(), ..*job };
         flash(&job, bench.clear(&targets, &options))
     });
     assert_eq!(outcome.verdict(), Verdict::AllVerified, "{:?}", outcome.receipts);

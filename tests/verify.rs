@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use cardsmith::flash::receipt::RECEIPT_VERSION;
 use cardsmith::flash::verify::{OpenedMedium, VerifyReport, WrongReceipt, expected_with, verify};
 use cardsmith::flash::writer::WriteReport;
-use cardsmith::flash::{BlankReport, MediumRecord, Outcome, Receipt};
+use cardsmith::flash::{BlankReport, MediumRecord, Outcome, ProbeReport, Receipt};
 use cardsmith::image::{BlockMap, ByteRange, ByteSize};
 use cardsmith::progress::{Progress, Silent};
 
@@ -36,6 +36,7 @@ fn receipt(golden: &BlockMap, card: &BlockMap) -> Receipt {
         written: ByteSize(0),
         verified: ByteSize(0),
         repeated: 0,
+        probe: ProbeReport::NotProbed,
         blank: BlankReport::Left,
         durations: vec![],
     };

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::deadline::WithDeadlines;
 use super::failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 use super::medium::{Medium, MediumRecord};
 use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
 use super::region::{CardImage, differences};
-use super::writer::{Blank, BlankReport, Guard, WriteReport, write_card};
+use super::options::WriteOptions;
+use super::writer::{BlankReport, Guard, WriteReport, write_card};
 use crate::activation::{Activation, Desk};
 use crate::causes::in_one_line;
 use crate::image::BlockMap;
@@ -41,8 +43,8 @@ pub struct FlashJob<'a> {
     pub recipe: &'a str,
     /// The golden image's map.
     pub golden: &'a BlockMap,
-    /// What happens to space that the image does not use.
-    pub blank: Blank,
+    /// How they are written.
+    pub options: WriteOptions,
     /// Where news goes.
     pub progress: &'a dyn Progress,
     /// Set from outside to stop.
@@ -78,7 +80,7 @@ impl BatchOutcome {
         let verified = self.receipts.len() - failures.len();
         if failures.is_empty() && verified > 0 {
             Verdict::AllVerified
-        } else if !failures.is_empty() && failures.iter().all(|failure| failure.kind == FailureKind::Verification) {
+        } else if !failures.is_empty() && failures.iter().all(|failure| failure.kind.is_verification()) {
             Verdict::VerificationFailed
         } else if verified > 0 {
             Verdict::SomeFailed
@@ -139,6 +141,7 @@ impl<'a> Begun<'a> {
     /// Gets name and activation. A card without a name ends here, with its receipt; one without an activation ends in
     /// [`Begun::write`], because the ledger must be told.
     fn new(job: &FlashJob<'a>, medium: Box<dyn Medium>) -> Result<Begun<'a>, Box<Receipt>> {
+        let medium = WithDeadlines::on(medium, job.options.patience);
         let (record, began) = (medium.record(), now());
         let place = record.slot.clone().unwrap_or_else(|| record.path.display().to_string());
         let card = match job.desk.next_card(&place) {
@@ -217,7 +220,7 @@ fn write_activated(
 
     let mut before_seal = || job.desk.sealing(card).map_err(|error| in_one_line(&error));
     let guard = Guard { cancel: job.cancel, before_seal: &mut before_seal };
-    let report = write_card(&*medium, &image, job.blank, task, guard)?;
+    let report = write_card(&*medium, &image, job.options, task, guard)?;
     task.stage(&Stage::Finish.to_string(), None);
     medium.finish().map_err(|error| CardFailure {
         stage: Stage::Finish,
@@ -251,6 +254,8 @@ fn tell_of_old_data(job: &FlashJob<'_>, receipt: &Receipt) {
 /// Books the failure, and learns what became of number and activation.
 fn tell_desk(job: &FlashJob<'_>, card: &CardReservation, mut failure: CardFailure) -> CardFailure {
     let left = match failure.left_on_card {
+        // Nothing that makes this card boot is written before it is sealed, whatever else is or is not on it.
+        LeftOnCard::Unknown if failure.stage < Stage::Seal => Left::CannotBoot,
         LeftOnCard::MayBoot | LeftOnCard::Unknown => Left::MayBoot,
         // An old system that is still there does not know this card's activation.
         LeftOnCard::NotBootable | LeftOnCard::NoFile | LeftOnCard::Untouched | LeftOnCard::OldContent => {

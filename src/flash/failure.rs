@@ -48,10 +48,14 @@ impl fmt::Display for Stage {
 pub enum FailureKind {
     /// A person or a program stopped it.
     Cancelled,
-    /// The card reads back different from what was written, or less of it is there than it says.
+    /// The card reads back different from what was written.
     Verification,
+    /// The card seems to be smaller than it says.
+    Suspect,
     /// The device reported an error.
     Device,
+    /// The device did not answer in time. The kernel may still wait for it.
+    Hung,
     /// Another card is in the reader, or none.
     Exchanged,
     /// What should be written could not be read, or is not what the manifest says.
@@ -76,6 +80,13 @@ pub enum LeftOnCard {
     Unknown,
     /// It was to be a file, and there is none.
     NoFile,
+}
+
+impl FailureKind {
+    /// Whether the card itself did not give back what was written to it.
+    pub fn is_verification(self) -> bool {
+        matches!(self, FailureKind::Verification | FailureKind::Suspect)
+    }
 }
 
 impl fmt::Display for LeftOnCard {
@@ -119,8 +130,8 @@ pub(super) enum Trouble {
     Read { what: String, source: io::Error },
     Write { what: String, source: io::Error },
     Differs { what: String },
-    Fake { what: String },
-    KeepsOld,
+    Suspect { what: String },
+    KeepsOld { what: String },
     Exchanged { what: String },
     Source { what: String },
     Record { what: String },
@@ -137,6 +148,17 @@ impl Trouble {
     pub(super) fn into_failure(self, stage: Stage, left_on_card: LeftOnCard) -> CardFailure {
         let again = "put in another card; the number is free again";
         let (kind, what, detail, next) = match self {
+            Trouble::Read { what, source } | Trouble::Write { what, source }
+                if source.kind() == io::ErrorKind::TimedOut =>
+            {
+                (
+                    FailureKind::Hung,
+                    "does not answer any more",
+                    join(what, source),
+                    "pull it out: until then the kernel waits for it, and this command cannot end. Try it once more in \
+                     another reader; if it stops again, throw it away",
+                )
+            }
             Trouble::Cancelled => (
                 FailureKind::Cancelled,
                 "was stopped",
@@ -155,16 +177,17 @@ impl Trouble {
             Trouble::Differs { what } => {
                 (FailureKind::Verification, "does not keep what is written", what, "throw the card away")
             }
-            Trouble::Fake { what } => (
-                FailureKind::Verification,
-                "is smaller than it says, or broken",
+            Trouble::Suspect { what } => (
+                FailureKind::Suspect,
+                "is suspect: it seems to be smaller than it says",
                 what,
-                "do not trust this card with anything; cards that lie about their size are sold as bargains",
+                "do not trust this card with anything; cards that lie about their size are sold as bargains. Where you \
+                 know better, `--no-probe` leaves the question out",
             ),
-            Trouble::KeepsOld => (
+            Trouble::KeepsOld { what } => (
                 FailureKind::Verification,
                 "does not keep what is written",
-                "its first MiB still holds what it held before zeros were written over it".to_owned(),
+                what,
                 "throw the card away: a card that is worn out accepts writes and keeps its old data; destroy it if that \
                  matters",
             ),

@@ -15,6 +15,7 @@ use super::buffer::AlignedBuffer;
 use super::capacity;
 use super::failure::{CardFailure, Stage, Trouble};
 use super::medium::Medium;
+use super::options::WriteOptions;
 use super::pipeline::overlapped;
 use super::region::{
     CardImage, Content, HEAD, PIECE, Region, blank_regions, mapped_regions, not_golden, part, read_image, widen,
@@ -22,7 +23,7 @@ use super::region::{
 use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Sha256Digest};
 use crate::progress::Task;
 
-pub use report::{BlankReport, StageDuration, WriteReport};
+pub use report::{BlankReport, ProbeReport, StageDuration, WriteReport};
 
 /// What to do with space that the image does not use.
 pub use crate::recipe::schema::Blank;
@@ -49,12 +50,12 @@ pub struct Guard<'a> {
 pub fn write_card(
     medium: &dyn Medium,
     card: &CardImage,
-    blank: Blank,
+    options: WriteOptions,
     task: &mut dyn Task,
     guard: Guard<'_>,
 ) -> Result<WriteReport, CardFailure> {
     let mut writer = Writer::new(medium, card, guard.cancel);
-    match writer.run(blank, task, guard.before_seal) {
+    match writer.run(options, task, guard.before_seal) {
         Ok(report) => Ok(report),
         Err(trouble) => {
             let left = writer.left_after_failure();
@@ -127,7 +128,7 @@ impl<'a> Writer<'a> {
 
     fn run(
         &mut self,
-        blank: Blank,
+        options: WriteOptions,
         task: &mut dyn Task,
         before_seal: &mut dyn FnMut() -> Result<(), String>,
     ) -> Result<WriteReport, Trouble> {
@@ -141,16 +142,18 @@ impl<'a> Writer<'a> {
         self.erase()?;
 
         let fresh = self.medium.is_fresh();
-        if !fresh {
+        let mut probe = if fresh { ProbeReport::New } else { ProbeReport::NotProbed };
+        if !fresh && options.probe {
             self.enter(Stage::Probe, None, task)?;
-            capacity::probe(self.medium, self.cancel)?;
-            self.head_is_zero(Trouble::Fake {
+            let keep = options.blank == Blank::Leave;
+            probe = capacity::probe(self.medium, self.card.image.size(), keep, self.cancel)?;
+            self.head_is_zero(Trouble::Suspect {
                 what: "a sample that was written far behind its beginning came out at its beginning".to_owned(),
             })?;
         }
 
         let mut regions = mapped_regions(&self.card.map);
-        let blank = match blank {
+        let blank = match options.blank {
             _ if fresh => BlankReport::New,
             Blank::Leave => BlankReport::Left,
             Blank::Zero => {
@@ -172,7 +175,7 @@ impl<'a> Writer<'a> {
         self.sync()?;
         self.enter(Stage::Verify, Some(total), task)?;
         let repeated = self.verify_body(&written, task)?;
-        self.head_is_zero(Trouble::Fake {
+        self.head_is_zero(Trouble::Suspect {
             what: "something that was written further behind came out at its beginning".to_owned(),
         })?;
         self.unchanged()?;
@@ -186,6 +189,7 @@ impl<'a> Writer<'a> {
             written: total,
             verified: total,
             repeated,
+            probe,
             blank,
             durations: std::mem::take(&mut self.durations),
         })
@@ -207,7 +211,9 @@ impl<'a> Writer<'a> {
             task.at(ByteSize(at));
         }
         // A discard must not have touched the head, and some devices round generously.
-        self.head_is_zero(Trouble::KeepsOld)?;
+        self.head_is_zero(Trouble::KeepsOld {
+            what: "its first MiB is not zero any more, although nothing was written to it".to_owned(),
+        })?;
         Ok(BlankReport::Discarded)
     }
 

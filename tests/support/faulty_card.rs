@@ -1,7 +1,7 @@
 //! A card in memory that remembers every write and misbehaves on demand.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use cardsmith::flash::{Medium, MediumRecord, ReadBack};
 use cardsmith::image::{ByteOffset, ByteRange, ByteSize, ReadAt};
@@ -33,6 +33,24 @@ pub enum Fault {
     Hook(Box<dyn Fn(usize) + Send + Sync>),
     /// Says that a discard worked, and fills the range with ones.
     DiscardsToOnes,
+    /// From the n-th write on, all are accepted and dropped: worn out in the middle of the work.
+    DropsFrom(usize),
+    /// The n-th write stores its first half and reports an error, as a short write does.
+    WritesHalf(usize),
+    /// The n-th write stores its first half and reports success.
+    TearsWrite(usize),
+    /// The n-th read is refused.
+    RefusesRead(usize),
+    /// The first `times` reads of this byte come with a bit flipped.
+    FlipsRead { at: u64, times: usize },
+    /// From the n-th write on it says that it is this large, and takes nothing behind that.
+    ShrinksAt(usize, u64),
+    /// The n-th write does not return before [`FaultyCard::release`].
+    StallsWrite(usize),
+    /// The n-th read does not return before [`FaultyCard::release`].
+    StallsRead(usize),
+    /// The n-th sync does not return before [`FaultyCard::release`].
+    StallsSync(usize),
 }
 
 #[derive(Default)]
@@ -40,11 +58,15 @@ pub struct State {
     pub bytes: Vec<u8>,
     pub log: Vec<(u64, Vec<u8>)>,
     pub writes: usize,
+    pub reads: usize,
     pub syncs: usize,
+    /// How long the log was at each sync that succeeded.
+    pub flushes: Vec<usize>,
     pub finished: bool,
     used: Vec<usize>,
     gone: bool,
     exchanged: bool,
+    shrunk: Option<u64>,
 }
 
 pub struct FaultyCard {
@@ -52,6 +74,8 @@ pub struct FaultyCard {
     faults: Vec<Fault>,
     grain: u64,
     fresh: bool,
+    released: Mutex<bool>,
+    release: Condvar,
 }
 
 fn device_error() -> io::Error {
@@ -63,7 +87,19 @@ impl FaultyCard {
     pub fn holding(bytes: Vec<u8>, faults: Vec<Fault>) -> Arc<FaultyCard> {
         let used = vec![0; faults.len()];
         let state = State { bytes, used, ..State::default() };
-        Arc::new(FaultyCard { state: Mutex::new(state), faults, grain: 512, fresh: false })
+        Arc::new(FaultyCard { state: Mutex::new(state), faults, grain: 512, fresh: false, released: Mutex::default(), release: Condvar::new() })
+    }
+
+    /// Lets everything go on that stalls.
+    pub fn release(&self) {
+        *self.released.lock().unwrap() = true;
+        self.release.notify_all();
+    }
+
+    fn stall(&self, stalls: impl Fn(&Fault) -> bool) {
+        if self.faults.iter().any(stalls) {
+            drop(self.release.wait_while(self.released.lock().unwrap(), |released| !*released).unwrap());
+        }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -87,8 +123,14 @@ impl ReadBack for FaultyCard {
     }
 
     fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        let number = {
+            let mut state = self.state.lock().unwrap();
+            state.reads += 1;
+            state.reads - 1
+        };
+        self.stall(|fault| matches!(fault, Fault::StallsRead(n) if *n == number));
         let mut state = self.state.lock().unwrap();
-        if state.gone {
+        if state.gone || self.faults.iter().any(|fault| matches!(fault, Fault::RefusesRead(n) if *n == number)) {
             return Err(device_error());
         }
         let covers = |place: u64| place >= at.0 && place < at.0 + buf.len() as u64;
@@ -105,7 +147,7 @@ impl ReadBack for FaultyCard {
             Fault::FoldsAt(size) => Some(*size as usize),
             _ => None,
         });
-        let (mut at, mut rest) = (at.0 as usize, buf);
+        let (first, mut at, mut rest) = (at.0, at.0 as usize, &mut *buf);
         while !rest.is_empty() {
             let size = fold.unwrap_or(state.bytes.len());
             at = if fold.is_some() { at % size } else { at };
@@ -113,6 +155,15 @@ impl ReadBack for FaultyCard {
             let (now, later) = rest.split_at_mut(len);
             now.copy_from_slice(state.bytes.get(at..at + len).ok_or(io::ErrorKind::UnexpectedEof)?);
             (at, rest) = (at + len, later);
+        }
+        for (n, fault) in self.faults.iter().enumerate() {
+            if let Fault::FlipsRead { at: place, times } = fault
+                && covers(*place)
+                && state.used[n] < *times
+            {
+                state.used[n] += 1;
+                buf[(place - first) as usize] ^= 1;
+            }
         }
         Ok(())
     }
@@ -146,8 +197,10 @@ impl Medium for FaultyCard {
                 hook(number);
             }
         }
+        self.stall(|fault| matches!(fault, Fault::StallsWrite(n) if *n == number));
         let mut state = self.state.lock().unwrap();
         let mut data = bytes.to_vec();
+        let mut half = false;
         let mut start = at.0;
         for (n, fault) in self.faults.iter().enumerate() {
             match fault {
@@ -164,25 +217,40 @@ impl Medium for FaultyCard {
                 Fault::DropsBehind(size) => data.truncate(size.saturating_sub(at.0) as usize),
                 Fault::FoldsAt(size) => start %= size,
                 Fault::KeepsOld => data.clear(),
+                Fault::DropsFrom(from) if number >= *from => data.clear(),
+                Fault::WritesHalf(one) if number == *one => {
+                    data.truncate(data.len() / 2);
+                    half = true;
+                }
+                Fault::TearsWrite(one) if number == *one => data.truncate(data.len() / 2),
+                Fault::ShrinksAt(from, size) if number >= *from => state.shrunk = Some(*size),
                 _ => {}
             }
         }
         if state.gone {
             return Err(device_error());
         }
+        if state.shrunk.is_some_and(|size| at.0 + bytes.len() as u64 > size) {
+            return Err(io::Error::from_raw_os_error(28));
+        }
         let from = start as usize;
         state.bytes.get_mut(from..from + data.len()).ok_or(io::ErrorKind::WriteZero)?.copy_from_slice(&data);
         state.log.push((start, data));
-        Ok(())
+        if half { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
         state.syncs += 1;
         let number = state.syncs - 1;
+        drop(state);
+        self.stall(|fault| matches!(fault, Fault::StallsSync(n) if *n == number));
+        let mut state = self.state.lock().unwrap();
         if state.gone || self.faults.iter().any(|fault| matches!(fault, Fault::SyncFails(n) if *n == number)) {
             return Err(device_error());
         }
+        let log = state.log.len();
+        state.flushes.push(log);
         Ok(())
     }
 
@@ -201,6 +269,9 @@ impl Medium for FaultyCard {
 
     fn check_identity(&self) -> Result<(), String> {
         let state = self.state.lock().unwrap();
+        if let Some(size) = state.shrunk {
+            return Err(format!("it is {size} bytes large now, it was {}", state.bytes.len()));
+        }
         let before = self.faults.iter().any(|fault| matches!(fault, Fault::ExchangedBefore));
         if before || state.gone || state.exchanged { Err("another card was put in".to_owned()) } else { Ok(()) }
     }

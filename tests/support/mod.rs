@@ -5,6 +5,7 @@ pub mod binary;
 pub mod ext4_disk;
 pub mod fake_ssm;
 pub mod faulty_card;
+pub mod fuse_card;
 pub mod guest;
 pub mod host_tree;
 pub mod loop_device;

@@ -11,7 +11,9 @@ use crate::flash::bench::{Bench, flash_many};
 use crate::flash::gate::{self, GateOptions};
 use crate::flash::hotplug::Hotplug;
 use crate::flash::receipt::{Outcome, Receipt};
-use crate::flash::{BatchOutcome, CardFailure, CardImage, CardMaker, FailureKind, FlashJob, Host, MakeError, flash};
+use crate::flash::{
+    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, MakeError, Patience, WriteOptions, flash,
+};
 use crate::golden::Golden;
 use crate::ledger::{CardReservation, Ledger};
 use crate::prepare::card::CardIdentity;
@@ -33,6 +35,8 @@ pub(in crate::cli) struct Batch<'a> {
     pub options: &'a GateOptions,
     /// How many cards, where slots are to be filled again and again.
     pub count: Option<usize>,
+    /// Whether cards are asked if they are as large as they say.
+    pub probe: bool,
     /// The file of activations, instead of the recipe's.
     pub activations: Option<&'a Path>,
     /// Where receipts go.
@@ -94,7 +98,11 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         desk: &desk,
         recipe: &recipe.name,
         golden: &manifest.map,
-        blank: recipe.card.blank,
+        options: WriteOptions {
+            blank: recipe.card.blank,
+            probe: batch.probe,
+            patience: Patience::from_environment(),
+        },
         progress,
         cancel: &cancel,
         on_receipt: &on_receipt,
@@ -160,7 +168,7 @@ fn keep(receipt: &Receipt, batch: &Batch<'_>, progress: &dyn Progress, ui: &Ui) 
 }
 
 fn letter(receipt: &Receipt, failure: &CardFailure) -> Error {
-    let exit = if failure.kind == FailureKind::Verification { Exit::Verification } else { Exit::Failed };
+    let exit = if failure.kind.is_verification() { Exit::Verification } else { Exit::Failed };
     let mut letter = Error::with(exit, format!("{} {}", receipt.medium.name(), failure.what));
     letter.causes.push(failure.detail.clone());
     letter.state.push(failure.left_on_card.to_string());

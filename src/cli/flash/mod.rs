@@ -47,6 +47,9 @@ pub(super) struct Args {
     /// Replace card images that are there
     #[arg(long)]
     overwrite: bool,
+    /// Do not ask cards whether they are as large as they say (a few hundred samples, before the long write)
+    #[arg(long)]
+    no_probe: bool,
     /// Pre-issued activations (CSV or JSON), instead of the recipe's `[activation] path`
     #[arg(long, value_name = "FILE")]
     activations: Option<PathBuf>,
@@ -97,6 +100,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             targets: &args.to,
             options: &options,
             count: args.count.map(|count| usize::from(count.get())),
+            probe: !args.no_probe,
             activations: args.activations.as_deref(),
             receipts: args.receipts.as_deref(),
             bench: bench.as_ref(),

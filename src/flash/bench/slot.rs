@@ -86,6 +86,8 @@ impl<'a> SlotWork<'a> {
         match failure {
             // No card is at fault: the next one would fare no better.
             Some(FailureKind::Preparation | FailureKind::Source | FailureKind::Cancelled) => false,
+            // Whoever opens this device next would wait for the kernel, too.
+            Some(FailureKind::Hung) => false,
             _ => {
                 if !self.tally.is_done() && !self.is_over() {
                     self.tell(&SlotNews::Exchange);

@@ -5,19 +5,25 @@ use std::io;
 use super::{TRIES, Writer};
 use crate::flash::buffer::AlignedBuffer;
 use crate::flash::failure::{LeftOnCard, Trouble};
+use crate::flash::nonce;
 use crate::flash::region::HEAD;
 use crate::image::ByteOffset;
 
 impl Writer<'_> {
     /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last
-    /// one, where GPT keeps its second copy. Then a look whether the medium took it: a worn card says yes and keeps
-    /// its old data, and it is better known now than after ten minutes.
+    /// one, where GPT keeps its second copy. Before that a nonce, after it a look whether the medium took it: a worn
+    /// card says yes and keeps its old data, and it is better known now than after ten minutes.
     pub(super) fn erase(&mut self) -> Result<(), Trouble> {
         let zeros = AlignedBuffer::zeroed(self.head.len());
         self.touched = true;
+        if !self.medium.is_fresh() {
+            nonce::prove_writable(self.medium, |at, bytes| self.write(at, bytes))?;
+        }
         self.write(ByteOffset(0), &zeros)?;
         self.sync()?;
-        self.head_is_zero(Trouble::KeepsOld)?;
+        self.head_is_zero(Trouble::KeepsOld {
+            what: "its first MiB still holds what it held before zeros were written over it".to_owned(),
+        })?;
         self.erased = true;
         let size = self.medium.size().0;
         let tail = (size.saturating_sub(HEAD) / self.grain * self.grain).max(self.head.len() as u64);

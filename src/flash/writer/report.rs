@@ -14,6 +14,9 @@ pub struct WriteReport {
     pub verified: ByteSize,
     /// Pieces that had to be written again.
     pub repeated: u64,
+    /// Whether it was asked if it is as large as it says.
+    #[serde(default)]
+    pub probe: ProbeReport,
     /// What became of the space that the image does not use.
     pub blank: BlankReport,
     /// How long each stage took.
@@ -27,6 +30,22 @@ pub struct StageDuration {
     pub stage: Stage,
     /// In milliseconds.
     pub milliseconds: u64,
+}
+
+/// Whether the card was asked if it is as large as it says. No answer proves a card genuine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum ProbeReport {
+    /// Every sample came back. A card for which that is not so is a card that failed.
+    NothingSuspect {
+        /// How many samples there were.
+        samples: u64,
+    },
+    /// It was not wanted.
+    #[default]
+    NotProbed,
+    /// A new file: its file system answers for its size.
+    New,
 }
 
 /// What became of the space that the image does not use.

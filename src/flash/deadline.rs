@@ -1,0 +1,252 @@
+//! A hang is not a wait: a request that takes far longer than the device's others is given up, and the card fails.
+//!
+//! A thread that hangs in the kernel cannot be stopped. So every request is made on a thread of a small pool, and who
+//! wants its answer waits only so long. The thread that hangs keeps the medium open until the kernel returns; nobody
+//! waits for it, and no further request is made: what comes late must not be mixed with what another run does to the
+//! card. How long is long follows from how fast the device was so far; card readers pause for tens of seconds while a
+//! card tidies up, and must be allowed to.
+
+use std::io;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::buffer::AlignedBuffer;
+use super::medium::{Medium, MediumRecord, ReadBack};
+use crate::image::{ByteOffset, ByteRange, ByteSize};
+
+/// How long a device may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// What any request may take, however small.
+    pub pause: Duration,
+    /// How many times as long as its size lets expect a read or write may take on top of that.
+    pub times: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { pause: Duration::from_secs(30), times: 20 }
+    }
+}
+
+/// A sync and a discard have more to do than a write has.
+const LONGER: u32 = 4;
+
+/// How fast a device was so far.
+struct Pace {
+    bytes: u64,
+    time: Duration,
+    /// Written since the last sync.
+    unsynced: u64,
+}
+
+impl Pace {
+    fn of(&self, bytes: u64) -> Duration {
+        let seconds = self.time.as_secs_f64() * bytes as f64 / self.bytes.max(1) as f64;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    fn moved(&mut self, bytes: u64, time: Duration) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.time = self.time.saturating_add(time);
+    }
+}
+
+type Job = Box<dyn FnOnce(&dyn Medium) + Send>;
+
+/// A thread that makes requests, with memory of its own to make them from: what it reads into must outlive who waits.
+struct Worker {
+    jobs: Sender<Job>,
+    buffer: AlignedBuffer,
+    thread: JoinHandle<()>,
+}
+
+/// A medium that answers in time or not at all.
+pub struct WithDeadlines {
+    medium: Arc<Box<dyn Medium>>,
+    patience: Patience,
+    pace: Mutex<Pace>,
+    idle: Mutex<Vec<Worker>>,
+    /// What it did not answer to.
+    silent: OnceLock<String>,
+}
+
+impl WithDeadlines {
+    /// Puts deadlines on a device. A file's file system is not watched: that is this machine's own disk.
+    pub fn on(medium: Box<dyn Medium>, patience: Patience) -> Box<dyn Medium> {
+        if medium.is_fresh() {
+            return medium;
+        }
+        // As slow as the slowest card, until it is known better.
+        let pace = Pace { bytes: 1 << 20, time: Duration::from_secs(1), unsynced: 0 };
+        Box::new(WithDeadlines {
+            medium: Arc::new(medium),
+            patience,
+            pace: Mutex::new(pace),
+            idle: Mutex::default(),
+            silent: OnceLock::new(),
+        })
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Worker>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn worker(&self) -> io::Result<Worker> {
+        let known = self.idle().pop();
+        if let Some(worker) = known {
+            return Ok(worker);
+        }
+        let (jobs, work) = channel::<Job>();
+        let medium = self.medium.clone();
+        let thread = thread::Builder::new().name("card request".to_owned()).spawn(move || {
+            for job in work {
+                job(&**medium);
+            }
+        })?;
+        Ok(Worker { jobs, buffer: AlignedBuffer::zeroed(0), thread })
+    }
+
+    fn no_answer(&self) -> Option<io::Error> {
+        let what = self.silent.get()?;
+        Some(io::Error::new(io::ErrorKind::TimedOut, what.clone()))
+    }
+
+    /// Has `request` made on another thread, in the first `len` bytes of a buffer that `fill` fills before and `take`
+    /// looks at afterwards.
+    fn within(
+        &self,
+        limit: Duration,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]),
+        request: impl FnOnce(&dyn Medium, &mut [u8]) -> io::Result<()> + Send + 'static,
+        take: impl FnOnce(&[u8]),
+    ) -> io::Result<()> {
+        if let Some(error) = self.no_answer() {
+            return Err(error);
+        }
+        let mut worker = self.worker()?;
+        let mut buffer = std::mem::replace(&mut worker.buffer, AlignedBuffer::zeroed(0));
+        if !buffer.set_len(len) {
+            buffer = AlignedBuffer::zeroed(len);
+        }
+        fill(&mut buffer);
+        let (answer, answered) = sync_channel(1);
+        let job: Job = Box::new(move |medium| {
+            let result = request(medium, &mut buffer);
+            // Who asked may be gone: then nobody wants to know.
+            let _ = answer.send((result, buffer));
+        });
+        worker.jobs.send(job).map_err(|_| ended())?;
+        match answered.recv_timeout(limit) {
+            Ok((result, buffer)) => {
+                take(&buffer);
+                worker.buffer = buffer;
+                self.idle().push(worker);
+                // Another request hangs: this card is given up, whatever this one did.
+                self.no_answer().map_or(result, Err)
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = self.silent.set(format!("no answer within {} seconds", limit.as_secs_f64().ceil()));
+                Err(self.no_answer().unwrap_or_else(ended))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(ended()),
+        }
+    }
+
+    fn moving(&self, len: usize) -> Duration {
+        self.patience.pause.saturating_add(self.pace().of(len as u64).saturating_mul(self.patience.times))
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the thread that makes requests ended")
+}
+
+impl Drop for WithDeadlines {
+    fn drop(&mut self) {
+        // These have nothing to do and end at once; then the device is closed when this returns. One that hangs is not
+        // among them: it closes the device whenever it can.
+        for worker in self.idle().drain(..) {
+            drop(worker.jobs);
+            let _ = worker.thread.join();
+        }
+    }
+}
+
+impl ReadBack for WithDeadlines {
+    fn size(&self) -> ByteSize {
+        self.medium.size()
+    }
+
+    fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        let (len, since) = (buf.len(), Instant::now());
+        let read = move |medium: &dyn Medium, bytes: &mut [u8]| medium.read_back(at, bytes);
+        self.within(self.moving(len), len, |_| (), read, |bytes| {
+            buf.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = byte);
+        })?;
+        self.pace().moved(len as u64, since.elapsed());
+        Ok(())
+    }
+}
+
+impl Medium for WithDeadlines {
+    fn record(&self) -> MediumRecord {
+        self.medium.record()
+    }
+
+    fn grain(&self) -> ByteSize {
+        self.medium.grain()
+    }
+
+    fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+        let (len, since) = (bytes.len(), Instant::now());
+        let write = move |medium: &dyn Medium, bytes: &mut [u8]| medium.write_at(at, bytes);
+        let fill = |buffer: &mut [u8]| buffer.copy_from_slice(bytes);
+        self.within(self.moving(len), len, fill, write, |_| ())?;
+        let mut pace = self.pace();
+        pace.moved(len as u64, since.elapsed());
+        pace.unsynced = pace.unsynced.saturating_add(len as u64);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let behind = { self.pace().unsynced };
+        let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(behind));
+        self.within(limit, 0, |_| (), |medium, _| medium.sync(), |_| ())?;
+        let mut pace = self.pace();
+        pace.unsynced = pace.unsynced.saturating_sub(behind);
+        Ok(())
+    }
+
+    fn discard(&self, range: ByteRange) -> io::Result<()> {
+        // Some erase what they are told to discard, at the speed of writing.
+        let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(range.len.0));
+        self.within(limit, 0, |_| (), move |medium, _| medium.discard(range), |_| ())
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.medium.is_fresh()
+    }
+
+    fn check_identity(&self) -> Result<(), String> {
+        // No request to the device: it is sysfs and the kernel that are asked.
+        self.medium.check_identity()
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        if let Some(error) = self.no_answer() {
+            return Err(error);
+        }
+        let medium = self.medium.clone();
+        drop(self);
+        // All its threads ended, so nobody else has it.
+        Arc::into_inner(medium).ok_or_else(ended)?.finish()
+    }
+}

@@ -1,0 +1,33 @@
+//! How a card is written.
+
+use std::time::Duration;
+
+use super::deadline::Patience;
+use super::writer::Blank;
+
+/// What may be chosen about writing a card. By default the recipe's default, with the probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// What happens to space that the image does not use.
+    pub blank: Blank,
+    /// Whether the card is asked, before the long write, if it is as large as it says.
+    pub probe: bool,
+    /// How long a device may be silent.
+    pub patience: Patience,
+}
+
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions { blank: Blank::default(), probe: true, patience: Patience::default() }
+    }
+}
+
+impl Patience {
+    /// As the environment says: `CARDSMITH_PATIENCE` (seconds) is for readers that pause for longer than half a
+    /// minute, and for tests that cannot wait that long.
+    pub fn from_environment() -> Patience {
+        let wanted = std::env::var("CARDSMITH_PATIENCE").ok().and_then(|text| text.parse().ok());
+        let pause = wanted.filter(|&seconds| seconds > 0).map(Duration::from_secs);
+        pause.map_or_else(Patience::default, |pause| Patience { pause, ..Patience::default() })
+    }
+}
