@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use cardsmith::flash::{
-    Blank, BlankReport, CardFailure, CardImage, FailureKind, Guard, LeftOnCard, Medium, ProbeReport, Stage, WriteOptions,
-    WriteReport, write_card,
+    Blank, BlankReport, CardFailure, CardImage, FailureKind, Guard, LeftOnCard, Medium, ProbeReport, Stage,
+    WriteOptions, WriteReport, write_card,
 };
 use cardsmith::image::{BlockMap, ByteRange, ByteSize, MappedRange, Sha256Digest};
 use cardsmith::progress::{Progress, Silent};
@@ -128,6 +128,30 @@ fn a_good_card_reads_as_the_image_where_it_matters_and_is_left_alone_elsewhere()
     let total: u64 = MAP.iter().map(|range| range.1).sum();
     assert_eq!((report.written.0, report.verified.0, report.repeated), (total, total, 0));
     assert_eq!(report.blank, BlankReport::Left);
+    assert!(matches!(report.probe, ProbeReport::NothingSuspect { samples } if samples > 8), "{:?}", report.probe);
+}
+
+#[test]
+fn a_card_is_not_asked_for_its_size_where_that_is_not_wanted_and_the_receipt_says_so() {
+    let options = WriteOptions { probe: false, blank: Blank::Leave, ..WriteOptions::default() };
+    let card = FaultyCard::holding(old(), vec![]);
+    let report = write_with(&card, &card_image(&image()), options, &AtomicBool::new(false)).unwrap();
+    assert_eq!(report.probe, ProbeReport::NotProbed);
+    let old = old();
+    assert!(card.bytes()[20 * MIB..CARD - MIB] == old[20 * MIB..CARD - MIB]);
+    // A fake is found all the same once the image was written over itself, only later.
+    let card = FaultyCard::holding(old, vec![Fault::FoldsAt(8 << 20)]);
+    let failure = write_with(&card, &card_image(&image()), options, &AtomicBool::new(false)).unwrap_err();
+    assert!(failure.kind.is_verification() && failure.stage == Stage::Verify, "{failure:?}");
+    assert!(!boots(&card.bytes()));
+}
+
+#[test]
+fn what_a_card_keeps_is_put_back_after_it_was_asked_for_its_size() {
+    let card = FaultyCard::holding(old(), vec![]);
+    write(&card, &card_image(&image())).unwrap();
+    let (bytes, old) = (card.bytes(), old());
+    assert!(bytes[14 * MIB..CARD - MIB] == old[14 * MIB..CARD - MIB], "blank = leave");
 }
 
 #[test]
@@ -251,7 +275,8 @@ fn a_card_that_is_pulled_out_fails_and_its_state_is_known_unless_it_was_being_se
     let good = FaultyCard::holding(old(), vec![]);
     write(&good, &card_image(&image())).unwrap();
     let writes = good.state.lock().unwrap().writes;
-    for n in 1..writes {
+    // Before the second write nothing but the nonce is there.
+    for n in 2..writes {
         let (card, failure) = fails(vec![Fault::VanishesAt(n)]);
         let sealing = failure.stage == Stage::Seal;
         assert_eq!(sealing, n >= writes - 2, "{n}");
@@ -323,7 +348,8 @@ fn a_ledger_that_cannot_be_written_keeps_the_card_from_being_sealed() {
     let cancel = AtomicBool::new(false);
     let guard = Guard { cancel: &cancel, before_seal: &mut || Err("disk full".to_owned()) };
     let failure =
-        write_card(&*card, &card_image(&image()), WriteOptions::default(), &mut *Silent.task("card", None), guard).unwrap_err();
+        write_card(&*card, &card_image(&image()), WriteOptions::default(), &mut *Silent.task("card", None), guard)
+            .unwrap_err();
     assert_eq!((failure.kind, failure.left_on_card), (FailureKind::Preparation, LeftOnCard::NotBootable));
     assert!(!has_partition_table(&card.bytes()));
 }

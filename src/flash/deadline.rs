@@ -188,9 +188,15 @@ impl ReadBack for WithDeadlines {
     fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
         let (len, since) = (buf.len(), Instant::now());
         let read = move |medium: &dyn Medium, bytes: &mut [u8]| medium.read_back(at, bytes);
-        self.within(self.moving(len), len, |_| (), read, |bytes| {
-            buf.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = byte);
-        })?;
+        self.within(
+            self.moving(len),
+            len,
+            |_| (),
+            read,
+            |bytes| {
+                buf.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = byte);
+            },
+        )?;
         self.pace().moved(len as u64, since.elapsed());
         Ok(())
     }
@@ -238,6 +244,13 @@ impl Medium for WithDeadlines {
     fn check_identity(&self) -> Result<(), String> {
         // No request to the device: it is sysfs and the kernel that are asked.
         self.medium.check_identity()
+    }
+
+    fn name_slot(&mut self, name: &str) {
+        // No request was made yet, or all of its threads would have it, too.
+        if let Some(medium) = Arc::get_mut(&mut self.medium) {
+            medium.name_slot(name);
+        }
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {

@@ -41,9 +41,10 @@ pub(super) fn prove_writable(
     let unsynced = "the device could not bring the first block onto the card".to_owned();
     medium.sync().map_err(|source| Trouble::Write { what: unsynced, source })?;
     let mut found = AlignedBuffer::zeroed(len);
-    medium
-        .read_back(at, &mut found)
-        .map_err(|source| Trouble::Read { what: "random bytes that were written to its first block".to_owned(), source })?;
+    medium.read_back(at, &mut found).map_err(|source| Trouble::Read {
+        what: "random bytes that were written to its first block".to_owned(),
+        source,
+    })?;
     if *found == *nonce {
         return Ok(());
     }

@@ -87,7 +87,14 @@ impl FaultyCard {
     pub fn holding(bytes: Vec<u8>, faults: Vec<Fault>) -> Arc<FaultyCard> {
         let used = vec![0; faults.len()];
         let state = State { bytes, used, ..State::default() };
-        Arc::new(FaultyCard { state: Mutex::new(state), faults, grain: 512, fresh: false, released: Mutex::default(), release: Condvar::new() })
+        Arc::new(FaultyCard {
+            state: Mutex::new(state),
+            faults,
+            grain: 512,
+            fresh: false,
+            released: Mutex::default(),
+            release: Condvar::new(),
+        })
     }
 
     /// Lets everything go on that stalls.
@@ -133,7 +140,8 @@ impl ReadBack for FaultyCard {
         if state.gone || self.faults.iter().any(|fault| matches!(fault, Fault::RefusesRead(n) if *n == number)) {
             return Err(device_error());
         }
-        let covers = |place: u64| place >= at.0 && place < at.0 + buf.len() as u64;
+        let (first, end) = (at.0, at.0 + buf.len() as u64);
+        let covers = |place: u64| (first..end).contains(&place);
         for (n, fault) in self.faults.iter().enumerate() {
             if let Fault::ReadFails { at: place, times } = fault
                 && covers(*place)
@@ -147,7 +155,7 @@ impl ReadBack for FaultyCard {
             Fault::FoldsAt(size) => Some(*size as usize),
             _ => None,
         });
-        let (first, mut at, mut rest) = (at.0, at.0 as usize, &mut *buf);
+        let (mut at, mut rest) = (at.0 as usize, &mut *buf);
         while !rest.is_empty() {
             let size = fold.unwrap_or(state.bytes.len());
             at = if fold.is_some() { at % size } else { at };
