@@ -17,6 +17,7 @@ mod cli;
 mod commands;
 mod crash;
 mod demo;
+mod diff;
 mod faults;
 mod files_step;
 mod flash;

@@ -6,6 +6,7 @@ mod audit;
 mod completions;
 mod demo;
 mod devices;
+mod diff;
 pub mod error;
 pub mod exit;
 mod flash;
@@ -54,6 +55,7 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Inspect(inspect::Args),
+    Diff(diff::Args),
     Plan(plan::Args),
     Golden(golden::Args),
     Flash(flash::Args),
@@ -71,6 +73,7 @@ fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
     match command {
         Command::Demo(args) => demo::run(&args, ui),
         Command::Inspect(args) => inspect::run(&args, ui),
+        Command::Diff(args) => diff::run(&args, ui),
         Command::Plan(args) => plan::run(&args, ui),
         Command::Golden(args) => golden::run(&args, ui),
         Command::Flash(args) => flash::run(&args, ui),

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod e2fsck;
 pub mod ext4;
 pub mod fat;
+pub mod node;
 pub mod owner;
 pub mod path;
 pub mod probe;
