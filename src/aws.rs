@@ -2,10 +2,10 @@
 
 use std::io;
 
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_sdk_s3::config::SharedHttpClient;
 use tokio::runtime::Runtime;
 
 /// A runtime that lives on whichever thread waits for it: the tool has no other asynchronous work.

@@ -6,21 +6,22 @@ use serde_json::json;
 
 use super::plan::show;
 use super::{Error, Exit, Ui};
-use crate::golden;
+use crate::golden::{self, Destination};
+use crate::image::{ImageError, Location};
 use crate::recipe;
 
 /// Make the golden image of a recipe
 ///
 /// Beside the image appear its block map (.bmap, for bmaptool), its digest (.sha256) and its manifest (.manifest.json):
-/// all of them, or none. The same recipe and base image give the same bytes on every machine.
+/// all of them, or none; also in a bucket, where nothing is visible before it is whole. The same recipe and base image give the same bytes on every machine.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cardsmith golden recipes/kiosk.toml --out kiosk.img\n  cardsmith golden recipes/kiosk.toml --out kiosk.img.zst --overwrite"
+    after_help = "Example:\n  cardsmith golden recipes/kiosk.toml --out kiosk.img\n  cardsmith golden recipes/kiosk.toml --out kiosk.img.zst --overwrite\n  cardsmith golden recipes/kiosk.toml --out s3://fleet-images/kiosk/kiosk.img.zst"
 )]
 pub(super) struct Args {
     /// The recipe
     recipe: PathBuf,
-    /// Where the image goes: FILE.img (sparse), FILE.img.zst, FILE.img.xz or FILE.img.gz
+    /// Where the image goes: FILE.img (sparse), FILE.img.zst, FILE.img.xz, FILE.img.gz, or s3://BUCKET/KEY.img.zst
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
     /// Replace files that are there
@@ -31,12 +32,19 @@ pub(super) struct Args {
     locked: bool,
 }
 
+fn usage(error: ImageError) -> Error {
+    Error::of(Exit::Usage, &error).state("nothing was written")
+}
+
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let mut loaded = recipe::load(&args.recipe)?;
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }
-    golden::check_output(&args.out, args.overwrite)?;
+    let bucket = Destination::check(&Location::parse(&args.out).map_err(usage)?, args.overwrite)?;
+    if bucket.is_none() {
+        golden::check_output(&args.out, args.overwrite)?;
+    }
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     ui.say(&show::summary(prepared.plan()));
     for finding in &prepared.plan().findings {
@@ -46,7 +54,14 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         }
     }
     let mut made = prepared.build(ui.progress())?;
-    let outputs = made.write(&args.out, args.overwrite, ui.progress())?;
+    let outputs = match &bucket {
+        None => made.write(&args.out, args.overwrite, ui.progress())?,
+        Some(bucket) => {
+            // What was sent already has to be thrown away before the end.
+            ui.catch_interrupts()?;
+            made.upload(bucket, &ui.cancel(), ui.progress())?
+        }
+    };
     let manifest = &made.manifest;
     ui.event(
         "golden",

@@ -10,7 +10,7 @@ use crate::flash::ReadBack;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::verify::{OpenedMedium, VerifyReport, expected_with, verify};
 use crate::golden::Manifest;
-use crate::image::{BlockMap, Sha256Digest};
+use crate::image::{BlockMap, Location, Sha256Digest};
 use crate::ledger::Ledger;
 
 /// Read a card back against what was written
@@ -22,7 +22,7 @@ use crate::ledger::Ledger;
     after_help = "Example:\n  cardsmith verify kiosk.manifest.json /dev/sdb\n  cardsmith verify kiosk.manifest.json card.img --receipt receipts/kiosk-0001.json"
 )]
 pub(super) struct Args {
-    /// The manifest of the golden image
+    /// The manifest of the golden image: a file, or its address at https://… or s3://…
     manifest: PathBuf,
     /// The card: a block device, or a card image
     target: PathBuf,
@@ -32,7 +32,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
-    let manifest = Manifest::read(&args.manifest).map_err(crate::golden::GoldenError::from)?;
+    let place = Location::parse(&args.manifest).map_err(|error| Error::of(Exit::Usage, &error))?;
+    let manifest = match place.path() {
+        Some(path) => Manifest::read(path),
+        None => Manifest::parse(&Manifest::fetch(&place)?, Path::new(&place.to_string())),
+    };
+    let manifest = manifest.map_err(crate::golden::GoldenError::from)?;
     let name = args.target.display().to_string();
     let card = OpenedMedium::open(&args.target)
         .map_err(|error| Error::failed(format!("cannot open {name}")).because(&error))?;

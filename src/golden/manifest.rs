@@ -16,7 +16,7 @@ use crate::recipe::Recipe;
 pub const MANIFEST_VERSION: u32 = 1;
 
 /// No sane manifest is larger; a larger file is refused before it is parsed.
-const MANIFEST_LIMIT: u64 = 64 << 20;
+pub(super) const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// What a golden image is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -211,8 +211,16 @@ impl Manifest {
         if text.len() as u64 > MANIFEST_LIMIT {
             return Err(ManifestError::TooLarge { path: path.to_owned() });
         }
+        Manifest::parse(&text, path)
+    }
+
+    /// As [`Manifest::read`], of bytes that are here already; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub fn parse(text: &[u8], path: &Path) -> Result<Manifest, ManifestError> {
         let unparsable = |source| ManifestError::Parse { path: path.to_owned(), source };
-        let value: serde_json::Value = serde_json::from_slice(&text).map_err(unparsable)?;
+        let value: serde_json::Value = serde_json::from_slice(text).map_err(unparsable)?;
         if let Some(found) = value.get("manifest_version").and_then(serde_json::Value::as_u64)
             && found != u64::from(MANIFEST_VERSION)
         {

@@ -12,12 +12,15 @@ pub mod needles;
 mod output;
 mod owner;
 mod prove;
+mod remote;
+mod upload;
 
 pub use build::{Prepared, Settings, prepare};
 pub use card::CardImage;
 pub use error::GoldenError;
 pub use manifest::Manifest;
 pub use output::{Outputs, check_output};
+pub use upload::Destination;
 
 use std::sync::Arc;
 

@@ -206,7 +206,9 @@ fn attempt(
             Ok(0) => break,
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Broken::Again(format!("it broke off after {}: {error}", ByteSize(received.done)))),
+            Err(error) => {
+                return Err(Broken::Again(format!("it broke off after {}: {error}", ByteSize(received.done))));
+            }
         };
         let part = buf.get(..n).unwrap_or_default();
         if received.done.saturating_add(n as u64) > promised {

@@ -129,7 +129,9 @@ impl Location {
         };
         let unreadable = |source| ImageError::Open { path: path.clone(), source };
         let mut bytes = Vec::new();
-        File::open(path).and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes)).map_err(unreadable)?;
+        File::open(path)
+            .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
+            .map_err(unreadable)?;
         if bytes.len() as u64 > most {
             return Err(ImageError::BadPlace { place: self.to_string(), what: "it is far too large" });
         }
@@ -217,7 +219,8 @@ mod tests {
 
     #[test]
     fn addresses_that_lead_nowhere_are_refused_and_secrets_in_them_are_not_shown() {
-        for bad in ["http://example.org/a", "ftp://example.org/a", "s3://", "s3://b/k", "s3://bucket", "s3://bucket/a/"] {
+        for bad in ["http://example.org/a", "ftp://example.org/a", "s3://", "s3://b/k", "s3://bucket", "s3://bucket/a/"]
+        {
             assert!(Location::parse(bad).is_err(), "{bad}");
         }
         assert!(Location::parse("s3://bucket/a/../b").is_err());

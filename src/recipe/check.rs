@@ -92,18 +92,18 @@ impl Checker<'_> {
         let image = &recipe.image;
         let place = ["image", "source"];
         match image.source.split_once("://") {
-            Some(("https", rest)) if !rest.is_empty() && !rest.starts_with('/') && image.sha256.is_some() => {}
-            Some(("https", rest)) if !rest.is_empty() && !rest.starts_with('/') => self.wrong(
+            Some(("https" | "s3", rest)) if !rest.is_empty() && !rest.starts_with('/') && image.sha256.is_some() => {}
+            Some(("https" | "s3", rest)) if !rest.is_empty() && !rest.starts_with('/') => self.wrong(
                 &place,
                 "an image from the network needs `sha256`",
                 "add `sha256 = \"…\"` of the file as published; raspberrypi.com shows it beside the download",
             ),
             Some((scheme, _)) => {
                 let what = format!("`{}://` is not supported", scheme.escape_default());
-                self.wrong(&place, what, "use https:// with `sha256`, or a path beside the recipe");
+                self.wrong(&place, what, "use https:// or s3:// with `sha256`, or a path beside the recipe");
             }
             None if image.source.is_empty() || image.source.contains('\0') => {
-                self.wrong(&place, "no image is named", "a path beside the recipe, or an https:// address");
+                self.wrong(&place, "no image is named", "a path beside the recipe, or an https:// or s3:// address");
             }
             None => {}
         }

@@ -76,9 +76,9 @@ pub struct Recipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Image {
-    /// A path beside the recipe, or an https:// address.
+    /// A path beside the recipe, an https:// address or an s3:// one.
     pub source: String,
-    /// Digest of the file as published; required for https.
+    /// Digest of the file as published; required for https and s3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub sha256: Option<Sha256Digest>,

@@ -16,9 +16,9 @@ name = "@NAME@"
 # extends = "base.toml"
 
 [image]
-# A path beside this file, or an https:// address. Recognised by content: .img, .img.xz, .img.gz, .img.zst, .zip.
+# A path beside this file, an https:// address or s3://bucket/key. Recognised by content: .img, .img.xz, .img.gz, .img.zst, .zip.
 source = "2025-11-24-raspios-trixie-arm64-lite.img.xz"
-# Digest of the file as published. Required for https.
+# Digest of the file as published. Required for https and s3.
 # sha256 = "…"
 
 [strip]

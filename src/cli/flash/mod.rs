@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use crate::flash::gate::{self, GateOptions};
 use crate::flash::{Host, Verdict};
 use crate::golden::{self, Golden};
-use crate::image::ByteSize;
+use crate::image::{ByteSize, Location};
 use crate::recipe;
 use crate::secrets::{self, CardSecrets};
 
@@ -27,10 +27,10 @@ pub(super) use bench::bench_path;
 /// Several targets are written side by side. Block devices are erased: they are shown first, and a question is asked.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cardsmith flash recipes/kiosk.toml --to /dev/sdb\n  cardsmith flash kiosk.manifest.json --to /dev/sdb --to /dev/sdc --count 20\n  cardsmith flash kiosk.manifest.json --to card.img\n  cardsmith flash kiosk.manifest.json --bench --count 20 --receipts receipts"
+    after_help = "Example:\n  cardsmith flash recipes/kiosk.toml --to /dev/sdb\n  cardsmith flash kiosk.manifest.json --to /dev/sdb --to /dev/sdc --count 20\n  cardsmith flash kiosk.manifest.json --to card.img\n  cardsmith flash kiosk.manifest.json --bench --count 20 --receipts receipts\n  cardsmith flash https://ci.example.org/kiosk.manifest.json --to /dev/sdb"
 )]
 pub(super) struct Args {
-    /// A recipe, or the manifest of a golden image (FILE.manifest.json)
+    /// A recipe, or the manifest of a golden image (FILE.manifest.json), which may also be at https://… or s3://…
     source: PathBuf,
     /// Where to: a block device (/dev/sdX), or a file for a card image. May be given several times
     #[arg(long, required_unless_present = "bench", value_name = "TARGET")]
@@ -130,18 +130,39 @@ struct Opened {
     secrets: CardSecrets,
 }
 
+impl Opened {
+    fn from(golden: Golden, beside: &Path, ui: &Ui) -> Result<Opened, Error> {
+        let secrets = secrets::resolve(&golden.manifest.recipe, beside, ui.progress())?;
+        Ok(Opened { golden, beside: beside.to_owned(), secrets })
+    }
+}
+
+/// What CI left on a server.
+fn open_remote(place: &Location, ui: &Ui) -> Result<Opened, Error> {
+    if !place.name().ends_with(".json") {
+        return Err(Error::usage(format!("{place} is not the address of a manifest"))
+            .state("nothing was written")
+            .help("name FILE.manifest.json; a recipe is a file of this machine"));
+    }
+    // What its recipe names beside itself is not on the server: the file of activations, files with secrets.
+    Opened::from(Golden::open_at(place, &ui.cache_dir()?, ui.progress())?, Path::new("."), ui)
+}
+
 /// The golden image that the source means. Secrets are looked up first: making a golden image takes minutes.
 fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
     let source = args.source.as_path();
+    let place = Location::parse(source).map_err(|error| Error::of(Exit::Usage, &error).state("nothing was written"))?;
+    if args.locked && (place.path().is_none() || place.name().ends_with(".json")) {
+        return Err(Error::usage("`--locked` goes with a recipe, and this is a manifest")
+            .help("leave it out: a manifest names one golden image by its digest"));
+    }
+    if place.path().is_none() {
+        return open_remote(&place, ui);
+    }
     if source.extension().is_some_and(|ending| ending == "json") {
-        if args.locked {
-            return Err(Error::usage("`--locked` goes with a recipe, and this is a manifest")
-                .help("leave it out: a manifest names one golden image by its digest"));
-        }
         let beside = source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let golden = Golden::open(source, &ui.cache_dir()?, ui.progress())?;
-        let secrets = secrets::resolve(&golden.manifest.recipe, beside, ui.progress())?;
-        return Ok(Opened { golden, beside: beside.to_owned(), secrets });
+        return Opened::from(golden, beside, ui);
     }
     let mut loaded = recipe::load(source)?;
     if args.locked {
