@@ -10,7 +10,7 @@ use cardsmith::activation::{Activation, ActivationFile, Desk, Issuer, Order};
 use cardsmith::flash::gate::{self, GateOptions};
 use cardsmith::flash::{
     BatchOutcome, Blank, CardImage, CardMaker, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium, Outcome,
-    Receipt, Verdict, WriteOptions, bench, flash,
+    Receipt, SharedPieces, Verdict, WriteOptions, bench, flash,
 };
 use cardsmith::image::{BlockMap, ByteRange, ByteSize};
 use cardsmith::ledger::{CardReservation, CardState, Ledger};
@@ -116,6 +116,7 @@ impl Bench {
             desk: &desk,
             recipe: "kiosk",
             golden: &self.golden.map,
+            pieces: &SharedPieces::of(&self.golden.map),
             options: WriteOptions { blank: Blank::Leave, ..WriteOptions::default() },
             progress: &*self.progress,
             cancel: &self.cancel,

@@ -14,7 +14,8 @@ use super::medium::{Medium, MediumRecord};
 use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
 use super::region::{CardImage, differences};
 use super::options::WriteOptions;
-use super::writer::{BlankReport, Guard, WriteReport, write_card};
+use super::shared::SharedPieces;
+use super::writer::{BlankReport, Guard, WriteReport, write_card_of};
 use crate::activation::{Activation, Desk};
 use crate::causes::in_one_line;
 use crate::image::BlockMap;
@@ -43,6 +44,8 @@ pub struct FlashJob<'a> {
     pub recipe: &'a str,
     /// The golden image's map.
     pub golden: &'a BlockMap,
+    /// What the cards share while they are written: [`SharedPieces::of`] the golden image's map.
+    pub pieces: &'a SharedPieces,
     /// How they are written.
     pub options: WriteOptions,
     /// Where news goes.
@@ -220,7 +223,7 @@ fn write_activated(
 
     let mut before_seal = || job.desk.sealing(card).map_err(|error| in_one_line(&error));
     let guard = Guard { cancel: job.cancel, before_seal: &mut before_seal };
-    let report = write_card(&*medium, &image, job.options, task, guard)?;
+    let report = write_card_of(job.pieces, &*medium, &image, job.options, task, guard)?;
     task.stage(&Stage::Finish.to_string(), None);
     medium.finish().map_err(|error| CardFailure {
         stage: Stage::Finish,

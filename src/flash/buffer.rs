@@ -1,4 +1,8 @@
-//! Memory that a device reads from and writes to directly.
+//! Memory that a device reads from and writes to directly, taken again and again.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::region::PIECE;
 
 /// What direct input and output asks of memory addresses: a page covers every device that there is.
 pub(super) const PAGE: usize = 4096;
@@ -7,6 +11,7 @@ pub(super) const PAGE: usize = 4096;
 ///
 /// A plain `Vec` a page too long, used from its first page boundary on: its heap block never moves, because nothing
 /// here ever grows it. So no unsafe allocation is needed.
+#[derive(Default)]
 pub(super) struct AlignedBuffer {
     bytes: Vec<u8>,
     start: usize,
@@ -16,7 +21,7 @@ pub(super) struct AlignedBuffer {
 impl AlignedBuffer {
     /// `len` bytes of it from here on; `false` where it was made with fewer.
     pub(super) fn set_len(&mut self, len: usize) -> bool {
-        let fits = len <= self.bytes.len().saturating_sub(PAGE);
+        let fits = len <= self.capacity();
         if fits {
             self.len = len;
         }
@@ -28,6 +33,10 @@ impl AlignedBuffer {
         let bytes = vec![0u8; len.saturating_add(PAGE)];
         let start = bytes.as_ptr().align_offset(PAGE).min(PAGE);
         AlignedBuffer { bytes, start, len }
+    }
+
+    fn capacity(&self) -> usize {
+        self.bytes.len().saturating_sub(PAGE)
     }
 }
 
@@ -41,6 +50,68 @@ impl std::ops::Deref for AlignedBuffer {
 impl std::ops::DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.start..self.start + self.len).unwrap_or_default()
+    }
+}
+
+/// Buffers of a piece each that are used again: fresh ones cost as much as filling them.
+///
+/// Nobody ever waits here for a buffer: a card that stands still holds some, and must not hold up the others with
+/// them. What bounds the memory is how many each user holds at a time: see [`super::shared`] and [`super::limits`].
+#[derive(Default)]
+pub(super) struct Pool {
+    free: Mutex<Vec<AlignedBuffer>>,
+}
+
+impl Pool {
+    /// A buffer of `len` bytes that hold anything.
+    pub(super) fn take(self: &Arc<Pool>, len: usize) -> Pooled {
+        let piece = piece_length();
+        let mut buffer = if len <= piece {
+            // Not within the `else`: the lock must not be held while memory is got.
+            let used = self.free().pop();
+            used.unwrap_or_else(|| AlignedBuffer::zeroed(piece))
+        } else {
+            // A piece that was widened to large sectors: rare enough to be made as it is needed.
+            AlignedBuffer::zeroed(len)
+        };
+        buffer.set_len(len);
+        Pooled { buffer, pool: self.clone() }
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<AlignedBuffer>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn piece_length() -> usize {
+    usize::try_from(PIECE).unwrap_or(usize::MAX)
+}
+
+/// A buffer that goes back to its pool.
+pub(super) struct Pooled {
+    buffer: AlignedBuffer,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        if buffer.capacity() == piece_length() {
+            self.pool.free().push(buffer);
+        }
+    }
+}
+
+impl std::ops::Deref for Pooled {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl std::ops::DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer
     }
 }
 

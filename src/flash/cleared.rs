@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use super::devices::{Device, DeviceNumber, Host};
 use super::direct::Direct;
 use super::ioctl;
+use super::limits::RequestLimits;
 use super::medium::{Medium, MediumRecord, ReadBack};
 use crate::image::whole_file::WholeFile;
 use crate::image::{ByteOffset, ByteRange, ByteSize};
@@ -56,6 +57,10 @@ impl Medium for ClearedDevice {
 
     fn grain(&self) -> ByteSize {
         self.device.logical_block
+    }
+
+    fn limits(&self) -> RequestLimits {
+        RequestLimits::of(&self.host, &self.device)
     }
 
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {

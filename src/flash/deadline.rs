@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::buffer::AlignedBuffer;
+use super::limits::RequestLimits;
 use super::medium::{Medium, MediumRecord, ReadBack};
 use crate::image::{ByteOffset, ByteRange, ByteSize};
 
@@ -209,6 +210,10 @@ impl Medium for WithDeadlines {
 
     fn grain(&self) -> ByteSize {
         self.medium.grain()
+    }
+
+    fn limits(&self) -> RequestLimits {
+        self.medium.limits()
     }
 
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {

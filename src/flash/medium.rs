@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::RequestLimits;
 use crate::image::{ByteOffset, ByteRange, ByteSize};
 
 /// Something that can be read past every cache of this machine.
@@ -30,7 +31,12 @@ pub trait Medium: ReadBack {
     /// The smallest run that the device writes, in bytes; offsets and lengths are multiples of it.
     fn grain(&self) -> ByteSize;
 
-    /// Puts `bytes` at `at`.
+    /// How much it takes at once. Whoever wraps a medium passes on what that one says.
+    fn limits(&self) -> RequestLimits {
+        RequestLimits::default()
+    }
+
+    /// Puts `bytes` at `at`. Called by several threads at once, for places that do not overlap.
     ///
     /// # Errors
     /// Whatever the device reports.

@@ -3,18 +3,22 @@
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use serde::Serialize;
 
-use super::buffer::PAGE;
+use super::buffer::{PAGE, Pool};
 use super::direct::Direct;
+use super::lanes::in_lanes;
 use super::medium::ReadBack;
-use super::pipeline::overlapped;
 use super::receipt::{Outcome, Receipt};
 use super::region::PIECE;
 use crate::image::{BlockMap, ByteOffset, ByteRange, ByteSize, MappedRange, Sha256Digest};
 use crate::progress::Task;
+
+/// Requests at a time: one is read while another one is hashed.
+const LANES: usize = 2;
 
 /// A card or card image, open for reading past the page cache.
 pub struct OpenedMedium {
@@ -119,23 +123,25 @@ pub fn verify(
     task: &mut dyn Task,
     cancel: &AtomicBool,
 ) -> io::Result<VerifyReport> {
-    let mut report = VerifyReport { checked: ByteSize(0), differing: Vec::new() };
     task.stage("verify", Some(expected.mapped_size()));
     let size = card.size();
-    // A manifest is untrusted: a range longer than a buffer is cut off by the pipeline, one behind the end is a finding.
-    let ranges = expected.ranges().iter().take_while(|_| !cancel.load(Ordering::Relaxed));
-    overlapped(
-        ranges.copied(),
-        |mapped| ByteRange { start: mapped.range.start, len: ByteSize(mapped.range.len.0.min(PIECE)) },
-        |mapped, buffer| {
+    let pool = Arc::new(Pool::default());
+    let mut ranges = expected.ranges().iter().take_while(|_| !cancel.load(Ordering::Relaxed)).copied();
+    let report = Mutex::new((VerifyReport { checked: ByteSize(0), differing: Vec::new() }, task));
+    in_lanes(
+        LANES,
+        || Ok(ranges.next()),
+        |mapped: MappedRange| {
             let inside = mapped.range.start.checked_add(mapped.range.len).is_some_and(|end| end.0 <= size.0);
-            Ok(match inside {
-                true => card.read_back(mapped.range.start, buffer).err().map(|error| error.to_string()),
+            // A manifest is untrusted: a range longer than a piece is cut off, one behind the end is a finding.
+            let mut buffer = pool.take(usize::try_from(mapped.range.len.0.min(PIECE)).map_err(io::Error::other)?);
+            let error = match inside {
+                true => card.read_back(mapped.range.start, &mut buffer).err().map(|error| error.to_string()),
                 false => Some("it lies behind the end of the card".to_owned()),
-            })
-        },
-        |mapped, error, bytes| {
-            if error.is_some() || Sha256Digest::of(bytes) != mapped.sha256 {
+            };
+            let differs = error.is_some() || Sha256Digest::of(&buffer) != mapped.sha256;
+            let (report, task) = &mut *report.lock().unwrap_or_else(PoisonError::into_inner);
+            if differs {
                 report.differing.push(Differing { range: mapped.range, error });
             }
             report.checked = ByteSize(report.checked.0.saturating_add(mapped.range.len.0));
@@ -143,5 +149,7 @@ pub fn verify(
             Ok::<(), io::Error>(())
         },
     )?;
+    let (mut report, _) = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    report.differing.sort_by_key(|differing| differing.range.start);
     Ok(report)
 }

@@ -4,23 +4,21 @@
 //! medium; only then the first MiB, with the block that holds the partition table as the very last write. Whatever
 //! stops this at whatever moment, a Pi finds no partition table.
 
+mod body;
 mod head;
 pub mod report;
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::buffer::AlignedBuffer;
 use super::capacity;
 use super::failure::{CardFailure, Stage, Trouble};
 use super::medium::Medium;
 use super::options::WriteOptions;
-use super::pipeline::overlapped;
-use super::region::{
-    CardImage, Content, HEAD, PIECE, Region, blank_regions, mapped_regions, not_golden, part, read_image, widen,
-};
-use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Sha256Digest};
+use super::region::{CardImage, HEAD, blank_regions, mapped_regions};
+use super::shared::SharedPieces;
+use crate::image::{ByteOffset, ByteRange, ByteSize};
 use crate::progress::Task;
 
 pub use report::{BlankReport, ProbeReport, StageDuration, WriteReport};
@@ -54,7 +52,22 @@ pub fn write_card(
     task: &mut dyn Task,
     guard: Guard<'_>,
 ) -> Result<WriteReport, CardFailure> {
-    let mut writer = Writer::new(medium, card, guard.cancel);
+    write_card_of(&SharedPieces::default(), medium, card, options, task, guard)
+}
+
+/// As [`write_card`], for one of several cards that share what they read of their golden image.
+///
+/// # Errors
+/// As [`write_card`].
+pub fn write_card_of(
+    pieces: &SharedPieces,
+    medium: &dyn Medium,
+    card: &CardImage,
+    options: WriteOptions,
+    task: &mut dyn Task,
+    guard: Guard<'_>,
+) -> Result<WriteReport, CardFailure> {
+    let mut writer = Writer::new(pieces, medium, card, guard.cancel);
     match writer.run(options, task, guard.before_seal) {
         Ok(report) => Ok(report),
         Err(trouble) => {
@@ -64,15 +77,8 @@ pub fn write_card(
     }
 }
 
-/// One run that was written: where on the medium, and what must be read back.
-#[derive(Clone, Copy)]
-struct Written {
-    range: ByteRange,
-    zeros: bool,
-    sha256: Sha256Digest,
-}
-
 struct Writer<'a> {
+    pieces: &'a SharedPieces,
     medium: &'a dyn Medium,
     card: &'a CardImage,
     cancel: &'a AtomicBool,
@@ -89,9 +95,15 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(medium: &'a dyn Medium, card: &'a CardImage, cancel: &'a AtomicBool) -> Writer<'a> {
+    fn new(
+        pieces: &'a SharedPieces,
+        medium: &'a dyn Medium,
+        card: &'a CardImage,
+        cancel: &'a AtomicBool,
+    ) -> Writer<'a> {
         let head = usize::try_from(HEAD.min(medium.size().0)).unwrap_or(0);
         Writer {
+            pieces,
             medium,
             card,
             cancel,
@@ -171,7 +183,7 @@ impl<'a> Writer<'a> {
 
         let total = ByteSize(regions.iter().map(|region| region.range.len.0).sum());
         self.enter(Stage::Write, Some(total), task)?;
-        let written = self.write_body(&regions, task)?;
+        let written = self.write_regions(&*self.card.image, &regions, task)?;
         self.sync()?;
         self.enter(Stage::Verify, Some(total), task)?;
         let repeated = self.verify_body(&written, task)?;
@@ -217,146 +229,8 @@ impl<'a> Writer<'a> {
         Ok(BlankReport::Discarded)
     }
 
-    /// Writes all regions but the head, which goes to memory, and answers what was written.
-    fn write_body(&mut self, regions: &[Region], task: &mut dyn Task) -> Result<Vec<Written>, Trouble> {
-        let (grain, medium, cancel) = (self.grain, self.medium, self.cancel);
-        let image = &*self.card.image;
-        let head = &mut self.head;
-        let mut written = Vec::with_capacity(regions.len());
-        let mut done = 0;
-        overlapped(
-            regions.iter().copied(),
-            |region| widen(region.range, grain),
-            |region, buffer| {
-                let wide = widen(region.range, grain);
-                let Content::Image(promised) = region.content else {
-                    buffer.fill(0);
-                    return Ok(Sha256Digest::of(buffer));
-                };
-                read_image(image, wide, buffer)?;
-                // What the manifest promises is what must go to the card, also when the file rotted in between.
-                let found = Sha256Digest::of(part(buffer, wide, region.range));
-                if found != promised {
-                    return Err(Trouble::Source { what: not_golden(region.range) });
-                }
-                Ok(if wide == region.range { found } else { Sha256Digest::of(buffer) })
-            },
-            |region, sha256, bytes| {
-                if cancel.load(Ordering::Relaxed) {
-                    return Err(Trouble::Cancelled);
-                }
-                let wide = widen(region.range, grain);
-                let zeros = region.content == Content::Zeros;
-                let withheld = wide.intersect(&ByteRange::new(0, HEAD));
-                if let Some(withheld) = withheld {
-                    copy_into(head, withheld, part(bytes, wide, withheld));
-                }
-                let behind = withheld.map_or(wide.start, |withheld| withheld.end());
-                if behind < wide.end() {
-                    let range = ByteRange::new(behind.0, wide.end().0 - behind.0);
-                    let body = part(bytes, wide, range);
-                    put(medium, behind, body)?;
-                    let sha256 = if range == wide { sha256 } else { Sha256Digest::of(body) };
-                    written.push(Written { range, zeros, sha256 });
-                }
-                done += region.range.len.0;
-                task.at(ByteSize(done));
-                Ok(())
-            },
-        )?;
-        Ok(written)
-    }
-
-    /// Reads everything back; what differs is written and read again. Answers how many pieces that were.
-    fn verify_body(&mut self, written: &[Written], task: &mut dyn Task) -> Result<u64, Trouble> {
-        let mut wrong = self.read_back(written, task)?;
-        let mut repeated = 0u64;
-        for _ in 0..TRIES {
-            if wrong.is_empty() {
-                return Ok(repeated);
-            }
-            let bytes = ByteSize(wrong.iter().map(|(piece, _)| piece.range.len.0).sum());
-            self.enter(Stage::Write, Some(bytes), task)?;
-            repeated = repeated.saturating_add(wrong.len() as u64);
-            let mut buffer = AlignedBuffer::zeroed(usize::try_from(2 * PIECE).unwrap_or(0));
-            for (piece, _) in &wrong {
-                self.go_on()?;
-                self.fill_again(piece, &mut buffer)?;
-                self.write(piece.range.start, &buffer)?;
-            }
-            self.sync()?;
-            self.enter(Stage::Verify, Some(bytes), task)?;
-            let again: Vec<Written> = wrong.iter().map(|(piece, _)| *piece).collect();
-            wrong = self.read_back(&again, task)?;
-        }
-        match wrong.first() {
-            None => Ok(repeated),
-            Some((first, error)) => {
-                let (all, bad) = (mebibytes(written.iter()), mebibytes(wrong.iter().map(|(piece, _)| piece)));
-                let at = error.is_none().then(|| self.first_difference(first)).flatten().unwrap_or(first.range.start);
-                let what = format!("{bad} of {all} MiB read back different, first at {at}, after {TRIES} tries");
-                Err(match wrong.into_iter().find_map(|(_, error)| error) {
-                    Some(source) => Trouble::Read { what, source },
-                    None => Trouble::Differs { what },
-                })
-            }
-        }
-    }
-
-    /// The pieces that do not read back as written, each with the device's error if there was one.
-    fn read_back(
-        &self,
-        written: &[Written],
-        task: &mut dyn Task,
-    ) -> Result<Vec<(Written, Option<io::Error>)>, Trouble> {
-        let (medium, cancel) = (self.medium, self.cancel);
-        let mut wrong = Vec::new();
-        let mut done = 0;
-        overlapped(
-            written.iter().copied(),
-            |piece| piece.range,
-            |piece, buffer| Ok(medium.read_back(piece.range.start, buffer).err()),
-            |piece, error, bytes| {
-                if cancel.load(Ordering::Relaxed) {
-                    return Err(Trouble::Cancelled);
-                }
-                if error.is_some() || Sha256Digest::of(bytes) != piece.sha256 {
-                    wrong.push((piece, error));
-                }
-                done += piece.range.len.0;
-                task.at(ByteSize(done));
-                Ok(())
-            },
-        )?;
-        Ok(wrong)
-    }
-
-    /// What the piece was the first time, or an error: writing something else would make verification meaningless.
-    fn fill_again(&self, piece: &Written, buffer: &mut AlignedBuffer) -> Result<(), Trouble> {
-        buffer.set_len(usize::try_from(piece.range.len.0).unwrap_or(0));
-        if piece.zeros {
-            buffer.fill(0);
-        } else {
-            read_image(&*self.card.image, piece.range, buffer)?;
-        }
-        if Sha256Digest::of(buffer) == piece.sha256 {
-            Ok(())
-        } else {
-            Err(Trouble::Source { what: not_golden(piece.range) })
-        }
-    }
-
-    fn first_difference(&self, piece: &Written) -> Option<ByteOffset> {
-        let mut wanted = AlignedBuffer::zeroed(usize::try_from(piece.range.len.0).ok()?);
-        let mut found = AlignedBuffer::zeroed(wanted.len());
-        self.fill_again(piece, &mut wanted).ok()?;
-        self.medium.read_back(piece.range.start, &mut found).ok()?;
-        let at = wanted.iter().zip(found.iter()).position(|(a, b)| a != b)?;
-        piece.range.start.checked_add(ByteSize(at as u64))
-    }
-
     fn write(&self, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
-        put(self.medium, at, bytes)
+        body::put(self.medium, at, bytes)
     }
 
     fn sync(&self) -> Result<(), Trouble> {
@@ -367,33 +241,4 @@ impl<'a> Writer<'a> {
     fn unchanged(&self) -> Result<(), Trouble> {
         self.medium.check_identity().map_err(|what| Trouble::Exchanged { what })
     }
-}
-
-/// A write that fails is tried again: a bad contact comes and goes, and the piece is verified later in any case.
-fn put(medium: &dyn Medium, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
-    let mut tries = 0;
-    loop {
-        match medium.write_at(at, bytes) {
-            Ok(()) => return Ok(()),
-            // A full disk or a missing device does not get better by asking again.
-            Err(source) if tries >= TRIES || source.kind() == io::ErrorKind::StorageFull => {
-                return Err(Trouble::Write { what: format!("writing {} bytes at {at}", bytes.len()), source });
-            }
-            Err(_) => {
-                tries += 1;
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-    }
-}
-
-fn copy_into(head: &mut [u8], range: ByteRange, bytes: &[u8]) {
-    let from = usize::try_from(range.start.0).unwrap_or(usize::MAX).min(head.len());
-    for (to, byte) in head.iter_mut().skip(from).zip(bytes) {
-        *to = *byte;
-    }
-}
-
-fn mebibytes<'w>(pieces: impl Iterator<Item = &'w Written>) -> u64 {
-    pieces.map(|piece| piece.range.len.0).sum::<u64>().div_ceil(1 << 20)
 }

@@ -18,7 +18,7 @@ pub const MAP_BLOCK: u64 = 4096;
 pub const LONGEST_RANGE: u64 = 4 << 20;
 
 /// A run of bytes that carries meaning, and what it must read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MappedRange {
     /// Where it lies.
     #[serde(flatten)]

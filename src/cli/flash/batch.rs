@@ -12,7 +12,8 @@ use crate::flash::gate::{self, GateOptions};
 use crate::flash::hotplug::Hotplug;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::{
-    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, MakeError, Patience, WriteOptions, flash,
+    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, MakeError, Patience, SharedPieces, WriteOptions,
+    flash,
 };
 use crate::golden::Golden;
 use crate::ledger::{CardReservation, Ledger};
@@ -93,11 +94,13 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         }
     };
     let maker = Maker(batch.golden, batch.secrets);
+    let pieces = SharedPieces::of(&manifest.map);
     let job = FlashJob {
         maker: &maker,
         desk: &desk,
         recipe: &recipe.name,
         golden: &manifest.map,
+        pieces: &pieces,
         options: WriteOptions {
             blank: recipe.card.blank,
             probe: batch.probe,
