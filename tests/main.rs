@@ -38,6 +38,7 @@ mod register_step;
 mod repair;
 mod rootfs;
 mod scrub;
+mod sections;
 mod ssm_step;
 mod sudoers;
 mod sudoers_step;

@@ -117,12 +117,12 @@ struct Filters(Vec<String>);
 impl Filters {
     /// What a filter line makes of them. `None` where the line is none.
     fn after(&self, line: &str) -> Option<Filters> {
-        let inner = line.trim().strip_prefix('[')?.split_once(']')?.0.trim().to_ascii_lowercase();
+        let inner = line.trim().strip_prefix('[')?.split_once(']')?.0.trim();
         if inner == "all" {
             return Some(Filters::default());
         }
-        let mut filters: Vec<String> = self.0.iter().filter(|other| kind(other) != kind(&inner)).cloned().collect();
-        filters.push(inner);
+        let mut filters: Vec<String> = self.0.iter().filter(|other| kind(other) != kind(inner)).cloned().collect();
+        filters.push(inner.to_owned());
         Some(Filters(filters))
     }
 }
@@ -142,20 +142,14 @@ fn kind(filter: &str) -> &str {
 /// One setting: a line, or an overlay with the parameters that follow it and mean nothing without it.
 struct Setting<'t> {
     filters: Filters,
-    filter_lines: Vec<&'t str>,
     lines: Vec<&'t str>,
 }
 
 fn settings(lines: &[String]) -> Vec<Setting<'_>> {
     let mut found: Vec<Setting<'_>> = Vec::new();
-    let (mut filters, mut filter_lines) = (Filters::default(), Vec::new());
+    let mut filters = Filters::default();
     for line in lines {
         if let Some(next) = filters.after(line) {
-            if next == Filters::default() {
-                filter_lines.clear();
-            } else {
-                filter_lines.push(line.as_str());
-            }
             filters = next;
             continue;
         }
@@ -165,9 +159,7 @@ fn settings(lines: &[String]) -> Vec<Setting<'_>> {
             });
         match found.last_mut() {
             Some(last) if belongs => last.lines.push(line),
-            _ => {
-                found.push(Setting { filters: filters.clone(), filter_lines: filter_lines.clone(), lines: vec![line] })
-            }
+            _ => found.push(Setting { filters: filters.clone(), lines: vec![line] }),
         }
     }
     found
@@ -214,8 +206,8 @@ fn with_lines(text: &str, lines: &[String]) -> String {
     for setting in &missing {
         if current.as_ref() != Some(&setting.filters) {
             new.push_str("[all]\n");
-            for line in &setting.filter_lines {
-                new.push_str(&format!("{line}\n"));
+            for filter in &setting.filters.0 {
+                new.push_str(&format!("[{filter}]\n"));
             }
             current = Some(setting.filters.clone());
         }
@@ -248,11 +240,7 @@ mod tests {
         let old = "dtparam=audio=on\n[cm4]\notg_mode=1\n[pi4]\narm_boost=1\n[all]\n";
         let lines = owned(&["gpu_mem=16", "[pi4]", "arm_boost=1", "[cm5]", "otg_mode=1", "[all]", "dtparam=audio=on"]);
         let new = with_lines(old, &lines);
-        assert_eq!(
-            new,
-            format!("{old}\n{HEAD}\n[all]\ngpu_mem=16\n[all]\n[cm5]\notg_mode=1\n[all]\n")
-                .replace("[all]\n[all]\n[cm5]", "[all]\n[cm5]")
-        );
+        assert_eq!(new, format!("{old}\n{HEAD}\n[all]\ngpu_mem=16\n[all]\n[cm5]\notg_mode=1\n[all]\n"));
         assert_eq!(with_lines(&new, &lines), new, "twice changes nothing");
         assert_eq!(with_lines("a=1", &owned(&["b=2"])), format!("a=1\n\n{HEAD}\n[all]\nb=2\n"));
         assert_eq!(with_lines("", &owned(&["b=2"])), format!("{HEAD}\n[all]\nb=2\n"));

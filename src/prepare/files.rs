@@ -143,7 +143,7 @@ impl AddFiles<'_> {
 }
 
 /// A file of this machine, with size and digest as they are now.
-pub(super) fn host_file(path: &Path) -> Result<Content, StepError> {
+fn host_file(path: &Path) -> Result<Content, StepError> {
     let failed = |what: String, next: &str| StepError::HostFile { path: path.to_owned(), what, next: next.to_owned() };
     let unreadable = |error: std::io::Error| {
         failed(

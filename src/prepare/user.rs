@@ -9,15 +9,16 @@ mod databases;
 mod first_boot;
 mod home;
 
-use super::files::host_file;
-use super::plan::{Class, Volume};
+use super::plan::{Class, Content, Volume};
 use super::{Step, StepError, View};
-use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
+use crate::fs::{Attributes, FsError, ImagePath, Tree};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::User;
 use databases::{Databases, NewUser};
 
 const SOURCE: &str = "the recipe, [user]";
+/// No file of keys is larger, in bytes.
+const LIMIT: u64 = 1 << 20;
 
 /// The groups of Raspberry Pi OS's first user (pi-gen, stage2/01-sys-tweaks), in its order.
 const FIRST_USERS_GROUPS: [&str; 15] = [
@@ -59,7 +60,9 @@ impl Step for SetUser<'_> {
         }
         first_boot::settle(view, &self.user.name, &mut databases)?;
         let Some(person) = self.account(view, &mut databases, asks)? else { return Ok(()) };
-        self.memberships(view, &mut databases);
+        for group in self.user.groups.iter().flatten() {
+            databases.join(&self.user.name, group);
+        }
         if let Some(hash) = &self.user.password_hash {
             databases.set_password(&self.user.name, hash, day(view));
         }
@@ -132,38 +135,32 @@ impl SetUser<'_> {
         Ok(Some(Person { uid, gid, home }))
     }
 
-    fn memberships(&self, _view: &View<'_>, databases: &mut Databases) {
-        for group in self.user.groups.iter().flatten() {
-            databases.join(&self.user.name, group);
-        }
-    }
-
     fn authorized_keys(&self, view: &mut View<'_>, person: &Person) -> Result<(), StepError> {
         let Some(source) = &self.user.authorized_keys else { return Ok(()) };
         let path = self.loaded.beside(source);
-        check_keys(&path)?;
-        let content = host_file(&path)?;
+        let keys = public_keys(&path)?;
         let owned = |mode| Attributes { mode, uid: person.uid, gid: person.gid };
         let directory = person.home.join(".ssh").map_err(FsError::from)?;
         let why = "SSH wants it to be the user's own";
         view.directory(Volume::Root, &directory, owned(0o700), Class::Privilege, why, SOURCE)?;
         let file = directory.join("authorized_keys").map_err(FsError::from)?;
-        if view.root().stat(&file)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size > 0) {
+        let old = view.root().text(&file, LIMIT)?.unwrap_or_default();
+        if !old.is_empty() && old != keys {
             view.note(format!("{file} of the image is replaced by {}", source.display()));
         }
         let why = format!("who may log in as {} by key, from {} beside the recipe", self.user.name, source.display());
+        let content = Content::Bytes(keys.into_bytes());
         view.write(Volume::Root, &file, content, owned(0o600), Class::Privilege, why, SOURCE)?;
         Ok(())
     }
 }
 
 /// sshd skips lines that it does not understand, without a word: better to stop here.
-fn check_keys(path: &std::path::Path) -> Result<(), StepError> {
-    const LARGEST: u64 = 1 << 20;
+fn public_keys(path: &std::path::Path) -> Result<String, StepError> {
     let failed = |what: String, next: &str| StepError::HostFile { path: path.to_owned(), what, next: next.to_owned() };
     let next = "name a file with public keys in [user] authorized-keys, such as ~/.ssh/id_ed25519.pub";
     let size = std::fs::metadata(path).map_err(|error| failed(format!("cannot be read ({error})"), next))?.len();
-    if size > LARGEST {
+    if size > LIMIT {
         return Err(failed("is too large for a file of public keys".to_owned(), next));
     }
     let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read ({error})"), next))?;
@@ -181,7 +178,7 @@ fn check_keys(path: &std::path::Path) -> Result<(), StepError> {
         }
         keys += 1;
     }
-    if keys == 0 { Err(failed("holds no public key".to_owned(), next)) } else { Ok(()) }
+    if keys == 0 { Err(failed("holds no public key".to_owned(), next)) } else { Ok(text) }
 }
 
 /// sshd(8), "AUTHORIZED_KEYS FILE FORMAT": options, type, base64, comment.

@@ -196,7 +196,10 @@ impl TreeMut for HostTree {
     }
 
     fn set_attributes(&self, path: &ImagePath, attributes: Attributes) -> Result<(), FsError> {
-        // Owners need root; the tests that use this look at modes only.
+        // Owners need root; without it tests look at modes only.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(self.settle(path)?, Some(attributes.uid), Some(attributes.gid)).unwrap();
+        }
         fs::set_permissions(self.settle(path)?, fs::Permissions::from_mode(attributes.mode.into())).unwrap();
         Ok(())
     }

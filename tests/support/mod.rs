@@ -11,6 +11,7 @@ pub mod host_tree;
 pub mod loop_device;
 pub mod mounted;
 pub mod oracle;
+pub mod releases;
 mod pi_assembly;
 pub mod pi_image;
 mod pi_secrets;

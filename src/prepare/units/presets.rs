@@ -21,9 +21,13 @@ pub(super) fn say(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(), 
     }
     let path = ImagePath::new(FILE)?;
     let old = view.root().text(&path, LIMIT)?.unwrap_or_else(|| HEAD.to_owned());
+    let word = if enabled { "enable" } else { "disable" };
+    if old.lines().any(|line| line == format!("{word} {name}")) {
+        return Ok(());
+    }
     let kept = old.lines().filter(|line| line.split_whitespace().nth(1) != Some(name) || line.starts_with('#'));
     let mut text: String = kept.map(|line| format!("{line}\n")).collect();
-    text.push_str(&format!("{} {name}\n", if enabled { "enable" } else { "disable" }));
+    text.push_str(&format!("{word} {name}\n"));
     let why = "systemd's first boot leaves these units as the recipe wants them";
     let content = Content::Bytes(text.into_bytes());
     view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, "systemd.preset(5)")?;

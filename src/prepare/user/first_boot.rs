@@ -39,12 +39,13 @@ pub(super) fn other_user(view: &View<'_>) -> Result<Option<String>, FsError> {
                 .to_owned(),
         ));
     }
-    if text("/custom.toml")?.lines().any(|line| line.trim() == "[user]") {
-        return Ok(Some(
-            "custom.toml on the boot partition has a [user] of its own: take it out of the base image, or leave [user] \
-             out of the recipe"
-                .to_owned(),
-        ));
+    for path in ["/custom.toml", "/rpi-preseed.toml"] {
+        if text(path)?.lines().any(|line| line.trim() == "[user]") {
+            return Ok(Some(format!(
+                "{path} on the boot partition has a [user] of its own: take it out of the base image, or leave [user] out \
+                 of the recipe"
+            )));
+        }
     }
     Ok(None)
 }
