@@ -330,6 +330,8 @@ fn a_card_that_is_not_needed_waits_in_case_that_another_one_fails() {
     assert_eq!(outcome.verdict(), Verdict::SomeFailed, "{:?}", view.saw.lock().unwrap());
     assert_eq!(names(&outcome), ["kiosk-0001", "kiosk-0001"], "the number of the card that failed is free again");
     assert!(!boots(&one.bytes()) && boots(&two.bytes()));
+    assert!(view.saw("a").contains(&"exchange".to_owned()), "another card could have been put in there");
+    assert!(!view.saw("b").contains(&"exchange".to_owned()), "no further card is wanted");
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn show(board: &mut Board, number: usize, name: &str, news: &SlotNews<'_>) {
         SlotNews::Ended { receipt } => {
             row.card = receipt.card.as_ref().map(|card| card.name.clone()).unwrap_or_default();
             match receipt.failure() {
-                None => row.rest(Mark::Pass, ""),
+                None => row.rest(Mark::Pass, "take the card out"),
                 Some(failure) => row.rest(Mark::Fail, format!("{}: {}", failure.what, failure.detail)),
             }
         }
@@ -212,8 +212,7 @@ fn show(board: &mut Board, number: usize, name: &str, news: &SlotNews<'_>) {
             row.card.clear();
             row.rest(Mark::Quiet, "put a card in");
         }
-        SlotNews::Closed if row.mark == Mark::Pass => row.text = "take the card out".to_owned(),
-        SlotNews::Closed if row.mark == Mark::Fail => {}
+        SlotNews::Closed if matches!(row.mark, Mark::Pass | Mark::Fail) => {}
         SlotNews::Closed => row.rest(Mark::Quiet, "no more cards here"),
     });
 }

@@ -89,7 +89,7 @@ impl<'a> SlotWork<'a> {
             // Whoever opens this device next would wait for the kernel, too.
             Some(FailureKind::Hung) => false,
             _ => {
-                if !self.tally.is_done() && !self.is_over() {
+                if self.tally.wants_more() && !self.is_over() {
                     self.tell(&SlotNews::Exchange);
                 }
                 true

@@ -55,6 +55,12 @@ impl Tally {
         self.wanted.is_some_and(|wanted| self.state().verified >= wanted)
     }
 
+    /// Whether more cards are wanted than are verified and under way.
+    pub(super) fn wants_more(&self) -> bool {
+        let state = self.state();
+        self.wanted.is_none_or(|wanted| state.verified + state.under_way < wanted)
+    }
+
     /// The card was not begun after all.
     pub(super) fn put_back(&self) {
         let mut state = self.state();
