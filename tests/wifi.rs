@@ -309,3 +309,16 @@ fn an_image_that_cannot_do_wifi_is_an_obstacle_with_its_reason() {
     let (root, _) = bullseye();
     says(&root, &HostTree::boot(), "no cmdline.txt");
 }
+
+#[test]
+fn the_bench_s_policy_allows_to_read_the_parameter_and_nothing_else() {
+    let home = Home::new();
+    let path = home.path("kiosk.toml");
+    let text = "name = \"a\"\n[image]\nsource = \"a.img\"\n[activation]\nfrom = \"aws\"\nregion = \"eu-west-1\"\n\
+                role = \"r\"\n[network.wifi]\nssid = \"a\"\ncountry = \"DE\"\npsk = { ssm-parameter = \"/fleet/psk\" }\n";
+    std::fs::write(&path, text).unwrap();
+    let policy =
+        |whom: &str| home.run(["fleet".as_ref(), "policy".as_ref(), path.as_os_str(), whom.as_ref()]).succeeds().out;
+    assert!(policy("--bench").contains("arn:aws:ssm:eu-west-1:*:parameter/fleet/psk\""));
+    assert!(!policy("--operator").contains("GetParameter"));
+}

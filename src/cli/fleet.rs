@@ -18,7 +18,7 @@ use crate::fleet::ssh::{self, SshOptions};
 use crate::fleet::status::{self, CardStatus, Condition};
 use crate::fleet::{FleetError, retire, survey};
 use crate::ledger::Ledger;
-use crate::recipe::{self, Recipe};
+use crate::recipe::{self, Recipe, SecretRef};
 
 /// Day two: how the cards are doing, and how to reach them
 #[derive(clap::Args)]
@@ -245,7 +245,13 @@ fn print_policy(path: &Path, audience: &AudienceArgs, account: &str, ui: &Ui) ->
         AudienceArgs { bench: true, .. } => Audience::Bench,
         _ => Audience::Admin,
     };
-    let policy = policy(audience, &Scope { recipe: &recipe.name, region: &region, account, role: &role });
+    let parameter =
+        recipe.network.as_ref().and_then(|network| network.wifi.as_ref()).and_then(|wifi| match &wifi.psk {
+            SecretRef::SsmParameter(name) => Some(name.as_str()),
+            _ => None,
+        });
+    let scope = Scope { recipe: &recipe.name, region: &region, account, role: &role, parameter };
+    let policy = policy(audience, &scope);
     ui.event("policy", &json!({ "policy": policy }));
     ui.answer(
         &serde_json::to_string_pretty(&policy).map_err(|error| Error::failed("cannot print it").because(&error))?,

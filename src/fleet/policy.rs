@@ -23,6 +23,8 @@ pub struct Scope<'a> {
     pub account: &'a str,
     /// The role that the fleet's nodes get.
     pub role: &'a str,
+    /// The SSM parameter that the recipe names as a secret.
+    pub parameter: Option<&'a str>,
 }
 
 /// The partition of a region: the second word of every ARN in it.
@@ -39,12 +41,12 @@ fn partition(region: &str) -> &'static str {
 
 /// The policy.
 pub fn policy(audience: Audience, scope: &Scope<'_>) -> Value {
-    let Scope { recipe, region, account, role } = scope;
+    let Scope { recipe, region, account, role, parameter } = scope;
     let aws = partition(region);
     let role = format!("arn:{aws}:iam::{account}:role/{role}");
     let nodes = format!("arn:{aws}:ssm:{region}:{account}:managed-instance/*");
     let of_fleet = json!({ "ssm:resourceTag/Recipe": recipe });
-    let statements = match audience {
+    let mut statements = match audience {
         Audience::Operator => vec![
             // With the document check on, a session needs one of the documents below as well as the node: nobody
             // with this policy can open a port forwarding session or one that runs elevated.
@@ -119,5 +121,15 @@ pub fn policy(audience: Audience, scope: &Scope<'_>) -> Value {
             }),
         ],
     };
+
+    if let (Audience::Bench, Some(name)) = (audience, parameter) {
+        // A parameter's name begins with a slash where it has one inside; its ARN has one slash in either case. With a
+        // key of one's own, kms:Decrypt on that key is needed too.
+        let name = name.trim_start_matches('/');
+        statements.push(json!({
+            "Sid": "ReadTheSecret", "Effect": "Allow", "Action": "ssm:GetParameter",
+            "Resource": format!("arn:{aws}:ssm:{region}:{account}:parameter/{name}"),
+        }));
+    }
     json!({ "Version": "2012-10-17", "Statement": statements })
 }

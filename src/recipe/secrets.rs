@@ -23,7 +23,27 @@ fn is_private_key(key: &str) -> bool {
 
 /// Whether a value is a secret whatever its key is called.
 pub(super) fn is_secret_value(value: &str) -> bool {
-    value.contains("PRIVATE KEY-----") || has_access_key_id(value) || has_url_password(value)
+    value.contains("PRIVATE KEY-----")
+        || has_access_key_id(value)
+        || has_url_password(value)
+        || has_wifi_password(value)
+}
+
+/// A line of wpa_supplicant.conf or of a NetworkManager keyfile with a password in it. What only stands for one
+/// (`psk=$1`, `psk=%s`) is none.
+fn has_wifi_password(value: &str) -> bool {
+    ["psk", "wpa_passphrase", "sae_password"].iter().any(|key| {
+        value.match_indices(key).any(|(at, _)| {
+            let before = value.get(..at).unwrap_or_default().chars().next_back();
+            let after = value.get(at.saturating_add(key.len())..).unwrap_or_default().trim_start_matches([' ', '\t']);
+            let is_key = before.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_');
+            let first = after.strip_prefix('=').map(|text| text.trim_start_matches([' ', '\t', '"', '\'', '\\']));
+            is_key
+                && first
+                    .and_then(|text| text.chars().next())
+                    .is_some_and(|c| !c.is_whitespace() && !"$%@<{".contains(c))
+        })
+    })
 }
 
 /// An address with a password in it: `http://user:password@host`.
@@ -76,11 +96,16 @@ mod tests {
             "  activation.code = hush-hush-hush",
             "password-hash = \"$6$hush-hush-hush\"",
             "http = \"http://me:hush-hush-hush@proxy:3128\"",
+            "text = \"[wifi-security]\\npsk=hush-hush-hush\"",
+            "text = 'psk=\"hush-hush-hush\"'",
             "text = \"-----BEGIN OPENSSH PRIVATE KEY-----hush-hush-hush\"",
         ] {
             assert!(!masked(line).contains("hush"), "{line} -> {}", masked(line));
         }
         assert!(is_secret_value("http://me:hush@proxy:3128/") && !is_secret_value("http://[fe80::1]:3128/@a:b"));
+        for fine in ["psk=$1", "psk = %s", "xpsk=abc", "the psk is secret", "psk=", "wpa-psk", "key-mgmt=wpa-psk\n"] {
+            assert!(!is_secret_value(fine), "{fine}");
+        }
         assert_eq!(masked("region = \"eu-west-1\""), "region = \"eu-west-1\"");
     }
 }
