@@ -34,9 +34,11 @@ pub(super) fn is_secret_value(value: &str) -> bool {
 fn has_wifi_password(value: &str) -> bool {
     ["psk", "wpa_passphrase", "sae_password"].iter().any(|key| {
         value.match_indices(key).any(|(at, _)| {
-            let before = value.get(..at).unwrap_or_default().chars().next_back();
+            let before = value.get(..at).unwrap_or_default();
+            // In a line of the recipe itself, ends of lines are still escapes.
+            let is_escape = [r"\n", r"\r", r"\t"].iter().any(|escape| before.ends_with(escape));
             let after = value.get(at.saturating_add(key.len())..).unwrap_or_default().trim_start_matches([' ', '\t']);
-            let is_key = before.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_');
+            let is_key = is_escape || !before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
             let first = after.strip_prefix('=').map(|text| text.trim_start_matches([' ', '\t', '"', '\'', '\\']));
             is_key
                 && first
