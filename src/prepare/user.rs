@@ -80,7 +80,7 @@ impl SetUser<'_> {
     fn in_the_way(&self, view: &View<'_>, databases: &Databases) -> Result<Option<String>, FsError> {
         let name = &self.user.name;
         if let Some(uid) = databases.uid_of(name)
-            && uid < 1000
+            && !(1000..60_000).contains(&uid)
         {
             return Ok(Some(format!(
                 "{name} is a system account of this image (uid {uid}): take another name in [user]"

@@ -204,6 +204,7 @@ fn what_would_be_another_user_or_no_user_is_an_obstacle() {
     for release in RELEASES {
         cannot(&fresh(release), &user("groups = [\"docker\"]\n"), "the group docker");
         cannot(&fresh(release), &user("").replace("\"ops\"", "\"daemon\""), "system account");
+        cannot(&fresh(release), &user("").replace("\"ops\"", "\"nobody\""), "system account");
         let image = fresh(release);
         image.1.file("/firstrun.sh", 0o755, "#!/bin/bash\n/usr/lib/userconf-pi/userconf 'x' '$5$y'\n");
         image.1.file(
