@@ -9,6 +9,7 @@ mod bad_images;
 mod bench;
 mod bench_binary;
 mod bmap;
+mod bmap_beside;
 mod boot;
 mod bootfs;
 mod card_edits;

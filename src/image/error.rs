@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::digest::Sha256Digest;
 use super::format::Format;
-use super::units::{ByteOffset, ByteSize};
+use super::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Why an image could not be opened or written. Nothing is left behind in any of these cases: no cache entry and no
 /// output, and the input is as it was.
@@ -173,6 +173,28 @@ pub enum ImageError {
         place: String,
         /// In words.
         what: String,
+    },
+    /// The `.bmap` beside the image cannot be used.
+    #[error("the block map {} is not usable: {what}. Fetch it again, or move it away to use the image without it", path.display())]
+    Bmap {
+        /// The block map.
+        path: PathBuf,
+        /// In words.
+        what: String,
+    },
+    /// The image is not what its `.bmap` says.
+    #[error(
+        "{} is not what its block map {} says: the {} bytes at {} have another checksum. Fetch the image again; \
+         where it was changed on purpose, make a new map (bmaptool create) or move the old one away",
+        image.display(), bmap.display(), range.len.0, range.start
+    )]
+    BmapRange {
+        /// The image.
+        image: PathBuf,
+        /// Its block map.
+        bmap: PathBuf,
+        /// The first range that differs.
+        range: ByteRange,
     },
     /// An output could not be written.
     #[error("could not {doing} {}; nothing was left there", path.display())]

@@ -4,6 +4,8 @@
 
 pub mod blockmap;
 pub mod bmap;
+mod bmap_beside;
+pub mod bmap_file;
 pub mod bytes;
 pub mod cache;
 mod decode;
@@ -25,6 +27,7 @@ mod runs;
 pub mod s3;
 pub mod source;
 pub mod units;
+pub mod verified;
 pub mod volume;
 pub mod whole_file;
 mod zip_entry;

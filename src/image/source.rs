@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::bmap_beside;
 use super::bytes::ReadAt;
 use super::cache::Cache;
 use super::decode::{DecodeError, LARGEST_IMAGE, decode};
@@ -85,10 +86,11 @@ impl SourceSpec {
     }
 }
 
-/// Opens what a recipe's `[image]` names: see [`SourceSpec::from_recipe`] and [`open_spec`].
+/// Opens what a recipe's `[image]` names: see [`SourceSpec::from_recipe`] and [`open_spec`]. A `.bmap` that lies beside
+/// the file is honoured: its ranges are verified, and what it does not list reads as zeros.
 ///
 /// # Errors
-/// As those two.
+/// As those two; [`ImageError::Bmap`] and [`ImageError::BmapRange`].
 pub fn open(
     source: &str,
     sha256: Option<Sha256Digest>,
@@ -96,7 +98,12 @@ pub fn open(
     cache_directory: &Path,
     progress: &dyn Progress,
 ) -> Result<OpenedSource, ImageError> {
-    open_spec(&SourceSpec::from_recipe(source, beside, sha256)?, cache_directory, progress)
+    let spec = SourceSpec::from_recipe(source, beside, sha256)?;
+    let mut opened = open_spec(&spec, cache_directory, progress)?;
+    if let Location::File(path) = &spec.place {
+        opened.image = bmap_beside::honour(opened.image, path, progress)?;
+    }
+    Ok(opened)
 }
 
 /// Opens an image and checks its digest. A packed image is decoded into the cache under `cache_directory`

@@ -1,0 +1,242 @@
+//! The `.bmap` that lies beside an image: found by its name, and taken at its word only when every range that it lists
+//! has the checksum that it says. What it does not list is free, whatever bytes stand there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+
+use super::bmap_file::{self, BmapFile, BmapRange, LARGEST_BMAP};
+use super::bytes::ReadAt;
+use super::error::ImageError;
+use super::file::open_for_reading;
+use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::progress::{Progress, Task};
+
+const CHUNK: u64 = 1 << 20;
+/// More would only wait for the disk.
+const MOST_THREADS: usize = 4;
+
+/// The image as the map beside `path` sees it: the listed ranges, which were just verified, and zeros elsewhere. Where
+/// there is no map, the image as it is.
+///
+/// # Errors
+/// [`ImageError::Bmap`] where the map is not usable or not for this image, [`ImageError::BmapRange`] where the image
+/// is not what it says, [`ImageError::Read`].
+pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> Result<Arc<dyn ReadAt>, ImageError> {
+    let Some(place) = beside(path) else { return Ok(image) };
+    let unusable = |what| ImageError::Bmap { path: place.clone(), what };
+    let map = bmap_file::parse(&read(&place)?).map_err(unusable)?;
+    if map.image != image.size() {
+        let (said, found) = (map.image.0, image.size().0);
+        return Err(unusable(format!("it is for an image of {said} bytes, and {} has {found}", path.display())));
+    }
+    let runs: Vec<ByteRange> = map.ranges.iter().map(|mapped| mapped.range).collect();
+    let mapped = ByteSize(runs.iter().map(|run| run.len.0).sum());
+    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut task = progress.task(&name, Some(mapped));
+    if let Err(error) = verify(&*image, &map, task.as_mut()) {
+        task.failed("the image is not what it says");
+        return Err(match error {
+            Wrong::Range(range) => ImageError::BmapRange { image: path.to_owned(), bmap: place, range },
+            Wrong::Read(at, source) => ImageError::Read { path: path.to_owned(), at, source },
+        });
+    }
+    let verified = match map.ranges.iter().all(|mapped| mapped.checksum.is_some()) {
+        true => "every range has its checksum",
+        false => "it has no checksums, so nothing was compared",
+    };
+    task.done(&format!("{mapped} of {} mapped, the rest is free; {verified}", map.image));
+    Ok(Arc::new(MappedImage::new(image, runs)))
+}
+
+/// `IMAGE.img.xz.bmap`, `IMAGE.img.bmap` or `IMAGE.bmap`, the first that is there: where bmaptool looks, too.
+fn beside(path: &Path) -> Option<PathBuf> {
+    const PACKED: [&str; 5] = ["xz", "gz", "zst", "zip", "img"];
+    let mut stem = path.to_owned();
+    loop {
+        let mut name = stem.file_name()?.to_owned();
+        name.push(".bmap");
+        let candidate = stem.with_file_name(name);
+        if candidate.is_file() {
+            return Some(candidate);
+        }
+        let ending = stem.extension().and_then(OsStr::to_str)?.to_ascii_lowercase();
+        if !PACKED.contains(&ending.as_str()) {
+            return None;
+        }
+        stem.set_extension("");
+    }
+}
+
+fn read(place: &Path) -> Result<Vec<u8>, ImageError> {
+    let bad = |what| ImageError::Bmap { path: place.to_owned(), what };
+    let io = |source: io::Error| bad(format!("it cannot be read: {source}"));
+    let size = fs::metadata(place).map_err(io)?.len();
+    if size > LARGEST_BMAP {
+        return Err(bad(format!("its {} are more than any map needs", ByteSize(size))));
+    }
+    let mut bytes = Vec::new();
+    open_for_reading(place).map_err(io)?.take(LARGEST_BMAP).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}
+
+enum Wrong {
+    Range(ByteRange),
+    Read(ByteOffset, io::Error),
+}
+
+/// Compares all ranges with their checksums, on as many cores as there are. Of several wrong ones the first is told.
+fn verify(image: &dyn ReadAt, map: &BmapFile, task: &mut dyn Task) -> Result<(), Wrong> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    let next = AtomicUsize::new(0);
+    let (tell, told) = channel();
+    let results: Vec<Result<(), Wrong>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                let (tell, next) = (tell.clone(), &next);
+                scope.spawn(move || {
+                    let mut buffer = Vec::new();
+                    while let Some(mapped) = map.ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let compared = compare(image, map, mapped, &mut buffer, &mut |bytes| {
+                            let _ = tell.send(bytes);
+                        });
+                        if compared.is_err() {
+                            next.store(map.ranges.len(), Ordering::Relaxed);
+                            return compared;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        drop(tell);
+        let mut done = 0u64;
+        for bytes in told {
+            done += bytes;
+            task.at(ByteSize(done));
+        }
+        let joined = workers.into_iter().map(|worker| match worker.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    });
+    let place = |wrong: &Wrong| match wrong {
+        Wrong::Range(range) => range.start,
+        Wrong::Read(at, _) => *at,
+    };
+    results.into_iter().filter_map(Result::err).min_by_key(place).map_or(Ok(()), Err)
+}
+
+fn compare(
+    image: &dyn ReadAt,
+    map: &BmapFile,
+    mapped: &BmapRange,
+    buffer: &mut Vec<u8>,
+    tell: &mut dyn FnMut(u64),
+) -> Result<(), Wrong> {
+    let (Some(kind), Some(expected)) = (map.kind, &mapped.checksum) else { return Ok(()) };
+    let mut hasher = kind.hasher();
+    let (mut at, end) = (mapped.range.start.0, mapped.range.end().0);
+    while at < end {
+        let len = CHUNK.min(end - at);
+        buffer.resize(usize::try_from(len).unwrap_or(0), 0);
+        image.read_at(ByteOffset(at), buffer).map_err(|source| Wrong::Read(ByteOffset(at), source))?;
+        hasher.update(buffer);
+        at += len;
+        tell(len);
+    }
+    match *hasher.finalize() == **expected {
+        true => Ok(()),
+        false => Err(Wrong::Range(mapped.range)),
+    }
+}
+
+/// An image of which only some runs count; the rest reads as zeros, and is not read.
+struct MappedImage {
+    image: Arc<dyn ReadAt>,
+    /// Sorted, no two of them touching.
+    runs: Vec<ByteRange>,
+}
+
+impl MappedImage {
+    fn new(image: Arc<dyn ReadAt>, sorted: Vec<ByteRange>) -> MappedImage {
+        let mut runs: Vec<ByteRange> = Vec::new();
+        for run in sorted {
+            match runs.last_mut() {
+                Some(last) if last.end() == run.start => last.len.0 += run.len.0,
+                _ => runs.push(run),
+            }
+        }
+        MappedImage { image, runs }
+    }
+
+    fn from(&self, at: ByteOffset) -> impl Iterator<Item = &ByteRange> {
+        self.runs.iter().skip(self.runs.partition_point(|run| run.end() <= at))
+    }
+}
+
+impl ReadAt for MappedImage {
+    fn size(&self) -> ByteSize {
+        self.image.size()
+    }
+
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        let end = at.0.checked_add(buf.len() as u64).filter(|&end| end <= self.size().0);
+        let end = end.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("{at} leaves the image")))?;
+        let (mut rest, mut here) = (buf, at.0);
+        for run in self.from(at).take_while(|run| run.start.0 < end) {
+            let (start, stop) = (run.start.0.max(here), run.end().0.min(end));
+            let (gap, behind) = rest.split_at_mut(usize::try_from(start - here).map_err(io::Error::other)?);
+            gap.fill(0);
+            let (part, behind) = behind.split_at_mut(usize::try_from(stop - start).map_err(io::Error::other)?);
+            self.image.read_at(ByteOffset(start), part)?;
+            (rest, here) = (behind, stop);
+        }
+        rest.fill(0);
+        Ok(())
+    }
+
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        for run in self.from(from) {
+            let start = run.start.max(from);
+            let run = ByteRange::new(start.0, run.end().0 - start.0);
+            if let Some(data) = self.image.next_data(start)?.and_then(|data| data.intersect(&run)) {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::bytes::Memory;
+
+    #[test]
+    fn only_mapped_runs_are_seen() {
+        let bytes: Vec<u8> = (1..=200).collect();
+        let runs = vec![ByteRange::new(10, 20), ByteRange::new(30, 5), ByteRange::new(100, 100)];
+        let image = MappedImage::new(Arc::new(Memory::new(bytes.clone())), runs);
+        let expected: Vec<u8> =
+            (0..200).map(|i| if (10..35).contains(&i) || i >= 100 { bytes[i] } else { 0 }).collect();
+        for start in 0..200 {
+            for end in start..=200 {
+                let mut part = vec![9; end - start];
+                image.read_at(ByteOffset(start as u64), &mut part).unwrap();
+                assert_eq!(part, expected[start..end], "{start}..{end}");
+            }
+        }
+        assert!(image.read_at(ByteOffset(199), &mut [0; 2]).is_err());
+        assert_eq!(image.next_data(ByteOffset(0)).unwrap(), Some(ByteRange::new(10, 25)));
+        assert_eq!(image.next_data(ByteOffset(12)).unwrap(), Some(ByteRange::new(12, 23)));
+        assert_eq!(image.next_data(ByteOffset(35)).unwrap(), Some(ByteRange::new(100, 100)));
+        assert_eq!(image.next_data(ByteOffset(200)).unwrap(), None);
+    }
+}
