@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::GoldenError;
 use crate::fs::bootfs::BootFs;
 use crate::fs::clock::Clock;
-use crate::fs::repair::repair;
+use crate::fs::repair::{RepairReport, repair};
 use crate::fs::rootfs::RootFs;
 use crate::fs::{FsError, ImagePath, Tree};
 use crate::image::partitions::{Partition, PartitionTable};
@@ -50,6 +50,26 @@ impl Opened {
 /// # Errors
 /// [`GoldenError`] where the image is not laid out as Pi OS images are, or cannot be repaired.
 pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<Opened, GoldenError> {
+    open_with(base, name, clock, &repair)
+}
+
+/// As [`open`], without the check of both whole file systems and without repairs: for an image whose file systems were
+/// checked, and whose every byte is compared with what was checked then ([`crate::image::verified`]).
+///
+/// # Errors
+/// As [`open`].
+pub fn open_proven(base: Arc<dyn ReadAt>, name: &str, clock: Clock) -> Result<Opened, GoldenError> {
+    open_with(base, name, Some(clock), &|_, _| Ok(None))
+}
+
+type Repair<'a> = &'a dyn Fn(Arc<dyn WriteAt>, Clock) -> Result<Option<RepairReport>, FsError>;
+
+fn open_with(
+    base: Arc<dyn ReadAt>,
+    name: &str,
+    clock: Option<Clock>,
+    repair: Repair<'_>,
+) -> Result<Opened, GoldenError> {
     let io = |source| GoldenError::Io { doing: format!("read {name}"), source };
     let table =
         PartitionTable::read(&*base).map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
@@ -80,7 +100,7 @@ pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<O
             Some(clock) => clock,
             None => newest_time(&*window).map_err(io)?,
         };
-        match open_root(window, clock) {
+        match open_root(window, clock, repair) {
             Ok((fs, repaired)) if holds(&fs, "/etc") => {
                 root = Some((partition, fs, repaired, clock));
                 break;
@@ -97,7 +117,7 @@ pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<O
         let what = "none of its ext4 partitions could be opened and holds /etc".to_owned();
         return Err(GoldenError::Layout { image: name.to_owned(), what });
     };
-    let (boot_partition, boot, boot_repaired) = open_boot(boots, &window, clock, name)?;
+    let (boot_partition, boot, boot_repaired) = open_boot(boots, &window, clock, name, repair)?;
     let repaired = [repaired, boot_repaired].into_iter().flatten().reduce(|root, boot| format!("{root}; {boot}"));
     Ok(Opened { overlay, table, boot_partition, root_partition, boot, root, repaired, clock })
 }
@@ -124,7 +144,13 @@ pub fn replayed(base: Arc<dyn ReadAt>, name: &str) -> Result<Arc<dyn ReadAt>, Go
     Ok(overlay)
 }
 
-fn open_root(window: Arc<dyn WriteAt>, clock: Clock) -> Result<(RootFs, Option<String>), (&'static str, FsError)> {
+type OpenedRoot = (RootFs, Option<String>);
+
+fn open_root(
+    window: Arc<dyn WriteAt>,
+    clock: Clock,
+    repair: Repair<'_>,
+) -> Result<OpenedRoot, (&'static str, FsError)> {
     let report = repair(window.clone(), clock).map_err(|e| ("repair its root file system", e))?;
     let root = RootFs::open(window, clock).map_err(|e| ("open its root file system", e))?;
     Ok((root, report.map(|report| report.to_string())))
@@ -137,6 +163,7 @@ fn open_boot(
     window: WindowOf<'_>,
     clock: Clock,
     name: &str,
+    repair: Repair<'_>,
 ) -> Result<(Partition, BootFs, Option<String>), GoldenError> {
     let only = candidates.len() == 1;
     let mut last = None;

@@ -111,6 +111,23 @@ impl Overlay {
         Ok(out)
     }
 
+    /// Puts what stands here in `range` at the same place of `other`.
+    ///
+    /// # Errors
+    /// Where this one cannot be read, or the other one not be written.
+    pub fn copy_to(&self, other: &dyn WriteAt, range: ByteRange) -> io::Result<()> {
+        const CHUNK: u64 = 256 * OVERLAY_BLOCK;
+        let mut buffer = zeroize::Zeroizing::new(Vec::new());
+        let mut at = range.start.0;
+        while at < range.end().0 {
+            buffer.resize(CHUNK.min(range.end().0 - at) as usize, 0);
+            self.read_at(ByteOffset(at), &mut buffer)?;
+            other.write_at(ByteOffset(at), &buffer)?;
+            at += buffer.len() as u64;
+        }
+        Ok(())
+    }
+
     /// A poisoned lock means that a writer panicked between two steps, each of which left the layer readable.
     fn read_layer(&self) -> RwLockReadGuard<'_, Layer> {
         self.layer.read().unwrap_or_else(PoisonError::into_inner)
