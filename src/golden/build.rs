@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use super::error::GoldenError;
 use super::layout::{self, Opened};
@@ -9,7 +10,7 @@ use super::manifest::{
     Base, GoldenFile, MANIFEST_VERSION, Manifest, NeedleRecord, PartitionRecord, edit_records, finding_records,
 };
 use super::map::{gaps_with_data, mapped_runs};
-use super::needles::{self, Needles};
+use super::needles::{self, Hit, Needles};
 use super::prove::prove;
 use super::{Golden, apply};
 use crate::fs::clock::Clock;
@@ -17,7 +18,7 @@ use crate::fs::scrub::scrub;
 use crate::image::source::{self, OpenedSource};
 use crate::image::{BlockMap, ByteSize, ReadAt, WriteAt};
 use crate::prepare::{self, Plan};
-use crate::progress::Progress;
+use crate::progress::{Progress, Task};
 use crate::recipe::LoadedRecipe;
 
 /// Where things are kept while a golden image is made.
@@ -132,13 +133,20 @@ impl Prepared {
             ));
         }
 
-        let checks = prove(&opened, &plan)?;
-        let needles = search(&opened, &needles, progress)?;
-
-        let mut task = progress.task("digest", Some(opened.overlay.size()));
         let image: Arc<dyn ReadAt> = opened.overlay.clone();
-        let map = BlockMap::digest(&*image, &mapped_runs(&opened)?, task.as_mut()).map_err(io)?;
-        task.done("every mapped range has its digest");
+        let runs = mapped_runs(&opened)?;
+        let mut searching = progress.task("needles", Some(image.size()));
+        let mut digesting = progress.task("digest", Some(image.size()));
+        // Three readers of what is finished. None needs another's result, and each could use a core of its own.
+        let (checks, hits, map) = thread::scope(|scope| {
+            let hits = scope.spawn(|| needles::search(&*opened.overlay, &needles, searching.as_mut()));
+            let map = scope.spawn(|| BlockMap::digest(&*opened.overlay, &runs, digesting.as_mut()));
+            (prove(&opened, &plan), joined(hits), joined(map))
+        });
+        let checks = checks?;
+        let needles = none_standing(&opened, &needles, hits, searching)?;
+        let map = map.map_err(io)?;
+        digesting.done("every mapped range has its digest");
 
         let manifest = Manifest {
             manifest_version: MANIFEST_VERSION,
@@ -163,10 +171,17 @@ impl Prepared {
     }
 }
 
-fn search(opened: &Opened, needles: &Needles, progress: &dyn Progress) -> Result<NeedleRecord, GoldenError> {
-    let mut task = progress.task("needles", Some(opened.overlay.size()));
-    let hits = needles::search(&*opened.overlay, needles, task.as_mut())
-        .map_err(|source| GoldenError::Io { doing: "search the edited image".to_owned(), source })?;
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn none_standing(
+    opened: &Opened,
+    needles: &Needles,
+    hits: std::io::Result<Vec<Hit<'_>>>,
+    task: Box<dyn Task>,
+) -> Result<NeedleRecord, GoldenError> {
+    let hits = hits.map_err(|source| GoldenError::Io { doing: "search the edited image".to_owned(), source })?;
     let mut standing = Vec::new();
     for hit in &hits {
         let owner = super::owner::owner(opened, hit.at);
