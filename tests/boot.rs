@@ -9,9 +9,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cardsmith::flash::verify::expected_with;
+use cardsmith::golden::Manifest;
+use cardsmith::image::{ImageFile, ReadAt};
+
 use crate::support::binary::Home;
 use crate::support::fake_ssm::{FakeNode, FakeSsm, Fault, REGION};
 use crate::support::guest::{self, Report, boot};
+use crate::support::noise::{noise, restore};
 use crate::support::{need, run};
 
 /// Where the boot partition of `scripts/make-pi-image` begins.
@@ -96,8 +101,19 @@ text = '{{"Ssm":{{"Endpoint":"http://10.0.2.100"}}}}'
         for card in &cards {
             flash.arg("--to").arg(card);
         }
-        run(&mut flash);
+        run(flash.arg("--receipts").arg(self.home.path("receipts")));
         cards
+    }
+
+    /// Moves the first card to a medium that was full of noise: only what its receipt and the manifest say is mapped.
+    fn onto_a_used_medium(&self, card: &Path) {
+        let receipt = std::fs::read(self.home.path("receipts/boot-0001.json")).unwrap();
+        let manifest = Manifest::read(&self.home.path("golden.manifest.json")).unwrap();
+        let map = expected_with(&manifest.map, &serde_json::from_slice(&receipt).unwrap()).unwrap();
+        let written = ImageFile::open(card).unwrap();
+        let used = self.home.path("used.img");
+        restore(&written, map.ranges().iter().map(|mapped| mapped.range), &noise(&used, written.size().0, 3));
+        std::fs::rename(&used, card).unwrap();
     }
 
     /// The node that registered with this activation, once.
@@ -176,6 +192,8 @@ fn two_cards_from_a_fresh_image_register_once_each_and_nobody_is_root_on_them() 
     let (first, second) = (bench.issue(), bench.issue());
     let cards = bench.cards(&[&first, &second]);
 
+    // Whatever the block map leaves out must not matter to the machine that boots.
+    bench.onto_a_used_medium(&cards[0]);
     let one = boot(&cards[0]).service(bench.port()).address(1).writing().run("fresh card 1", REGISTER_AND_REPORT);
     is_a_good_citizen(&bench, &cards[0], &first, &one);
     assert_eq!(one.get("restarts"), "0");

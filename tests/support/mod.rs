@@ -10,6 +10,7 @@ pub mod guest;
 pub mod host_tree;
 pub mod loop_device;
 pub mod mounted;
+pub mod noise;
 pub mod oracle;
 pub mod releases;
 mod pi_assembly;
