@@ -1,0 +1,211 @@
+"""What is measured. Each case adds its rows to the table; the bars are those of the project's speed promise."""
+
+import glob
+import json
+import os
+import shutil
+import tempfile
+
+from . import measure
+from .inputs import MIB
+from .media import Card, limits_work
+from .measure import interleaved, median, ratio
+
+RATE = 100_000_000
+
+
+class Bench:
+    """What all cases share."""
+
+    def __init__(self, inputs, peers, runs, table, tell):
+        self.inputs, self.peers, self.runs, self.table, self.tell = inputs, peers, runs, table, tell
+        self.cardsmith = inputs.cardsmith
+        self.scratch = tempfile.mkdtemp(prefix="run-", dir=inputs.directory)
+
+    def close(self):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def card(self, **options):
+        return Card(self.scratch, self.inputs.size, **options)
+
+    def flash(self, manifest, targets, *more):
+        """One `cardsmith flash`, with the durations of its receipts summed per stage over the slowest card."""
+        receipts = tempfile.mkdtemp(dir=self.scratch)
+        home = tempfile.mkdtemp(dir=self.scratch)
+        command = [self.cardsmith, "--ledger", f"{home}/ledger.sqlite3", "flash", manifest, "--yes"]
+        for target in targets:
+            command += ["--to", target] + (["--fixed-ok", target] if target.startswith("/dev/") else [])
+        env = {"XDG_CACHE_HOME": self.inputs.path("xdg"), "XDG_STATE_HOME": home, "TMPDIR": self.scratch}
+
+        def parts():
+            stages, bytes_written = [], 0
+            for path in glob.glob(f"{receipts}/*.json"):
+                report = json.load(open(path))["report"]
+                stages.append({one["stage"]: one["milliseconds"] / 1000 for one in report["durations"]})
+                bytes_written = report["written"]
+            slowest = max(stages, key=lambda stage: sum(stage.values()))
+            return {**slowest, "stages": sum(slowest.values()), "bytes": bytes_written}
+
+        return measure.run(command + ["--receipts", receipts, *more], env, parts)
+
+    def mapped(self, manifest):
+        ranges = json.load(open(manifest))["map"]
+        return sum(one["len"] for one in ranges)
+
+    def dd(self, source, target, size, *flags):
+        """`dd` of the same number of bytes in requests of 4 MiB."""
+        count = -(-size // (4 * MIB))
+        return measure.run(["dd", f"if={source}", f"of={target}", "bs=4M", f"count={count}", *flags])
+
+
+def seconds(results, name, part=None):
+    runs = results[name]
+    return f"{median([run.parts[part] if part else run.wall for run in runs]):.2f} s"
+
+
+def wall(name):
+    return lambda results: [run.wall for run in results[name]]
+
+
+def write_time(run):
+    """All that a run does but reading back: what peers that do not verify do."""
+    return run.wall - run.parts["verify"]
+
+
+def write(bench):
+    """Writing and verifying one card on a direct-I/O loop device, beside those who write the same."""
+    manifest = bench.inputs.golden()
+    image = bench.inputs.path("golden.img")
+    size = bench.mapped(manifest)
+    with bench.card() as card:
+
+        def fresh(run):
+            def turn():
+                card.blank()
+                return run()
+
+            return turn
+
+        contestants = {
+            "cardsmith": fresh(lambda: bench.flash(manifest, [card.device])),
+            "dd write": fresh(lambda: bench.dd(image, card.device, size, "oflag=direct", "conv=fsync")),
+            # Of what the run before wrote: reading holes would cost nothing.
+            "dd read": lambda: bench.dd(card.device, "/dev/null", size, "iflag=direct"),
+        }
+        bmaptool = bench.peers.get("bmaptool")
+        if bmaptool:
+            contestants["bmaptool"] = fresh(lambda: measure.run([bmaptool, "copy", image, card.device]))
+        if bench.peers.get("bmap-rs"):
+            contestants["bmap-rs"] = fresh(lambda: measure.run([bench.peers["bmap-rs"], "copy", image, card.device]))
+        order = ["cardsmith", "bmaptool", "bmap-rs", "dd write", "dd read"]
+        contestants = {name: contestants[name] for name in order if name in contestants}
+        rounds = interleaved(contestants, bench.runs, bench.tell)
+    ours = lambda results: [write_time(run) for run in results["cardsmith"]]  # noqa: E731
+    mine = f"{median(ours(rounds)):.2f} s"
+    for name, bar in (("bmaptool", 0.80), ("bmap-rs", None), ("dd write", 1.10)):
+        if name not in rounds:
+            bench.table.note(f"{name} could not be installed here and is not compared with.")
+            continue
+        value = ratio(rounds, ours, wall(name))
+        bench.table.row("write, without reading back", mine, f"{name} {seconds(rounds, name)}", value, bar)
+    both = lambda results: [a.wall + b.wall for a, b in zip(results["dd write"], results["dd read"])]  # noqa: E731
+    value = ratio(rounds, wall("cardsmith"), both)
+    passes = f"dd write + dd read {median(both(rounds)):.2f} s"
+    bench.table.row("write and read all back", seconds(rounds, "cardsmith"), passes, value, 1.10)
+    gib = size / (1 << 30)
+    cpu = median([run.cpu for run in rounds["cardsmith"]]) / gib
+    bench.table.row("CPU, write and verify, per GiB", f"{cpu:.2f} s", "", cpu, 1.2, " s")
+    peak = median([run.peak for run in rounds["cardsmith"]]) / MIB
+    bench.table.row("peak memory, one card", f"{peak:.0f} MiB", "", peak, 64 + 16, " MiB")
+
+
+def limited(bench):
+    """One card and eight on media of 100 MB/s."""
+    if not limits_work():
+        bench.table.note("Limited media were not measured: they need the blkio controller of cgroup v1.")
+        return
+    manifest = bench.inputs.golden()
+    ideal = bench.mapped(manifest) / RATE
+    cards = []
+    try:
+        for n in range(8):
+            cards.append(bench.card(name=f"card-{n}", write_bps=RATE, read_bps=RATE))
+        devices = [card.device for card in cards]
+
+        def turn(targets):
+            for card in cards:
+                card.limit(0, 0)
+                card.blank()
+                card.limit(RATE, RATE)
+            return bench.flash(manifest, targets)
+
+        results = interleaved({"one": lambda: turn(devices[:1]), "eight": lambda: turn(devices)}, bench.runs, bench.tell)
+    finally:
+        for card in cards:
+            card.__exit__()
+    writing = median([run.parts["write"] for run in results["one"]])
+    bench.table.row(
+        "one card of 100 MB/s, writing", f"{writing:.2f} s", f"bytes ÷ rate {ideal:.2f} s", writing / ideal, 1.03
+    )
+    value = ratio(results, wall("eight"), wall("one"))
+    bench.table.row(
+        "eight such cards, written and verified", seconds(results, "eight"), f"one {seconds(results, 'one')}", value, 1.10
+    )
+    peak = median([run.peak for run in results["eight"]]) / MIB
+    bench.table.row("peak memory, eight cards", f"{peak:.0f} MiB", "", peak, 64 + 8 * 16, " MiB")
+
+
+def golden(bench):
+    """The golden image from a raw image, beside a plain copy of the same file."""
+    image, out = bench.inputs.image(), os.path.join(bench.scratch, "golden.img")
+    recipe = bench.inputs.recipe(image)
+
+    def copy():
+        target = os.path.join(bench.scratch, "copy.img")
+        run = measure.run(["cp", "--sparse=always", image, target])
+        os.unlink(target)
+        return run
+
+    results = interleaved({"cardsmith": lambda: make(bench, recipe, out), "cp": copy}, bench.runs, bench.tell)
+    value = ratio(results, wall("cardsmith"), wall("cp"))
+    theirs = f"cp --sparse=always {seconds(results, 'cp')}"
+    bench.table.row("golden image from a raw image", seconds(results, "cardsmith"), theirs, value, 1.5)
+
+
+def make(bench, recipe, out, cache=None):
+    env = {"XDG_CACHE_HOME": cache or bench.inputs.path("xdg"), "TMPDIR": bench.scratch}
+    return measure.run([bench.cardsmith, "golden", recipe, "--out", out, "--overwrite"], env)
+
+
+def xz(bench):
+    """The golden image from .img.xz with an empty cache, beside decoding alone."""
+    packed, out = bench.inputs.packed(), os.path.join(bench.scratch, "golden.img")
+    recipe = bench.inputs.recipe(packed)
+
+    def ours():
+        cache = tempfile.mkdtemp(dir=bench.scratch)
+        run = make(bench, recipe, out, cache)
+        shutil.rmtree(cache)
+        return run
+
+    decode = lambda: measure.run(f"xz -T0 -dc '{packed}' >/dev/null", shell=True)  # noqa: E731
+    results = interleaved({"cardsmith": ours, "xz": decode}, bench.runs, bench.tell)
+    value = ratio(results, wall("cardsmith"), wall("xz"))
+    theirs = f"xz -T0 -dc {seconds(results, 'xz')}"
+    bench.table.row("golden image from .img.xz", seconds(results, "cardsmith"), theirs, value, 1.05)
+
+
+def card(bench):
+    """What a card costs beside its writing: from the start of the program to its end, less the stages of the receipt."""
+    manifest = bench.inputs.golden(activation=True)
+    bench.inputs.activations(1000)
+    target = os.path.join(bench.scratch, "card.img")
+    values = []
+    for _ in range(bench.runs):
+        one = bench.flash(manifest, [target], "--overwrite")
+        values.append((one.wall - one.parts["stages"]) * 1000)
+    value = median(values)
+    bench.table.row("one more card beyond its writing", f"{value:.0f} ms", "", value, 100, " ms")
+
+
+CASES = {"write": write, "limited": limited, "golden": golden, "xz": xz, "card": card}
