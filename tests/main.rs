@@ -36,6 +36,7 @@ mod recipe;
 mod recipe_sharing;
 mod recipes;
 mod register_step;
+mod remote;
 mod repair;
 mod rootfs;
 mod scrub;

@@ -18,9 +18,11 @@ pub mod pi_image;
 mod pi_secrets;
 mod pi_tree;
 mod run;
+pub mod s3_server;
 mod staging;
 pub mod terminal;
 pub mod volume;
+pub mod web_server;
 
 #[allow(unused_imports)]
 pub use pi_image::PiImage;
