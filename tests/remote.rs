@@ -1,8 +1,9 @@
 //! Images that come from servers and buckets, and golden images that go there: from honest servers, from those that
 //! break off, and from those that lie.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +17,7 @@ use crate::support::oracle::sha256_hex;
 use crate::support::pi_image::PiImage;
 use crate::support::s3_server::{Fault, S3Server, SECRET};
 use crate::support::web_server::{Answer, Authority, Request, WebServer, proxy};
-use crate::support::{need, need_builder};
+use crate::support::{need, need_builder, run};
 
 /// What a card's image looks like to a server: bytes.
 fn body(seed: u64) -> Vec<u8> {
@@ -136,7 +137,7 @@ fn verify(home: &Home, url: &str, environment: &[(&str, &Path)]) -> Run {
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY"] {
         command.env_remove(name);
     }
-    environment.iter().for_each(|(name, value)| drop(command.env(name, value)));
+    command.envs(environment.iter().copied());
     finished(&mut command)
 }
 
@@ -196,20 +197,13 @@ fn a_manifest_comes_only_over_https_from_a_server_that_is_known() {
     assert!(!home.path("card.img").exists());
 }
 
-/// A golden image of a fresh base image, as files.
-struct Made {
-    image: PiImage,
-    home: Home,
-    out: PathBuf,
-}
-
-fn made() -> Made {
-    let (image, home) = (PiImage::fresh().build(), Home::new());
-    let recipe = image.recipe(ACCEPT);
+/// A golden image of a fresh base image, in `out` beside it.
+fn made() -> PiImage {
+    let image = PiImage::fresh().build();
     std::fs::create_dir(image.beside("out")).unwrap();
     let out = image.beside("out/kiosk.img.zst");
-    home.run(["golden", path(&recipe), "--out", path(&out)]).succeeds();
-    Made { image, home, out }
+    Home::new().run(["golden", path(&image.recipe(ACCEPT)), "--out", path(&out)]).succeeds();
+    image
 }
 
 fn path(path: &Path) -> &str {
@@ -222,7 +216,7 @@ fn what_ci_left_on_a_web_server_is_flashed_and_fetched_once() {
         return;
     }
     let (made, authority) = (made(), Authority::new());
-    let (dir, lying) = (made.image.beside("out"), Arc::new(AtomicBool::new(true)));
+    let (dir, lying) = (made.beside("out"), Arc::new(AtomicBool::new(true)));
     let lies = lying.clone();
     let server = WebServer::tls(&authority, move |request, _| {
         let name = request.path.strip_prefix("/builds/7/").unwrap_or("none");
@@ -254,7 +248,7 @@ fn what_ci_left_on_a_web_server_is_flashed_and_fetched_once() {
     finished(verify.env("SSL_CERT_FILE", authority.certificate())).succeeds();
 
     // A manifest that names a file elsewhere.
-    let manifest = made.image.beside("out/kiosk.manifest.json");
+    let manifest = made.beside("out/kiosk.manifest.json");
     let text = std::fs::read_to_string(&manifest).unwrap();
     let before = server.requests().len();
     for elsewhere in ["../kiosk.img.zst", "/etc/passwd", "https://evil.example.org/kiosk.img.zst", "..\\\\k.img.zst"] {
@@ -333,6 +327,37 @@ fn a_failed_upload_leaves_no_object_and_no_parts() {
         assert_eq!(server.keys(), Vec::<String>::new(), "{name}: {}", run.err);
         assert_eq!(server.unfinished(), Vec::<String>::new(), "{name}: {}", run.err);
     }
+}
+
+#[test]
+fn an_upload_that_is_stopped_throws_its_parts_away() {
+    if !need_builder() {
+        return;
+    }
+    let Some(server) = S3Server::start() else { return };
+    let (image, home) = (PiImage::fresh().build(), Home::new());
+    let (send, receive) = std::sync::mpsc::channel();
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let wait = std::sync::Mutex::new(wait);
+    let url = server.behind(move |request| {
+        if request.path.contains("partNumber=2") {
+            send.send(()).unwrap();
+            wait.lock().unwrap().recv().unwrap();
+        }
+        None
+    });
+    let mut command = home.command(["golden", path(&image.recipe(ACCEPT)), "--out", "s3://images/kiosk.img"]);
+    let mut child = server.environment(&mut command, &url).stderr(Stdio::piped()).spawn().unwrap();
+    receive.recv().unwrap();
+    assert_eq!(server.unfinished().len(), 1, "it is under way");
+    run(Command::new("kill").args(["-TERM", &child.id().to_string()]));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    go_on.send(()).unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{said}");
+    assert!(said.contains("stopped; nothing was left there"), "{said}");
+    assert_eq!((server.keys(), server.unfinished()), (Vec::<String>::new(), Vec::<String>::new()));
 }
 
 #[test]

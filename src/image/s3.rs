@@ -7,9 +7,8 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
-use aws_config::meta::region::RegionProviderChain;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
@@ -115,14 +114,16 @@ impl Bucket {
         })?;
         let client = runtime.block_on(async {
             let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
-            // A server of one's own has no regions, and signatures want one.
-            let region = RegionProviderChain::default_provider().or_else("us-east-1");
             let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(aws::http_client());
-            let config = loader.timeout_config(timeouts).region(region).load().await;
+            let config = loader.timeout_config(timeouts).load().await;
+            let mut wanted = aws_sdk_s3::config::Builder::from(&config);
+            // A server of one's own has no regions, and signatures want one.
+            if config.region().is_none() {
+                wanted = wanted.region(Region::new("us-east-1"));
+            }
             // Servers of one's own rarely have a host name for each bucket.
             let own = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some());
-            let own = own || config.endpoint_url().is_some();
-            Client::from_conf(aws_sdk_s3::config::Builder::from(&config).force_path_style(own).build())
+            Client::from_conf(wanted.force_path_style(own || config.endpoint_url().is_some()).build())
         });
         Ok(Bucket { runtime: Arc::new(runtime), client, name: name.to_owned() })
     }

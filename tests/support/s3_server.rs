@@ -7,6 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
 use super::web_server::{Request, read_request};
 
 /// The key that no message may show.
@@ -60,7 +64,8 @@ impl S3Server {
     pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: AWS4-HMAC-SHA256 \
+             Credential=test/20200101/us-east-1/s3/aws4_request\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).unwrap();
@@ -128,14 +133,22 @@ fn pass_on(near: TcpStream, port: u16, fault: &dyn Fn(&Request) -> Option<Fault>
     let mut near = near;
     let Some(mut request) = read_request(&mut reader) else { return };
     let fault = fault(&request);
-    if matches!(fault, Some(Fault::Refuse)) {
-        let body = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
-        let head = format!("HTTP/1.1 403 X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
-        let _ = near.write_all((head + body).as_bytes());
-        return;
-    }
     if matches!(fault, Some(Fault::Flip)) {
         request.body[1000] ^= 1;
+    }
+    // S3 compares every part with its checksum; moto does not, so it is done for it.
+    let checksum = request.header("x-amz-checksum-sha256");
+    let damaged = checksum.is_some_and(|checksum| checksum != STANDARD.encode(Sha256::digest(&request.body)));
+    let refusal = match (&fault, damaged) {
+        (Some(Fault::Refuse), _) => Some((403, "AccessDenied")),
+        (_, true) => Some((400, "BadDigest")),
+        _ => None,
+    };
+    if let Some((status, code)) = refusal {
+        let body = format!("<Error><Code>{code}</Code><Message>refused</Message></Error>");
+        let head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = near.write_all((head + &body).as_bytes());
+        return;
     }
     let mut far = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", request.method, request.path);
