@@ -310,8 +310,8 @@ fn a_failed_upload_leaves_no_object_and_no_parts() {
     let recipe = image.recipe(ACCEPT);
     let faults: [(&str, fn(&Request) -> Option<Fault>); 5] = [
         ("no right to write", |request| (request.method == "POST").then_some(Fault::Refuse)),
-        ("a part is refused", |request| request.path.contains("partNumber=2").then_some(Fault::Refuse)),
-        ("a part is damaged on the way", |request| request.path.contains("partNumber=2").then_some(Fault::Flip)),
+        ("a part is refused", |request| request.path.contains("partNumber=1").then_some(Fault::Refuse)),
+        ("a part is damaged on the way", |request| request.path.contains("partNumber=1").then_some(Fault::Flip)),
         ("it cannot be completed", |request| {
             (request.method == "POST" && request.path.contains("uploadId")).then_some(Fault::Refuse)
         }),
@@ -321,7 +321,7 @@ fn a_failed_upload_leaves_no_object_and_no_parts() {
     ];
     for (name, fault) in faults {
         let url = server.behind(fault);
-        let mut command = home.command(["golden", path(&recipe), "--out", "s3://images/kiosk.img"]);
+        let mut command = home.command(["golden", path(&recipe), "--out", "s3://images/kiosk.img.zst"]);
         let run = finished(server.environment(&mut command, &url)).fails_with(1);
         run.says("could not upload s3://images/kiosk.").never_says(SECRET);
         assert_eq!(server.keys(), Vec::<String>::new(), "{name}: {}", run.err);
