@@ -322,3 +322,54 @@ fn the_bench_s_policy_allows_to_read_the_parameter_and_nothing_else() {
     assert!(policy("--bench").contains("arn:aws:ssm:eu-west-1:*:parameter/fleet/psk\""));
     assert!(!policy("--operator").contains("GetParameter"));
 }
+
+/// What GLib, with which NetworkManager reads its keyfiles, finds in one: SSID and password.
+fn by_glib(keyfile: &str) -> (String, String) {
+    const SCRIPT: &str = "import ctypes, sys\n\
+        g = ctypes.CDLL('libglib-2.0.so.0')\n\
+        g.g_key_file_new.restype = ctypes.c_void_p\n\
+        g.g_key_file_get_string.restype = ctypes.c_char_p\n\
+        k, d = ctypes.c_void_p(g.g_key_file_new()), sys.argv[1].encode()\n\
+        assert g.g_key_file_load_from_data(k, d, ctypes.c_size_t(len(d)), 0, None)\n\
+        for at in ((b'wifi', b'ssid'), (b'wifi-security', b'psk')):\n\
+        \x20   sys.stdout.buffer.write(g.g_key_file_get_string(k, *at, None) + b'\\n')\n";
+    let output = Command::new("python3").args(["-c", SCRIPT, keyfile]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines().map(str::to_owned);
+    (lines.next().unwrap(), lines.next().unwrap())
+}
+
+#[test]
+fn glib_reads_every_password_and_name_as_they_were_meant() {
+    if !crate::support::need("python3") {
+        return;
+    }
+    let all: String = (32..127_u8).map(char::from).collect();
+    let (first, second) = all.split_at(50);
+    for (ssid, psk) in
+        [("Depot", first), ("a;b\\c \"d\"", second), ("12345", "  blanks  "), ("süd ", &*"aB".repeat(32)), ("#", PSK)]
+    {
+        let (root, boot) = (HostTree::root(), HostTree::boot());
+        let unit = "/usr/lib/systemd/system/NetworkManager.service";
+        root.file(unit, 0o644, "[Install]\nWantedBy=multi-user.target\n")
+            .link("/etc/systemd/system/multi-user.target.wants/NetworkManager.service", unit)
+            .file("/usr/sbin/wpa_supplicant", 0o755, "");
+        let wifi = cardsmith::recipe::schema::Wifi {
+            ssid: ssid.to_owned(),
+            country: "DE".to_owned(),
+            psk: recipe::SecretRef::Env("A".to_owned()),
+            hidden: false,
+        };
+        let secret = Secret::new(psk.to_owned());
+        let own = CardOwn { wifi: Some((&wifi, &secret)), ..CardOwn::default() };
+        let card = CardIdentity { name: "a-0001".into(), serial: 1 };
+        carry_out(&card_edits(&root, &boot, &card, own).unwrap().plan, &root, &boot);
+        let (read_ssid, read_psk) = by_glib(&root.text_of(KEYFILE).unwrap());
+        assert_eq!(read_psk, psk);
+        // A list of bytes is what NetworkManager takes for one; the rest it takes as it stands.
+        let bytes: Option<Vec<u8>> =
+            read_ssid.strip_suffix(';').map(|list| list.split(';').map(|byte| byte.parse().unwrap()).collect());
+        assert_eq!(bytes.unwrap_or_else(|| read_ssid.clone().into_bytes()), ssid.as_bytes());
+    }
+}

@@ -67,10 +67,7 @@ mod tests {
         };
         assert_eq!(with(&[("max_sectors_kb", 120), ("nr_requests", 2), ("optimal_io_size", 0)]), (240 << 10, 2));
         assert_eq!(with(&[("max_sectors_kb", 512), ("nr_requests", 64)]), (1 << 20, 3));
-        assert_eq!(
-            with(&[("max_sectors_kb", 1280), ("nr_requests", 128), ("optimal_io_size", 393_216)]),
-            (786_432, 3)
-        );
+        assert_eq!(with(&[("max_sectors_kb", 1280), ("nr_requests", 128), ("optimal_io_size", 393_216)]), (786_432, 3));
         // What makes no sense is not believed.
         assert_eq!(with(&[("max_sectors_kb", 0), ("optimal_io_size", 33_553_920)]), (SHORTEST_REQUEST, 2));
         assert_eq!(with(&[]), (240 << 10, 2));

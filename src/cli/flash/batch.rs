@@ -101,11 +101,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         recipe: &recipe.name,
         golden: &manifest.map,
         pieces: &pieces,
-        options: WriteOptions {
-            blank: recipe.card.blank,
-            probe: batch.probe,
-            patience: Patience::from_environment(),
-        },
+        options: WriteOptions { blank: recipe.card.blank, probe: batch.probe, patience: Patience::from_environment() },
         progress,
         cancel: &cancel,
         on_receipt: &on_receipt,

@@ -224,11 +224,7 @@ impl Writer<'_> {
             Expected::Zeros => buffer.fill(0),
             Expected::Bytes(_) => read_image(&*self.card.image, piece.range, &mut buffer)?,
         }
-        if piece.expected.is(&buffer) {
-            Ok(buffer)
-        } else {
-            Err(Trouble::Source { what: not_golden(piece.range) })
-        }
+        if piece.expected.is(&buffer) { Ok(buffer) } else { Err(Trouble::Source { what: not_golden(piece.range) }) }
     }
 
     fn first_difference(&self, piece: &Written) -> Option<ByteOffset> {
