@@ -32,6 +32,7 @@ impl<'r> SetNetwork<'r> {
 
 /// What sets up the network of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "NetworkManager is the program's own name")]
 pub(super) enum Manager {
     NetworkManager,
     Dhcpcd,
