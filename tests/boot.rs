@@ -399,7 +399,7 @@ fn an_agent_package_is_installed_at_first_boot_without_a_network() {
     let bench = Bench::new();
     bench.recipe(
         &guest::pi_image(false),
-        &format!("[agent]\npackage = \"agent.deb\"\nsha256 = \"{digest}\"\n{}", sections::RECIPE),
+        &format!("[agent]\npackage = \"agent.deb\"\nsha256 = \"{digest}\"\n{}", sections::recipe()),
     );
     std::fs::copy(&deb, bench.home.path("agent.deb")).unwrap();
     std::fs::copy("/usr/share/zoneinfo/Europe/Berlin", bench.home.path("Berlin")).unwrap();

@@ -155,11 +155,13 @@ fn keyword(line: &str) -> String {
 fn reads_folder_first(text: &str) -> bool {
     for line in text.lines() {
         match keyword(line).as_str() {
-            "include" => {
-                if line.split_whitespace().skip(1).any(|word| word.trim_matches('"') == "/etc/ssh/sshd_config.d/*.conf")
-                {
-                    return true;
-                }
+            "include"
+                if line
+                    .split_whitespace()
+                    .skip(1)
+                    .any(|word| word.trim_matches('"') == "/etc/ssh/sshd_config.d/*.conf") =>
+            {
+                return true;
             }
             "match" | "passwordauthentication" | "kbdinteractiveauthentication" | "challengeresponseauthentication" => {
                 return false;

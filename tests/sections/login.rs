@@ -76,7 +76,11 @@ fn on_a_fresh_image_the_first_user_is_renamed_and_nobody_is_asked_at_the_first_b
         assert_eq!(owner(&plan, "/home/ops/.ssh/authorized_keys"), (0o600, 1000, 1000));
         assert_eq!(root.text_of("/home/ops/.ssh/authorized_keys").unwrap(), super::KEYS);
         // The rule of the first user went with it, and asks for a password now.
-        assert_eq!(root.text_of("/etc/sudoers.d/010_pi-nopasswd").unwrap(), "ops ALL=(ALL) PASSWD: ALL\n");
+        let rules = root.text_of("/etc/sudoers.d/010_pi-nopasswd").unwrap();
+        assert_eq!(rules, "ops ALL=(ALL) PASSWD: ALL\n");
+        if need("visudo") {
+            crate::support::oracle::visudo(rules.as_bytes()).assert_clean();
+        }
         if need("systemctl") {
             assert_eq!(is_enabled(root, "userconfig.service"), "disabled");
             assert_eq!(is_enabled(root, "getty@tty1.service"), "enabled");

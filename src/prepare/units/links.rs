@@ -98,14 +98,12 @@ fn leads_to_null(view: &View<'_>, path: &ImagePath) -> Result<bool, FsError> {
 }
 
 fn link(view: &mut View<'_>, at: &ImagePath, to: &ImagePath, why: &'static str) -> Result<(), LinkError> {
-    match view.root().stat(at)? {
-        Some(stat) if stat.kind == FileKind::Symlink => {
-            if view.root().resolve(at)? == view.root().resolve(to)? {
-                return Ok(());
-            }
-        }
-        Some(_) => return Err(cannot(format!("{at} is in the way of the link that would enable {to}"))),
-        None => {}
+    let there = view.root().stat(at)?;
+    if there.is_some_and(|stat| stat.kind != FileKind::Symlink) {
+        return Err(cannot(format!("{at} is in the way of the link that would enable {to}")));
+    }
+    if there.is_some() && view.root().resolve(at)? == view.root().resolve(to)? {
+        return Ok(());
     }
     view.symlink(at, &to.to_string(), Class::Configuration, format!("enables it ({why})"), SOURCE)?;
     Ok(())
