@@ -31,7 +31,7 @@ pub(crate) struct Golden {
 const USED: [(u64, u64); 3] = [(0, 4096), (MIB as u64, MIB as u64), (4 * MIB as u64, MIB as u64)];
 /// Where a card keeps its name (in the golden image's map) and its code (outside of it).
 pub(crate) const NAME_AT: usize = 4 * MIB + 8192;
-const CODE_AT: usize = 3 * MIB;
+pub(crate) const CODE_AT: usize = 3 * MIB;
 
 fn ranges(used: &[(u64, u64)]) -> Vec<ByteRange> {
     used.iter().map(|&(start, len)| ByteRange::new(start, len)).collect()
@@ -81,7 +81,7 @@ pub(crate) struct Bench {
     progress: Box<dyn Progress>,
 }
 
-fn code(row: usize) -> String {
+pub(crate) fn code(row: usize) -> String {
     format!("Code{row:016}")
 }
 
@@ -133,7 +133,7 @@ impl Bench {
         outcome
     }
 
-    fn flash(&self, media: Vec<Box<dyn Medium>>) -> BatchOutcome {
+    pub(crate) fn flash(&self, media: Vec<Box<dyn Medium>>) -> BatchOutcome {
         self.run(media.len(), |job| flash(job, media))
     }
 
@@ -141,7 +141,7 @@ impl Bench {
         gate::clear_all(&Host::this(), targets, options, self.golden.size()).unwrap()
     }
 
-    fn states(&self) -> Vec<(u64, CardState)> {
+    pub(crate) fn states(&self) -> Vec<(u64, CardState)> {
         self.ledger.cards().unwrap().iter().map(|card| (card.serial, card.state)).collect()
     }
 }
@@ -154,7 +154,7 @@ pub(crate) fn at(bytes: &[u8], place: usize, len: usize) -> String {
     String::from_utf8_lossy(&bytes[place..place + len]).into_owned()
 }
 
-fn faulty(faults: Vec<Fault>) -> (Arc<FaultyCard>, Box<dyn Medium>) {
+pub(crate) fn faulty(faults: Vec<Fault>) -> (Arc<FaultyCard>, Box<dyn Medium>) {
     let card = FaultyCard::holding(vec![0; 16 * MIB], faults);
     (card.clone(), Box::new(Shared(card)))
 }

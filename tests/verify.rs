@@ -35,6 +35,7 @@ fn receipt(golden: &BlockMap, card: &BlockMap) -> Receipt {
     let report = WriteReport {
         written: ByteSize(0),
         verified: ByteSize(0),
+        held: ByteSize(0),
         repeated: 0,
         probe: ProbeReport::NotProbed,
         blank: BlankReport::Left,

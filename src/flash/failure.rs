@@ -17,6 +17,8 @@ pub enum Stage {
     Probe,
     /// What the image does not use was discarded.
     Blank,
+    /// What it holds already was compared with the image.
+    Compare,
     /// Everything but the first MiB was written.
     Write,
     /// It was read back.
@@ -34,6 +36,7 @@ impl fmt::Display for Stage {
             Stage::Erase => "erase",
             Stage::Probe => "probe",
             Stage::Blank => "blank",
+            Stage::Compare => "compare",
             Stage::Write => "write",
             Stage::Verify => "verify",
             Stage::Seal => "seal",

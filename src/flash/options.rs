@@ -12,13 +12,15 @@ pub struct WriteOptions {
     pub blank: Blank,
     /// Whether the card is asked, before the long write, if it is as large as it says.
     pub probe: bool,
+    /// Whether what the card holds already is compared instead of written.
+    pub changed_only: bool,
     /// How long a device may be silent.
     pub patience: Patience,
 }
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { blank: Blank::default(), probe: true, patience: Patience::default() }
+        WriteOptions { blank: Blank::default(), probe: true, changed_only: false, patience: Patience::default() }
     }
 }
 

@@ -5,6 +5,7 @@
 //! stops this at whatever moment, a Pi finds no partition table.
 
 mod body;
+mod changed;
 mod head;
 pub mod report;
 
@@ -157,7 +158,7 @@ impl<'a> Writer<'a> {
         let mut probe = if fresh { ProbeReport::New } else { ProbeReport::NotProbed };
         if !fresh && options.probe {
             self.enter(Stage::Probe, None, task)?;
-            let keep = options.blank == Blank::Leave;
+            let keep = options.blank == Blank::Leave || options.changed_only;
             probe = capacity::probe(self.medium, self.card.image.size(), keep, self.cancel)?;
             self.head_is_zero(Trouble::Suspect {
                 what: "a sample that was written far behind its beginning came out at its beginning".to_owned(),
@@ -177,15 +178,28 @@ impl<'a> Writer<'a> {
             }
             Blank::Discard => {
                 self.enter(Stage::Blank, Some(self.medium.size()), task)?;
-                self.discard(task)?
+                let mut runs = vec![ByteRange::new(HEAD, self.medium.size().0.saturating_sub(HEAD))];
+                if options.changed_only {
+                    let blank = blank_regions(&regions, self.medium.size(), self.grain);
+                    let (whole, rest) = changed::discardable(blank);
+                    runs = whole;
+                    regions.extend(rest);
+                    regions.sort_by_key(|region| region.range.start);
+                }
+                self.discard(&runs, task)?
             }
         };
 
         let total = ByteSize(regions.iter().map(|region| region.range.len.0).sum());
-        self.enter(Stage::Write, Some(total), task)?;
+        let mut held = ByteSize(0);
+        if options.changed_only && !fresh {
+            (regions, held) = self.differing(regions, task)?;
+        }
+        let differing = ByteSize(regions.iter().map(|region| region.range.len.0).sum());
+        self.enter(Stage::Write, Some(differing), task)?;
         let written = self.write_regions(&*self.card.image, &regions, task)?;
         self.sync()?;
-        self.enter(Stage::Verify, Some(total), task)?;
+        self.enter(Stage::Verify, Some(differing), task)?;
         let repeated = self.verify_body(&written, task)?;
         self.head_is_zero(Trouble::Suspect {
             what: "something that was written further behind came out at its beginning".to_owned(),
@@ -198,7 +212,8 @@ impl<'a> Writer<'a> {
         self.unchanged()?;
         self.leave();
         Ok(WriteReport {
-            written: total,
+            written: differing,
+            held,
             verified: total,
             repeated,
             probe,
@@ -207,20 +222,25 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// All of the medium at once instead of the many gaps of the map: what the image needs is written afterwards
+    /// Mostly all of the medium at once instead of the many gaps of the map: what the image needs is written afterwards
     /// anyway, and a card that knows that nothing on it matters writes faster.
-    fn discard(&mut self, task: &mut dyn Task) -> Result<BlankReport, Trouble> {
-        let size = self.medium.size().0;
-        let mut at = self.head.len() as u64;
-        while at < size {
-            self.go_on()?;
-            let len = DISCARD_STEP.min(size - at);
-            match self.medium.discard(ByteRange::new(at, len)) {
-                Ok(()) => at += len,
-                // Not having it is no failure, and a device that fails at it may write well: the report says which.
-                Err(error) => return Ok(BlankReport::NotDiscarded { why: error.to_string() }),
+    fn discard(&mut self, runs: &[ByteRange], task: &mut dyn Task) -> Result<BlankReport, Trouble> {
+        for run in runs {
+            let (mut at, end) = (run.start.0, run.end().0);
+            while at < end {
+                self.go_on()?;
+                let len = DISCARD_STEP.min(end - at);
+                match self.medium.discard(ByteRange::new(at, len)) {
+                    Ok(()) => at += len,
+                    // It went silent, and every later request would only say so again.
+                    Err(source) if source.kind() == io::ErrorKind::TimedOut => {
+                        return Err(Trouble::Write { what: format!("discarding {len} bytes at {at}"), source });
+                    }
+                    // Not having it is no failure, and a device that fails at it may write well: the report says which.
+                    Err(error) => return Ok(BlankReport::NotDiscarded { why: error.to_string() }),
+                }
+                task.at(ByteSize(at));
             }
-            task.at(ByteSize(at));
         }
         // A discard must not have touched the head, and some devices round generously.
         self.head_is_zero(Trouble::KeepsOld {

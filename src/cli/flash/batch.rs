@@ -36,6 +36,8 @@ pub(in crate::cli) struct Batch<'a> {
     pub options: &'a GateOptions,
     /// How many cards, where slots are to be filled again and again.
     pub count: Option<usize>,
+    /// Whether what cards hold already is not written again.
+    pub changed_only: bool,
     /// Whether cards are asked if they are as large as they say.
     pub probe: bool,
     /// The file of activations, instead of the recipe's.
@@ -101,7 +103,12 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         recipe: &recipe.name,
         golden: &manifest.map,
         pieces: &pieces,
-        options: WriteOptions { blank: recipe.card.blank, probe: batch.probe, patience: Patience::from_environment() },
+        options: WriteOptions {
+            blank: recipe.card.blank,
+            probe: batch.probe,
+            changed_only: batch.changed_only,
+            patience: Patience::from_environment(),
+        },
         progress,
         cancel: &cancel,
         on_receipt: &on_receipt,
@@ -138,9 +145,10 @@ fn tell(receipt: &Receipt, ui: &Ui) {
     let name = name(receipt);
     match &receipt.outcome {
         Outcome::Verified { report, .. } => ui.answer(&format!(
-            "{name} is on {}: {} written, {} read back and right; activation {}",
+            "{name} is on {}: {} written, {}{} read back and right; activation {}",
             receipt.medium.name(),
             report.written,
+            if report.held.0 > 0 { format!("{} were there already, ", report.held) } else { String::new() },
             report.verified,
             receipt.activation_id.as_deref().unwrap_or("none")
         )),

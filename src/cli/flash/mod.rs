@@ -47,6 +47,9 @@ pub(super) struct Args {
     /// Replace card images that are there
     #[arg(long)]
     overwrite: bool,
+    /// For cards that carry an older version: compare, write only what differs, verify all; devices only
+    #[arg(long)]
+    changed_only: bool,
     /// Do not ask cards whether they are as large as they say (a few hundred samples, before the long write)
     #[arg(long)]
     no_probe: bool,
@@ -101,6 +104,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             options: &options,
             count: args.count.map(|count| usize::from(count.get())),
             probe: !args.no_probe,
+            changed_only: args.changed_only,
             activations: args.activations.as_deref(),
             receipts: args.receipts.as_deref(),
             bench: bench.as_ref(),

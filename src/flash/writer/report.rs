@@ -10,6 +10,9 @@ use crate::image::ByteSize;
 pub struct WriteReport {
     /// Bytes written for the image (without wiping, probing and repeating).
     pub written: ByteSize,
+    /// Bytes that the card held already, so that they were not written: see `--changed-only`.
+    #[serde(default)]
+    pub held: ByteSize,
     /// Bytes read back from the medium and found right.
     pub verified: ByteSize,
     /// Pieces that had to be written again.
