@@ -330,6 +330,36 @@ fn the_system_is_found_through_encryption_raid_btrfs_overlays_and_loop_files() {
 }
 
 #[test]
+fn a_removable_disk_that_is_larger_than_any_card_is_only_taken_when_it_is_named_again() {
+    let machine = Machine::new("22 1 259:2 / / rw - ext4 /dev/nvme0n1p2 rw\n", "");
+    let sectors = |bytes: u64| (bytes / 512).to_string();
+    let (card, disk) = (sectors(2 << 40), sectors(4 << 40));
+    machine.disk("pci0/usb1/1-2/block/sda", "8:0", &[("removable", "1"), ("size", &card)]);
+    machine.disk("pci0/usb1/1-3/block/sdb", "8:16", &[("removable", "1"), ("size", &disk)]);
+    assert_eq!(machine.find("sda").obstacle(false, None), None);
+    let refused = machine.find("sdb").obstacle(false, None).unwrap();
+    assert_eq!(refused, Obstacle::TooLarge { size: ByteSize(4 << 40) });
+    assert!(refused.next_step("/dev/sdb").contains("--fixed-ok /dev/sdb"));
+    assert_eq!(machine.find("sdb").obstacle(true, None), None);
+}
+
+#[test]
+fn the_disk_below_a_mounted_volume_of_lvm_on_raid_is_found_through_both() {
+    let machine = Machine::new("22 1 254:3 / /srv rw - ext4 /dev/mapper/vg-data rw\n", "");
+    machine.disk(
+        "pci0/block/sda",
+        "8:0",
+        &[("removable", "1"), ("sda1/partition", "1"), ("sda1/dev", "8:1"), ("sda1/holders/md0", "")],
+    );
+    machine.disk("virtual/block/md0", "9:0", &[("slaves/sda1", ""), ("holders/dm-3", "")]);
+    machine.disk("virtual/block/dm-3", "254:3", &[("slaves/md0", "")]);
+    let at = vec!["/srv".to_owned()];
+    for name in ["sda", "md0", "dm-3"] {
+        assert_eq!(machine.find(name).obstacle(true, None), Some(Obstacle::Mounted { at: at.clone() }), "{name}");
+    }
+}
+
+#[test]
 fn without_a_list_of_mounts_no_device_is_called_free() {
     let machine = Machine::new("", "");
     machine.disk("pci0/block/sda", "8:0", &[("removable", "1")]);

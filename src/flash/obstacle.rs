@@ -8,6 +8,10 @@ use super::devices::Device;
 use super::usage::Use;
 use crate::image::ByteSize;
 
+/// The largest card that SDXC allows, and the largest disk whose end an MBR can name. What is larger is no card, or a
+/// card that lies.
+pub const LARGEST_CARD: ByteSize = ByteSize(2 << 40);
+
 /// One reason against writing to a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
@@ -36,6 +40,11 @@ pub enum Obstacle {
     ReadOnly,
     /// Not made to be taken out.
     Fixed,
+    /// Larger than any card: somebody's disk in a USB case.
+    TooLarge {
+        /// What it offers.
+        size: ByteSize,
+    },
     /// Smaller than the image.
     TooSmall {
         /// What it offers.
@@ -81,6 +90,9 @@ impl Obstacle {
         if !device.removable && !fixed_ok {
             return Some(Obstacle::Fixed);
         }
+        if device.size > LARGEST_CARD && !fixed_ok {
+            return Some(Obstacle::TooLarge { size: device.size });
+        }
         needed.filter(|needed| *needed > device.size).map(|needed| Obstacle::TooSmall { size: device.size, needed })
     }
 
@@ -108,6 +120,9 @@ impl Obstacle {
             Obstacle::Fixed => format!(
                 "look at it twice with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
             ),
+            Obstacle::TooLarge { .. } => format!(
+                "look whose disk it is with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
+            ),
             Obstacle::TooSmall { .. } => "use a larger card".to_owned(),
         }
     }
@@ -123,6 +138,7 @@ impl fmt::Display for Obstacle {
             Obstacle::NoMedium => write!(f, "there is no card in it"),
             Obstacle::ReadOnly => write!(f, "it is read-only"),
             Obstacle::Fixed => write!(f, "it is a fixed disk, not a removable card"),
+            Obstacle::TooLarge { size } => write!(f, "it is larger than any card: it holds {size}"),
             Obstacle::TooSmall { size, needed } => {
                 write!(
                     f,
