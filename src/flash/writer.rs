@@ -9,6 +9,7 @@ mod changed;
 mod head;
 pub mod report;
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
