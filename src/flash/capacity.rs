@@ -44,8 +44,9 @@ fn places(size: ByteSize, image: ByteSize, grain: u64, mut random: impl FnMut(u6
     while size.0 / step > STEPS {
         step *= 2;
     }
-    // Anywhere within the step, but the same for all: only distances matter.
-    let base = HEAD + random((step - HEAD) / SAMPLE) * SAMPLE;
+    // Anywhere within the step where no power of two is, but the same for all: only distances matter.
+    let first = 2 * HEAD + SAMPLE;
+    let base = first + random((step - first) / SAMPLE - 1) * SAMPLE;
     let steps = last.saturating_sub(base) / step;
     let run = steps.isqrt().max(1);
     let near = 0..run;
@@ -55,7 +56,11 @@ fn places(size: ByteSize, image: ByteSize, grain: u64, mut random: impl FnMut(u6
     let behind = image.0.max(HEAD).next_multiple_of(SAMPLE);
     let room = last.saturating_sub(behind) / SAMPLE;
     if room > 0 {
-        places.extend((0..RANDOM).map(|_| behind + random(room) * SAMPLE));
+        for _ in 0..RANDOM {
+            let free = |place: &u64| places.iter().all(|other| other.abs_diff(*place) >= SAMPLE);
+            let drawn = (0..8).map(|_| behind + random(room) * SAMPLE).find(free);
+            places.extend(drawn);
+        }
     }
 
     places.retain(|&place| place >= HEAD && place <= last);
