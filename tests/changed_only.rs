@@ -56,7 +56,7 @@ fn old_card() -> Vec<u8> {
 }
 
 fn has(bytes: &[u8], text: &[u8]) -> bool {
-    bytes.windows(text.len()).any(|window| window == text)
+    aho_corasick::AhoCorasick::new([text]).unwrap().is_match(bytes)
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
     assert!(matches!(report.blank, BlankReport::Zeroed { .. }));
     let bytes = card.bytes();
     assert!(!has(&bytes, b"an old card's secret") && !has(&bytes, b"another, far behind!"));
-    assert!(report.held.0 > 30 << 20, "zeros that are there are not written: {report:?}");
+    assert!(report.held.0 > 20 << 20, "zeros that are there are not written: {report:?}");
 
     // A discard takes the long runs (this device fills them with ones), and short ones become zeros; the image stays.
     let card = FaultyCard::holding(old_card(), vec![Fault::DiscardsToOnes]);
@@ -137,6 +137,6 @@ fn a_card_written_twice_by_the_binary_saves_most_of_it_and_keeps_nothing_of_its_
     assert!(!has(&on_card, codes[0].as_bytes()), "the first activation is still on the card");
     assert!(has(&on_card, codes[1].as_bytes()));
     assert!(!has(&on_card, b"left by its first life"));
-    let verify = home.command(["verify", "aws.manifest.json"]).arg(&card.path).output().unwrap();
+    let verify = home.command(["verify", "aws.manifest.json", "--ledger", "l.sqlite3"]).arg(&card.path).output().unwrap();
     assert_eq!(verify.status.code(), Some(0), "{}", String::from_utf8_lossy(&verify.stderr));
 }
