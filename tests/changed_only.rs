@@ -137,6 +137,7 @@ fn a_card_written_twice_by_the_binary_saves_most_of_it_and_keeps_nothing_of_its_
     assert!(!has(&on_card, codes[0].as_bytes()), "the first activation is still on the card");
     assert!(has(&on_card, codes[1].as_bytes()));
     assert!(!has(&on_card, b"left by its first life"));
-    let verify = home.command(["verify", "aws.manifest.json", "--ledger", "l.sqlite3"]).arg(&card.path).output().unwrap();
+    let verify =
+        home.command(["verify", "aws.manifest.json", "--ledger", "l.sqlite3"]).arg(&card.path).output().unwrap();
     assert_eq!(verify.status.code(), Some(0), "{}", String::from_utf8_lossy(&verify.stderr));
 }
