@@ -83,6 +83,11 @@ ACTIVATION = """
 from = "file"
 path = "activations.csv"
 """
+NEWER = """
+[[file]]
+path = "/opt/newer"
+source = "newer"
+"""
 
 
 class Inputs:
@@ -132,9 +137,19 @@ class Inputs:
         return self.path(name)
 
     def golden(self, activation=False):
-        """The golden image of the recipe, raw. Made anew each time that the program changed."""
-        name = "activated" if activation else "golden"
-        recipe = self.recipe(self.image(), activation)
+        """The golden image of the recipe, raw."""
+        return self.made("activated" if activation else "golden", self.recipe(self.image(), activation))
+
+    def newer(self):
+        """The golden image a version later: one more file makes up for 1 % of what is mapped."""
+        with open(self.path("newer"), "wb") as file:
+            file.write(random.Random(8).randbytes(int(self.size * MAPPED / 100)))
+        with open(self.path("newer.toml"), "w") as file:
+            file.write(RECIPE.format(source=self.image(), more=NEWER))
+        return self.made("newer-golden", self.path("newer.toml"))
+
+    def made(self, name, recipe):
+        """Made anew each time that the program changed."""
         stamp = self.path(f"{name}.made-by")
         version = str(os.stat(self.cardsmith).st_mtime_ns)
         if not os.path.exists(stamp) or open(stamp).read() != version:
