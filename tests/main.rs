@@ -16,6 +16,7 @@ mod card_edits;
 mod card_faults;
 mod changed_only;
 mod check;
+mod ci;
 mod cli;
 mod commands;
 mod crash;

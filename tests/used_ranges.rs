@@ -50,8 +50,11 @@ fn an_ext4_that_was_lived_in_is_the_same_on_a_used_medium_whatever_its_features(
                     0 => fs::remove_file(&file).unwrap(),
                     1 => File::options().write(true).open(&file).unwrap().set_len(roll(&mut dice, 3_000_000)).unwrap(),
                     2 => fs::create_dir_all(top.join(format!("d{}", n % 7)).join("e")).unwrap(),
-                    3 => std::os::unix::fs::symlink("x".repeat(roll(&mut dice, 200) as usize + 1), top.join(format!("l{n}")))
-                        .unwrap(),
+                    3 => std::os::unix::fs::symlink(
+                        "x".repeat(roll(&mut dice, 200) as usize + 1),
+                        top.join(format!("l{n}")),
+                    )
+                    .unwrap(),
                     4 => {
                         let range = (roll(&mut dice, 50) * 4096, (roll(&mut dice, 20) + 1) * 4096);
                         let open = File::options().write(true).open(&file).unwrap();
