@@ -31,7 +31,6 @@ impl<'r> SetNetwork<'r> {
 }
 
 /// What sets up the network of an image.
-#[expect(clippy::enum_variant_names, reason = "NetworkManager is called so")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::enum_variant_names, reason = "NetworkManager is the program's own name")]
 pub(super) enum Manager {
