@@ -99,7 +99,8 @@ fn a_server_without_ranges_is_asked_again_from_the_beginning_but_not_for_ever() 
 #[test]
 fn a_lying_server_is_found_out_and_leaves_nothing() {
     let bytes = body(3);
-    let lies: [(&str, &str, fn(&Request, &[u8]) -> Answer); 5] = [
+    type Lie = fn(&Request, &[u8]) -> Answer;
+    let lies: [(&str, &str, Lie); 5] = [
         ("another part", "another part of the file", |request, bytes| match request.from() {
             0 => Answer::ranged(request, bytes, "\"v\"").cut_after(2_000_000),
             _ => Answer { status: 206, body: bytes[5..].to_vec(), ..Answer::default() }
@@ -308,7 +309,8 @@ fn a_failed_upload_leaves_no_object_and_no_parts() {
     let Some(server) = S3Server::start() else { return };
     let (image, home) = (PiImage::fresh().build(), Home::new());
     let recipe = image.recipe(ACCEPT);
-    let faults: [(&str, fn(&Request) -> Option<Fault>); 5] = [
+    type Faults = fn(&Request) -> Option<Fault>;
+    let faults: [(&str, Faults); 5] = [
         ("no right to write", |request| (request.method == "POST").then_some(Fault::Refuse)),
         ("a part is refused", |request| request.path.contains("partNumber=1").then_some(Fault::Refuse)),
         ("a part is damaged on the way", |request| request.path.contains("partNumber=1").then_some(Fault::Flip)),
