@@ -61,7 +61,12 @@ fn every_fault_has_its_verdict_and_harms_no_other_card_and_no_activation() {
     let cases: Vec<(&str, Fault, FailureKind, &[Stage])> = vec![
         ("writes fail", Fault::RefusesWritesFrom(body), Device, &[Stage::Write]),
         ("a bit is stored flipped", Fault::FlipsBit { at: (1 << 20) + 9, times: 99 }, Verification, &[Stage::Verify]),
-        ("a bit is read flipped", Fault::FlipsRead { at: (4 << 20) + 70_001, times: 99 }, Verification, &[Stage::Verify]),
+        (
+            "a bit is read flipped",
+            Fault::FlipsRead { at: (4 << 20) + 70_001, times: 99 },
+            Verification,
+            &[Stage::Verify],
+        ),
         ("reads fail", Fault::ReadFails { at: (4 << 20) + 70_001, times: 99 }, Verification, &[Stage::Verify]),
         ("writes are dropped", Fault::KeepsOld, Verification, &[Stage::Erase]),
         ("writes are dropped from the middle on", Fault::DropsFrom(body), Verification, &[Stage::Verify]),
