@@ -4,6 +4,7 @@
 mod activations;
 mod agent_step;
 mod audit;
+mod arriving;
 mod aws_activations;
 mod bad_images;
 mod bench;
@@ -45,6 +46,7 @@ mod repair;
 mod rootfs;
 mod scrub;
 mod sections;
+mod sharing;
 mod ssm_step;
 mod sudoers;
 mod sudoers_step;

@@ -15,10 +15,10 @@ use super::options::WriteOptions;
 use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
 use super::region::{CardImage, differences};
 use super::shared::SharedPieces;
-use super::writer::{BlankReport, Guard, WriteReport, write_card_of};
+use super::writer::{Arriving, BlankReport, Guard, WriteReport, write_card_arriving, write_card_of};
 use crate::activation::{Activation, Desk};
 use crate::causes::in_one_line;
-use crate::image::BlockMap;
+use crate::image::{ArrivingImage, BlockMap};
 use crate::ledger::{CardReservation, Left};
 use crate::progress::{Progress, Task};
 
@@ -29,6 +29,12 @@ pub trait CardMaker: Sync {
     /// # Errors
     /// Whatever is in the way. No part of the error may hold the activation's code.
     fn make(&self, card: &CardReservation, activation: Option<&Activation>) -> Result<CardImage, MakeError>;
+
+    /// The golden image, where it is still being decoded: what every card has of it is written before the card's own
+    /// image is made.
+    fn arriving(&self) -> Option<&ArrivingImage> {
+        None
+    }
 }
 
 /// Why a card's image could not be made.
@@ -216,14 +222,30 @@ fn write_activated(
     activation: Option<Activation>,
     task: &mut dyn Task,
 ) -> Result<(WriteReport, BlockMap), CardFailure> {
-    let made = job.maker.make(card, activation.as_ref());
-    let image = made.map_err(|error| untouched(&*medium, in_one_line(&*error)))?;
-    // From here on the code is in the card's image only.
-    drop(activation);
-
+    let mut activation = activation;
+    let mut make = || {
+        // From here on the code is in the card's image only.
+        let activation = activation.take();
+        job.maker.make(card, activation.as_ref()).map_err(|error| in_one_line(&*error))
+    };
     let mut before_seal = || job.desk.sealing(card).map_err(|error| in_one_line(&error));
     let guard = Guard { cancel: job.cancel, before_seal: &mut before_seal };
-    let report = write_card_of(job.pieces, &*medium, &image, job.options, task, guard)?;
+    let mut waits_for = None;
+    if let Some(image) = job.maker.arriving() {
+        let whole = image.is_whole().map_err(|error| untouched(&*medium, error.to_string()))?;
+        // What a card holds already can only be told with its own image at hand.
+        waits_for = (!whole && !job.options.changed_only).then_some(image);
+    }
+    let (report, map) = match waits_for {
+        Some(image) => {
+            let from = Arriving { image, golden: job.golden, make: &mut make };
+            write_card_arriving(job.pieces, &*medium, from, job.options, task, guard)?
+        }
+        None => {
+            let image = make().map_err(|what| untouched(&*medium, what))?;
+            (write_card_of(job.pieces, &*medium, &image, job.options, task, guard)?, image.map)
+        }
+    };
     task.stage(&Stage::Finish.to_string(), None);
     medium.finish().map_err(|error| CardFailure {
         stage: Stage::Finish,
@@ -232,7 +254,7 @@ fn write_activated(
         next: "choose another file name and run the command again".to_owned(),
         ..preparation(error.to_string())
     })?;
-    Ok((report, image.map))
+    Ok((report, map))
 }
 
 fn untouched(medium: &dyn Medium, what: String) -> CardFailure {

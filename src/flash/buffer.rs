@@ -1,5 +1,6 @@
 //! Memory that a device reads from and writes to directly, taken again and again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::region::PIECE;
@@ -60,6 +61,8 @@ impl std::ops::DerefMut for AlignedBuffer {
 #[derive(Default)]
 pub(super) struct Pool {
     free: Mutex<Vec<AlignedBuffer>>,
+    /// How many there are, free or taken.
+    made: AtomicU64,
 }
 
 impl Pool {
@@ -69,13 +72,21 @@ impl Pool {
         let mut buffer = if len <= piece {
             // Not within the `else`: the lock must not be held while memory is got.
             let used = self.free().pop();
-            used.unwrap_or_else(|| AlignedBuffer::zeroed(piece))
+            used.unwrap_or_else(|| {
+                self.made.fetch_add(1, Ordering::Relaxed);
+                AlignedBuffer::zeroed(piece)
+            })
         } else {
             // A piece that was widened to large sectors: rare enough to be made as it is needed.
             AlignedBuffer::zeroed(len)
         };
         buffer.set_len(len);
         Pooled { buffer, pool: self.clone() }
+    }
+
+    /// Bytes of all buffers that were ever in use at once.
+    pub(super) fn most_held(&self) -> u64 {
+        self.made.load(Ordering::Relaxed).saturating_mul(PIECE)
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<AlignedBuffer>> {

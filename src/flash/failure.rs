@@ -137,6 +137,7 @@ pub(super) enum Trouble {
     KeepsOld { what: String },
     Exchanged { what: String },
     Source { what: String },
+    Prepare { what: String },
     Record { what: String },
     Machine(io::Error),
 }
@@ -205,6 +206,12 @@ impl Trouble {
                 "was not finished, because the golden image cannot be used",
                 what,
                 "make the golden image again with `cardsmith golden`",
+            ),
+            Trouble::Prepare { what } => (
+                FailureKind::Preparation,
+                "could not be prepared",
+                what,
+                "see to what is said above, then run the command again",
             ),
             Trouble::Record { what } => (
                 FailureKind::Preparation,

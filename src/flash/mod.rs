@@ -41,4 +41,6 @@ pub use options::WriteOptions;
 pub use receipt::{CardName, Outcome, Receipt};
 pub use region::CardImage;
 pub use shared::SharedPieces;
-pub use writer::{Blank, BlankReport, Guard, ProbeReport, WriteReport, write_card, write_card_of};
+pub use writer::{
+    Arriving, Blank, BlankReport, Guard, ProbeReport, WriteReport, write_card, write_card_arriving, write_card_of,
+};

@@ -34,13 +34,13 @@ pub(super) fn differences(golden: &BlockMap, card: &BlockMap) -> (Vec<MappedRang
 }
 
 /// A run of at most [`PIECE`] bytes to be written, disjoint from the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Region {
     pub(super) range: ByteRange,
     pub(super) content: Content,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Content {
     /// The image's bytes, which must have this digest.
     Image(Sha256Digest),
@@ -52,6 +52,15 @@ pub(super) enum Content {
 pub(super) fn mapped_regions(map: &BlockMap) -> Vec<Region> {
     let region = |mapped: &MappedRange| Region { range: mapped.range, content: Content::Image(mapped.sha256) };
     map.ranges().iter().map(region).collect()
+}
+
+/// Zeros for what `before` has and the `regions` (in order) have not, in whole grains that no region touches: it was
+/// written already, and must not be left where the card has nothing.
+pub(super) fn left_over(before: &[Region], regions: &[Region], grain: u64) -> Vec<Region> {
+    let taken: Vec<ByteRange> = regions.iter().map(|region| widen(region.range, grain)).collect();
+    let left = before.iter().flat_map(|region| gaps(&taken, region.range));
+    let whole = left.filter_map(|gap| whole_grains(gap, grain));
+    whole.map(|range| Region { range, content: Content::Zeros }).collect()
 }
 
 /// What of `within` none of the `ranges` (in order, disjoint) covers.
@@ -78,13 +87,15 @@ pub(super) fn gaps(ranges: &[ByteRange], within: ByteRange) -> Vec<ByteRange> {
 pub(super) fn blank_regions(regions: &[Region], medium: ByteSize, grain: u64) -> Vec<Region> {
     let taken: Vec<ByteRange> = regions.iter().map(|region| region.range).collect();
     let whole = ByteRange::new(HEAD, medium.0.saturating_sub(HEAD));
-    let inward = |gap: ByteRange| {
-        let start = gap.start.0.checked_next_multiple_of(grain)?;
-        let end = gap.end().0 - gap.end().0 % grain;
-        (start < end).then(|| ByteRange::new(start, end - start))
-    };
-    let blank = gaps(&taken, whole).into_iter().filter_map(inward).flat_map(pieces);
+    let blank = gaps(&taken, whole).into_iter().filter_map(|gap| whole_grains(gap, grain)).flat_map(pieces);
     blank.map(|range| Region { range, content: Content::Zeros }).collect()
+}
+
+/// The whole grains within a run.
+fn whole_grains(run: ByteRange, grain: u64) -> Option<ByteRange> {
+    let start = run.start.0.checked_next_multiple_of(grain)?;
+    let end = run.end().0 - run.end().0 % grain;
+    (start < end).then(|| ByteRange::new(start, end - start))
 }
 
 /// A run cut at every multiple of [`PIECE`].

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::buffer::{Pool, Pooled};
 use super::failure::Trouble;
-use crate::image::{BlockMap, ByteRange, MappedRange};
+use crate::image::{BlockMap, ByteRange, ByteSize, MappedRange};
 
 /// How many pieces are kept besides those that cards hold: 24 MiB, a quarter of a second of one fast card, or of eight.
 const KEPT: usize = 6;
@@ -37,6 +37,11 @@ impl SharedPieces {
     /// Nothing yet of the golden image with this map.
     pub fn of(golden: &BlockMap) -> SharedPieces {
         SharedPieces { golden: golden.ranges().iter().copied().collect(), ..SharedPieces::default() }
+    }
+
+    /// How much memory the buffers of all its cards took at most at one time, in bytes.
+    pub fn most_held(&self) -> ByteSize {
+        ByteSize(self.pool.most_held())
     }
 
     /// Where buffers come from.

@@ -4,6 +4,7 @@
 //! medium; only then the first MiB, with the block that holds the partition table as the very last write. Whatever
 //! stops this at whatever moment, a Pi finds no partition table.
 
+pub mod arriving;
 mod body;
 mod changed;
 mod head;
@@ -18,11 +19,12 @@ use super::capacity;
 use super::failure::{CardFailure, Stage, Trouble};
 use super::medium::Medium;
 use super::options::WriteOptions;
-use super::region::{CardImage, HEAD, blank_regions, mapped_regions};
+use super::region::{CardImage, HEAD, Region, blank_regions, mapped_regions};
 use super::shared::SharedPieces;
 use crate::image::{ByteOffset, ByteRange, ByteSize};
 use crate::progress::Task;
 
+pub use arriving::{Arriving, write_card_arriving};
 pub use report::{BlankReport, ProbeReport, StageDuration, WriteReport};
 
 /// What to do with space that the image does not use.
@@ -69,20 +71,20 @@ pub fn write_card_of(
     task: &mut dyn Task,
     guard: Guard<'_>,
 ) -> Result<WriteReport, CardFailure> {
-    let mut writer = Writer::new(pieces, medium, card, guard.cancel);
-    match writer.run(options, task, guard.before_seal) {
-        Ok(report) => Ok(report),
-        Err(trouble) => {
-            let left = writer.left_after_failure();
-            Err(trouble.into_failure(writer.stage, left))
-        }
-    }
+    Writer::new(pieces, medium, guard.cancel).write(&mut Source::Made(card), options, task, guard.before_seal)
+}
+
+/// What a card is written from.
+enum Source<'a> {
+    /// Its image is made.
+    Made(&'a CardImage),
+    /// The golden image is still being decoded, and the card's image is made when that is done.
+    Arriving { from: Arriving<'a>, made: Option<CardImage> },
 }
 
 struct Writer<'a> {
     pieces: &'a SharedPieces,
     medium: &'a dyn Medium,
-    card: &'a CardImage,
     cancel: &'a AtomicBool,
     grain: u64,
     stage: Stage,
@@ -97,17 +99,11 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(
-        pieces: &'a SharedPieces,
-        medium: &'a dyn Medium,
-        card: &'a CardImage,
-        cancel: &'a AtomicBool,
-    ) -> Writer<'a> {
+    fn new(pieces: &'a SharedPieces, medium: &'a dyn Medium, cancel: &'a AtomicBool) -> Writer<'a> {
         let head = usize::try_from(HEAD.min(medium.size().0)).unwrap_or(0);
         Writer {
             pieces,
             medium,
-            card,
             cancel,
             grain: medium.grain().0.max(1),
             stage: Stage::Erase,
@@ -140,14 +136,30 @@ impl<'a> Writer<'a> {
         if self.cancel.load(Ordering::Relaxed) { Err(Trouble::Cancelled) } else { Ok(()) }
     }
 
+    fn write(
+        &mut self,
+        source: &mut Source<'_>,
+        options: WriteOptions,
+        task: &mut dyn Task,
+        before_seal: &mut dyn FnMut() -> Result<(), String>,
+    ) -> Result<WriteReport, CardFailure> {
+        self.run(source, options, task, before_seal).map_err(|trouble| {
+            // Who waits for bytes that are still being decoded hears of a stop as of an error.
+            let stopped = matches!(trouble, Trouble::Source { .. }) && self.go_on().is_err();
+            let left = self.left_after_failure();
+            if stopped { Trouble::Cancelled } else { trouble }.into_failure(self.stage, left)
+        })
+    }
+
     fn run(
         &mut self,
+        source: &mut Source<'_>,
         options: WriteOptions,
         task: &mut dyn Task,
         before_seal: &mut dyn FnMut() -> Result<(), String>,
     ) -> Result<WriteReport, Trouble> {
-        if self.card.image.size() > self.medium.size() {
-            let (image, card) = (self.card.image.size(), self.medium.size());
+        let (image, card) = (source.size(), self.medium.size());
+        if image > card {
             return Err(Trouble::Source { what: format!("the image needs {image}, the card holds {card}") });
         }
         self.enter(Stage::Erase, None, task)?;
@@ -160,48 +172,53 @@ impl<'a> Writer<'a> {
         if !fresh && options.probe {
             self.enter(Stage::Probe, None, task)?;
             let keep = options.blank == Blank::Leave || options.changed_only;
-            probe = capacity::probe(self.medium, self.card.image.size(), keep, self.cancel)?;
+            probe = capacity::probe(self.medium, source.size(), keep, self.cancel)?;
             self.head_is_zero(Trouble::Suspect {
                 what: "a sample that was written far behind its beginning came out at its beginning".to_owned(),
             })?;
         }
 
-        let mut regions = mapped_regions(&self.card.map);
-        let blank = match options.blank {
+        // Zeros that are written where a discard is not worth it.
+        let mut zeros = Vec::new();
+        let mut report = match options.blank {
             _ if fresh => BlankReport::New,
-            Blank::Leave => BlankReport::Left,
-            Blank::Zero => {
-                let zeros = blank_regions(&regions, self.medium.size(), self.grain);
-                let bytes = ByteSize(zeros.iter().map(|region| region.range.len.0).sum());
-                regions.extend(zeros);
-                regions.sort_by_key(|region| region.range.start);
-                BlankReport::Zeroed { bytes }
-            }
             Blank::Discard => {
                 self.enter(Stage::Blank, Some(self.medium.size()), task)?;
                 let mut runs = vec![ByteRange::new(HEAD, self.medium.size().0.saturating_sub(HEAD))];
-                if options.changed_only {
-                    let blank = blank_regions(&regions, self.medium.size(), self.grain);
-                    let (whole, rest) = changed::discardable(blank);
-                    runs = whole;
-                    regions.extend(rest);
-                    regions.sort_by_key(|region| region.range.start);
+                if let Some(card) = source.card().filter(|_| options.changed_only) {
+                    let blank = blank_regions(&mapped_regions(&card.map), self.medium.size(), self.grain);
+                    (runs, zeros) = changed::discardable(blank);
                 }
                 self.discard(&runs, task)?
             }
+            Blank::Leave | Blank::Zero => BlankReport::Left,
         };
 
+        let early = self.write_early(source, task)?;
+        let unmade = || Trouble::Prepare { what: "the card's image was not made".to_owned() };
+        let card = source.card().ok_or_else(unmade)?;
+        let mut regions = mapped_regions(&card.map);
+        if options.blank == Blank::Zero && !fresh {
+            zeros = blank_regions(&regions, self.medium.size(), self.grain);
+            let bytes = ByteSize(zeros.iter().map(|region| region.range.len.0).sum());
+            report = BlankReport::Zeroed { bytes };
+        }
+        regions.extend(zeros);
+        regions.sort_by_key(|region| region.range.start);
         let total = ByteSize(regions.iter().map(|region| region.range.len.0).sum());
+        let (mut written, mut rest) = early.and_rest(regions, self.grain);
         let mut held = ByteSize(0);
         if options.changed_only && !fresh {
-            (regions, held) = self.differing(regions, task)?;
+            (rest, held) = self.differing(rest, task)?;
         }
-        let differing = ByteSize(regions.iter().map(|region| region.range.len.0).sum());
-        self.enter(Stage::Write, Some(differing), task)?;
-        let written = self.write_regions(&*self.card.image, &regions, task)?;
+        let bytes = |regions: &[Region]| ByteSize(regions.iter().map(|region| region.range.len.0).sum());
+        let differing = ByteSize(total.0.saturating_sub(held.0));
+        self.enter(Stage::Write, Some(bytes(&rest)), task)?;
+        written.extend(self.write_regions(&*card.image, &rest, task)?);
+        written.sort_by_key(|piece| piece.region.range.start);
         self.sync()?;
         self.enter(Stage::Verify, Some(differing), task)?;
-        let repeated = self.verify_body(&written, task)?;
+        let repeated = self.verify_body(&*card.image, &written, task)?;
         self.head_is_zero(Trouble::Suspect {
             what: "something that was written further behind came out at its beginning".to_owned(),
         })?;
@@ -218,7 +235,7 @@ impl<'a> Writer<'a> {
             verified: total,
             repeated,
             probe,
-            blank,
+            blank: report,
             durations: std::mem::take(&mut self.durations),
         })
     }
@@ -250,7 +267,7 @@ impl<'a> Writer<'a> {
         Ok(BlankReport::Discarded)
     }
 
-    fn write(&self, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
+    fn put(&self, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
         body::put(self.medium, at, bytes)
     }
 

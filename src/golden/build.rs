@@ -167,7 +167,7 @@ impl Prepared {
             changed: opened.overlay.differing().map_err(io)?,
             map,
         };
-        Ok(Golden { image, manifest })
+        Ok(Golden { image, manifest, arriving: None })
     }
 }
 

@@ -24,7 +24,7 @@ pub use upload::Destination;
 
 use std::sync::Arc;
 
-use crate::image::ReadAt;
+use crate::image::{ArrivingImage, ReadAt};
 
 /// A golden image: no secret, no identity; the same inputs give the same bytes.
 pub struct Golden {
@@ -32,4 +32,6 @@ pub struct Golden {
     pub image: Arc<dyn ReadAt>,
     /// What it is and how it came about.
     pub manifest: Manifest,
+    /// The same bytes, where they are still being decoded.
+    pub arriving: Option<Arc<ArrivingImage>>,
 }

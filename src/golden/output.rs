@@ -2,10 +2,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::Golden;
 use super::error::GoldenError;
 use super::manifest::Manifest;
+use crate::image::Sha256Digest;
+use crate::image::arriving::open_arriving;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
 use crate::image::source::{self, SourceSpec};
@@ -131,28 +135,64 @@ impl Golden {
     /// # Errors
     /// [`GoldenError`] where manifest or image are not what they should be.
     pub fn open(manifest_path: &Path, cache_dir: &Path, progress: &dyn Progress) -> Result<Golden, GoldenError> {
-        let manifest = Manifest::read(manifest_path)?;
-        let not = |image: &Path, what: &str| GoldenError::NotTheImage {
-            image: image.to_owned(),
-            manifest: manifest_path.to_owned(),
-            what: what.to_owned(),
-        };
-        let Some(name) = &manifest.image.file else {
-            return Err(not(manifest_path, "it names no image file"));
-        };
-        let path = manifest_path.with_file_name(name);
-        let is_raw = OutputFormat::from_name(&path) == Some(OutputFormat::Raw);
+        let (manifest, path) = image_of(manifest_path)?;
         // A raw image is not read as a whole before the cards: its ranges are compared while they are written.
-        let expected = manifest.image.file_sha256.filter(|_| !is_raw);
-        let image = match expected {
-            Some(_) => source::open_spec(&SourceSpec::file(&path, expected), cache_dir, progress)?.image,
+        let image = match packed_digest(&manifest, &path) {
+            expected @ Some(_) => source::open_spec(&SourceSpec::file(&path, expected), cache_dir, progress)?.image,
             None => source::open_to_inspect(&path, cache_dir, progress)?.0,
         };
         if image.size() != manifest.image.size {
-            return Err(not(&path, &format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0)));
+            let what = format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0);
+            return Err(GoldenError::NotTheImage { image: path, manifest: manifest_path.to_owned(), what });
         }
-        Ok(Golden { image, manifest })
+        Ok(Golden { image, manifest, arriving: None })
     }
+
+    /// As [`Golden::open`], but does not wait for a compressed image to be decoded: its bytes can be read as they come,
+    /// see [`Golden::arriving`]. Decoding ends early when `cancel` is set.
+    ///
+    /// # Errors
+    /// As [`Golden::open`]; what decoding finds comes later.
+    pub fn open_arriving(
+        manifest_path: &Path,
+        cache_dir: &Path,
+        cancel: Arc<AtomicBool>,
+        progress: &dyn Progress,
+    ) -> Result<Golden, GoldenError> {
+        let (manifest, path) = image_of(manifest_path)?;
+        let Some(expected) = packed_digest(&manifest, &path) else {
+            return Golden::open(manifest_path, cache_dir, progress);
+        };
+        match open_arriving(&path, expected, manifest.image.size, cache_dir, cancel)? {
+            None => Golden::open(manifest_path, cache_dir, progress),
+            Some(arriving) => {
+                progress.note(&format!("{} is decoded while cards are written", path.display()));
+                let arriving = Arc::new(arriving);
+                Ok(Golden { image: arriving.clone(), manifest, arriving: Some(arriving) })
+            }
+        }
+    }
+}
+
+/// A manifest, and where its image must be.
+fn image_of(manifest_path: &Path) -> Result<(Manifest, PathBuf), GoldenError> {
+    let manifest = Manifest::read(manifest_path)?;
+    match &manifest.image.file {
+        Some(name) => {
+            let path = manifest_path.with_file_name(name);
+            Ok((manifest, path))
+        }
+        None => Err(GoldenError::NotTheImage {
+            image: manifest_path.to_owned(),
+            manifest: manifest_path.to_owned(),
+            what: "it names no image file".to_owned(),
+        }),
+    }
+}
+
+/// The digest that the file must have, where it is compressed.
+fn packed_digest(manifest: &Manifest, image: &Path) -> Option<Sha256Digest> {
+    manifest.image.file_sha256.filter(|_| OutputFormat::from_name(image) != Some(OutputFormat::Raw))
 }
 
 fn directory_of(path: &Path) -> PathBuf {

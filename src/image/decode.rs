@@ -55,14 +55,24 @@ pub(super) enum DecodeError {
     Write { decoded: ByteSize, source: io::Error },
 }
 
-/// Decodes all of `file` into `sink`, sparse.
-pub(super) fn decode(file: &File, format: Format, sink: &File, task: &mut dyn Task) -> Result<Decoded, DecodeError> {
+/// Decodes all of `file` into `sink`, sparse. `arrived` hears how many bytes of the image are there; an error of it ends
+/// the work.
+pub(super) fn decode(
+    file: &File,
+    format: Format,
+    sink: &File,
+    task: &mut dyn Task,
+    arrived: &dyn Fn(u64) -> io::Result<()>,
+) -> Result<Decoded, DecodeError> {
     let read_so_far = AtomicU64::new(0);
     thread::scope(|scope| {
         let (send, receive) = sync_channel(AHEAD);
         let counter = &read_so_far;
         let reader = scope.spawn(move || unpack(file, format, counter, &send));
-        let written = write(&receive, sink, || task.at(ByteSize(read_so_far.load(Ordering::Relaxed))));
+        let written = write(&receive, sink, |there| {
+            task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
+            arrived(there)
+        });
         // An early end of the writer is what makes the reader stop.
         drop(receive);
         let unpacked = match reader.join() {
@@ -235,7 +245,7 @@ fn another_stream(from: &mut impl BufRead) -> io::Result<bool> {
 fn write(
     receive: &Receiver<Vec<u8>>,
     sink: &File,
-    mut tell: impl FnMut(),
+    mut tell: impl FnMut(u64) -> io::Result<()>,
 ) -> Result<(Sha256Digest, ByteSize), DecodeError> {
     let mut hasher = Sha256::new();
     let mut at = 0u64;
@@ -247,7 +257,7 @@ fn write(
         hasher.update(&chunk);
         write_sparse(sink, at, &chunk).map_err(|source| failed(at, source))?;
         at += chunk.len() as u64;
-        tell();
+        tell(at).map_err(|source| failed(at, source))?;
     }
     sink.set_len(at).map_err(|source| failed(at, source))?;
     Ok((Sha256Digest::from_hasher(hasher), ByteSize(at)))

@@ -2,6 +2,7 @@
 //! Nothing here knows about files inside a partition, about recipes or about people.
 //! A base image is only ever opened for reading.
 
+pub mod arriving;
 pub mod blockmap;
 pub mod bmap;
 mod bmap_beside;
@@ -32,6 +33,7 @@ pub mod volume;
 pub mod whole_file;
 mod zip_entry;
 
+pub use arriving::ArrivingImage;
 pub use blockmap::{BlockMap, MappedRange};
 pub use bytes::{Memory, ReadAt, Window, WriteAt};
 pub use digest::Sha256Digest;

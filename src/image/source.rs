@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::bmap_beside;
 use super::bytes::ReadAt;
 use super::cache::Cache;
-use super::decode::{DecodeError, LARGEST_IMAGE, decode};
+use super::decode::{DecodeError, Decoded, LARGEST_IMAGE, decode};
 use super::digest::Sha256Digest;
 use super::download::{self, LARGEST_DOWNLOAD};
 use super::error::ImageError;
@@ -19,6 +19,7 @@ use super::format::{Format, HEAD_BYTES, Told, tell};
 use super::hashing::digest_of;
 use super::location::Location;
 use super::units::{ByteOffset, ByteSize};
+use super::whole_file::WholeFile;
 use crate::progress::{Progress, Task};
 
 /// Which image, and what it has to be.
@@ -145,15 +146,34 @@ pub fn open_to_inspect(
 }
 
 /// A file whose kind is known.
-struct OpenFile<'a> {
+pub(super) struct OpenFile<'a> {
     path: &'a Path,
+    pub(super) file: File,
+    pub(super) format: Format,
+    pub(super) size: ByteSize,
+}
+
+/// A packed file, open for reading.
+pub(super) struct Packed {
     file: File,
     format: Format,
-    size: ByteSize,
+    /// As published.
+    pub(super) size: ByteSize,
+    /// When it was last written to; downloads lie in a file that nobody else knows.
+    stamp: Option<Stamp>,
+}
+
+/// Length and time of the last change, to tell whether a file was written to.
+type Stamp = (u64, i64, i64);
+
+/// Block devices have no useful answer.
+fn stamp(file: &File) -> Option<Stamp> {
+    let meta = file.metadata().ok()?;
+    meta.is_file().then(|| (meta.len(), meta.mtime(), meta.mtime_nsec()))
 }
 
 impl<'a> OpenFile<'a> {
-    fn new(path: &'a Path) -> Result<OpenFile<'a>, ImageError> {
+    pub(super) fn new(path: &'a Path) -> Result<OpenFile<'a>, ImageError> {
         let open = |source| ImageError::Open { path: path.to_owned(), source };
         let file = open_for_reading(path).map_err(open)?;
         let size = ImageFile::from_file(file.try_clone().map_err(open)?).map_err(open)?.size();
@@ -165,10 +185,9 @@ impl<'a> OpenFile<'a> {
         ImageFile::from_file(self.file).map_err(|source| ImageError::Open { path: self.path.to_owned(), source })
     }
 
-    /// When it was last written to; block devices have no useful answer.
-    fn stamp(&self) -> Option<(u64, i64, i64)> {
-        let meta = self.file.metadata().ok()?;
-        meta.is_file().then(|| (meta.len(), meta.mtime(), meta.mtime_nsec()))
+    pub(super) fn into_packed(self) -> Packed {
+        let OpenFile { file, format, size, .. } = self;
+        Packed { stamp: stamp(&file), file, format, size }
     }
 }
 
@@ -199,7 +218,7 @@ fn open_file(
     task: &mut dyn Task,
 ) -> Result<OpenedSource, ImageError> {
     let opened = OpenFile::new(path)?;
-    let (format, published_size, before) = (opened.format, opened.size, opened.stamp());
+    let (format, published_size) = (opened.format, opened.size);
     if format == Format::Raw {
         let image = opened.into_image()?;
         task.stage("checksum", Some(image.size()));
@@ -207,6 +226,7 @@ fn open_file(
         check(spec, digest)?;
         return Ok(source(spec, Arc::new(image), digest, format));
     }
+    let packed = opened.into_packed();
     let cache = open_cache(cache_directory)?;
     // Where something of this size was decoded before, it is probably this: hashing is quicker than decoding.
     if cache.may_hold(published_size) {
@@ -219,9 +239,7 @@ fn open_file(
         }
     }
     task.stage("decode", Some(published_size));
-    let (image, digest) = decode_into(&cache, spec, &opened.file, format, published_size, task, &|| {
-        if before == opened.stamp() { Ok(()) } else { Err(ImageError::Changed { path: path.to_owned() }) }
-    })?;
+    let (image, digest) = decode_into(&cache, spec, &packed, task)?;
     Ok(source(spec, Arc::new(image), digest, format))
 }
 
@@ -245,10 +263,12 @@ fn open_remote(
     // Nothing is decoded that is not known to be the right file.
     let digest = download::fetch(place.remote()?.as_ref(), &mut fetched.file(), LARGEST_DOWNLOAD, task)?;
     check(spec, digest)?;
-    let size = ByteSize(fetched.file().metadata().map_err(unusable("read the download"))?.len());
-    let format = format_of(fetched.file(), size, Path::new(&spec.full_name()), &spec.full_name())?;
+    let file = fetched.file().try_clone().map_err(unusable("read the download"))?;
+    let size = ByteSize(file.metadata().map_err(unusable("read the download"))?.len());
+    let format = format_of(&file, size, Path::new(&spec.full_name()), &spec.full_name())?;
     task.stage("decode", Some(size));
-    let (image, digest) = decode_into(&cache, spec, fetched.file(), format, size, task, &|| Ok(()))?;
+    let packed = Packed { stamp: stamp(&file), file, format, size };
+    let (image, digest) = decode_into(&cache, spec, &packed, task)?;
     Ok(source(spec, Arc::new(image), digest, format))
 }
 
@@ -262,7 +282,7 @@ fn format_by_name(name: &str) -> Format {
     }
 }
 
-fn open_cache(directory: &Path) -> Result<Cache, ImageError> {
+pub(super) fn open_cache(directory: &Path) -> Result<Cache, ImageError> {
     Cache::at(directory).map_err(|source| ImageError::Cache {
         doing: "make the directory",
         directory: directory.to_owned(),
@@ -291,21 +311,37 @@ fn check(spec: &SourceSpec, found: Sha256Digest) -> Result<(), ImageError> {
     }
 }
 
-/// Decodes into the cache. Every check comes before the entry gets its name; `unchanged` is the last of them.
+/// Decodes into the cache.
 fn decode_into(
     cache: &Cache,
     spec: &SourceSpec,
-    file: &File,
-    format: Format,
-    published_size: ByteSize,
+    packed: &Packed,
     task: &mut dyn Task,
-    unchanged: &dyn Fn() -> Result<(), ImageError>,
 ) -> Result<(ImageFile, Sha256Digest), ImageError> {
+    let unusable = |doing| {
+        let directory = cache.directory().to_owned();
+        move |source| ImageError::Cache { doing, directory, source }
+    };
+    let whole = cache.begin().map_err(unusable("begin a decoded image"))?;
+    let decoded = decode_checked(cache, spec, packed, &whole, task, &|_| Ok(()))?;
+    let image = cache.put(whole, &decoded.published, packed.size, decoded.image);
+    Ok((image.map_err(unusable("keep the decoded image"))?, decoded.published))
+}
+
+/// Decodes into a file of the cache that has no name yet, and makes every check that comes before it may get one.
+/// `arrived` hears how many bytes of the image are there; an error of it ends the work.
+pub(super) fn decode_checked(
+    cache: &Cache,
+    spec: &SourceSpec,
+    packed: &Packed,
+    whole: &WholeFile,
+    task: &mut dyn Task,
+    arrived: &dyn Fn(u64) -> io::Result<()>,
+) -> Result<Decoded, ImageError> {
     let directory = cache.directory().to_owned();
     let unusable = |doing, source| ImageError::Cache { doing, directory: directory.clone(), source };
-    let name = spec.full_name();
-    let whole = cache.begin().map_err(|error| unusable("begin a decoded image", error))?;
-    let decoded = decode(file, format, whole.file(), task).map_err(|error| match error {
+    let (name, format) = (spec.full_name(), packed.format);
+    let decoded = decode(&packed.file, format, whole.file(), task, arrived).map_err(|error| match error {
         DecodeError::Read { at, source } => ImageError::Read { path: PathBuf::from(&name), at, source },
         // The wrong file is the better message than a damaged one.
         DecodeError::Damaged { at, decoded, source, published } => match check(spec, published) {
@@ -320,7 +356,9 @@ fn decode_into(
         DecodeError::Write { source, .. } => unusable("write the decoded image", source),
     })?;
     check(spec, decoded.published)?;
-    unchanged()?;
+    if packed.stamp != stamp(&packed.file) {
+        return Err(ImageError::Changed { path: PathBuf::from(name) });
+    }
     if decoded.size.0 == 0 {
         return Err(ImageError::Empty { path: PathBuf::from(name) });
     }
@@ -331,10 +369,7 @@ fn decode_into(
         let (what, next) = ("packed twice", "unpack the outer archive, and name what is in it");
         return Err(ImageError::Unsupported { name, what, next });
     }
-    let image = cache
-        .put(whole, &decoded.published, published_size, decoded.image)
-        .map_err(|error| unusable("keep the decoded image", error))?;
-    Ok((image, decoded.published))
+    Ok(decoded)
 }
 
 fn is_full(error: &io::Error) -> bool {

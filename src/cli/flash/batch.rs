@@ -16,6 +16,7 @@ use crate::flash::{
     flash,
 };
 use crate::golden::Golden;
+use crate::image::ArrivingImage;
 use crate::ledger::{CardReservation, Ledger};
 use crate::prepare::card::CardIdentity;
 use crate::progress::Progress;
@@ -60,6 +61,10 @@ impl CardMaker for Maker<'_> {
         let identity = CardIdentity { name: card.name.clone(), serial: card.serial };
         let made = self.0.card(&identity, activation, self.1)?;
         Ok(CardImage { image: made.image, map: made.map })
+    }
+
+    fn arriving(&self) -> Option<&ArrivingImage> {
+        self.0.arriving.as_deref()
     }
 }
 

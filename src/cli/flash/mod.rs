@@ -165,7 +165,7 @@ fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
     }
     if source.extension().is_some_and(|ending| ending == "json") {
         let beside = source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let golden = Golden::open(source, &ui.cache_dir()?, ui.progress())?;
+        let golden = Golden::open_arriving(source, &ui.cache_dir()?, ui.cancel(), ui.progress())?;
         return Opened::from(golden, beside, ui);
     }
     let mut loaded = recipe::load(source)?;

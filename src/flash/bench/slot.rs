@@ -18,6 +18,7 @@ use crate::flash::gate;
 use crate::flash::medium::Medium;
 use crate::flash::region::CardImage;
 use crate::flash::slots::{Slot, SlotPlace};
+use crate::image::ArrivingImage;
 use crate::ledger::CardReservation;
 
 pub(super) struct SlotWork<'a> {
@@ -241,5 +242,9 @@ impl CardMaker for Announced<'_> {
     fn make(&self, card: &CardReservation, activation: Option<&Activation>) -> Result<CardImage, MakeError> {
         self.work.tell(&SlotNews::Started { card });
         self.maker.make(card, activation)
+    }
+
+    fn arriving(&self) -> Option<&ArrivingImage> {
+        self.maker.arriving()
     }
 }

@@ -18,6 +18,8 @@ use crate::progress::Task;
 /// One run that was written: where on the medium, and what must be read back.
 #[derive(Clone, Copy)]
 pub(super) struct Written {
+    /// What it was written for.
+    pub(super) region: Region,
     range: ByteRange,
     expected: Expected,
 }
@@ -134,7 +136,7 @@ impl Writer<'_> {
                 if rest.is_empty() {
                     tell(region.range.len.0);
                 } else {
-                    written.push(Written { range: rest, expected });
+                    written.push(Written { region: *region, range: rest, expected });
                     cutting = Some(Cutting { piece, wide, rest, counts: region.range.len.0 });
                 }
             }
@@ -152,7 +154,12 @@ impl Writer<'_> {
     }
 
     /// Reads everything back; what differs is written and read again. Answers how many pieces that were.
-    pub(super) fn verify_body(&mut self, written: &[Written], task: &mut dyn Task) -> Result<u64, Trouble> {
+    pub(super) fn verify_body(
+        &mut self,
+        image: &dyn ReadAt,
+        written: &[Written],
+        task: &mut dyn Task,
+    ) -> Result<u64, Trouble> {
         let mut wrong = self.read_back(written, task)?;
         let mut repeated = 0u64;
         for _ in 0..TRIES {
@@ -164,8 +171,8 @@ impl Writer<'_> {
             repeated = repeated.saturating_add(wrong.len() as u64);
             for (piece, _) in &wrong {
                 self.go_on()?;
-                let bytes = self.fill_again(piece)?;
-                self.write(piece.range.start, &bytes)?;
+                let bytes = self.fill_again(image, piece)?;
+                self.put(piece.range.start, &bytes)?;
             }
             self.sync()?;
             self.enter(Stage::Verify, Some(bytes), task)?;
@@ -176,7 +183,7 @@ impl Writer<'_> {
             None => Ok(repeated),
             Some((first, error)) => {
                 let (all, bad) = (mebibytes(written.iter()), mebibytes(wrong.iter().map(|(piece, _)| piece)));
-                let at = error.is_none().then(|| self.first_difference(first)).flatten().unwrap_or(first.range.start);
+                let at = error.is_none().then(|| self.first_difference(image, first)).flatten().unwrap_or(first.range.start);
                 let what = format!("{bad} of {all} MiB read back different, first at {at}, after {TRIES} tries");
                 Err(match wrong.into_iter().find_map(|(_, error)| error) {
                     Some(source) => Trouble::Read { what, source },
@@ -218,17 +225,17 @@ impl Writer<'_> {
     }
 
     /// What the piece was to be, or an error: writing something else would make verification meaningless.
-    fn fill_again(&self, piece: &Written) -> Result<Pooled, Trouble> {
+    fn fill_again(&self, image: &dyn ReadAt, piece: &Written) -> Result<Pooled, Trouble> {
         let mut buffer = self.pieces.pool().take(length(piece.range)?);
         match piece.expected {
             Expected::Zeros => buffer.fill(0),
-            Expected::Bytes(_) => read_image(&*self.card.image, piece.range, &mut buffer)?,
+            Expected::Bytes(_) => read_image(image, piece.range, &mut buffer)?,
         }
         if piece.expected.is(&buffer) { Ok(buffer) } else { Err(Trouble::Source { what: not_golden(piece.range) }) }
     }
 
-    fn first_difference(&self, piece: &Written) -> Option<ByteOffset> {
-        let wanted = self.fill_again(piece).ok()?;
+    fn first_difference(&self, image: &dyn ReadAt, piece: &Written) -> Option<ByteOffset> {
+        let wanted = self.fill_again(image, piece).ok()?;
         let mut found = self.pieces.pool().take(wanted.len());
         self.medium.read_back(piece.range.start, &mut found).ok()?;
         let at = wanted.iter().zip(found.iter()).position(|(a, b)| a != b)?;

@@ -17,9 +17,9 @@ impl Writer<'_> {
         let zeros = AlignedBuffer::zeroed(self.head.len());
         self.touched = true;
         if !self.medium.is_fresh() {
-            nonce::prove_writable(self.medium, |at, bytes| self.write(at, bytes))?;
+            nonce::prove_writable(self.medium, |at, bytes| self.put(at, bytes))?;
         }
-        self.write(ByteOffset(0), &zeros)?;
+        self.put(ByteOffset(0), &zeros)?;
         self.sync()?;
         self.head_is_zero(Trouble::KeepsOld {
             what: "its first MiB still holds what it held before zeros were written over it".to_owned(),
@@ -29,7 +29,7 @@ impl Writer<'_> {
         let tail = (size.saturating_sub(HEAD) / self.grain * self.grain).max(self.head.len() as u64);
         if !self.medium.is_fresh() && tail < size {
             let len = usize::try_from(size - tail).unwrap_or(0);
-            self.write(ByteOffset(tail), zeros.get(..len.min(zeros.len())).unwrap_or_default())?;
+            self.put(ByteOffset(tail), zeros.get(..len.min(zeros.len())).unwrap_or_default())?;
             self.sync()?;
         }
         Ok(())
@@ -46,7 +46,7 @@ impl Writer<'_> {
             loop {
                 let bytes = self.head.get(from..to).unwrap_or_default();
                 // Aligned as a whole, and 4096 is a multiple of every grain that a card has.
-                self.write(ByteOffset(from as u64), bytes)?;
+                self.put(ByteOffset(from as u64), bytes)?;
                 self.sync()?;
                 let mut found = AlignedBuffer::zeroed(bytes.len());
                 let read = self.medium.read_back(ByteOffset(from as u64), &mut found);
