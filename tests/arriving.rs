@@ -126,7 +126,8 @@ impl Cards {
             return None;
         }
         let (image, home) = (PiImage::lived_in().build(), Home::new());
-        let csv = "activation_id,activation_code,region\n00000000-0000-4000-8000-000000000001,CodeOfTheOnlyRow,eu-west-1\n";
+        let csv =
+            "activation_id,activation_code,region\n00000000-0000-4000-8000-000000000001,CodeOfTheOnlyRow,eu-west-1\n";
         std::fs::write(image.beside("activations.csv"), csv).unwrap();
         let more = "[sudo]\nlockout = \"accept\"\n\n[activation]\nfrom = \"file\"\npath = \"activations.csv\"\n";
         let (recipe, archive) = (image.recipe(more), image.beside("golden.img.zst"));
@@ -197,5 +198,8 @@ fn a_damaged_archive_leaves_a_card_that_does_not_boot_a_free_activation_and_no_c
     std::fs::write(&cards.archive, &good).unwrap();
     cards.flash(&card.path).succeeds();
     assert!(boots(&card.bytes()));
-    assert_eq!(cards.ledger().activations().unwrap().iter().filter(|one| one.state == ActivationState::Held).count(), 1);
+    assert_eq!(
+        cards.ledger().activations().unwrap().iter().filter(|one| one.state == ActivationState::Held).count(),
+        1
+    );
 }

@@ -6,9 +6,7 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use cardsmith::flash::{
-    CardImage, Guard, Medium, MediumRecord, ReadBack, SharedPieces, WriteOptions, write_card_of,
-};
+use cardsmith::flash::{CardImage, Guard, Medium, MediumRecord, ReadBack, SharedPieces, WriteOptions, write_card_of};
 use cardsmith::image::{BlockMap, ByteOffset, ByteRange, ByteSize, MappedRange, ReadAt, Sha256Digest};
 use cardsmith::progress::{Progress, Silent};
 

@@ -24,7 +24,8 @@ pub(super) use bench::bench_path;
 /// Write cards from a recipe or a golden image
 ///
 /// Every card gets its own name and activation, is written, read back past every cache, and only then made bootable.
-/// Several targets are written side by side. Block devices are erased: they are shown first, and a question is asked.
+/// Several targets are written side by side, and a compressed golden image is decoded meanwhile. Block devices are erased:
+/// they are shown first, and a question is asked.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  cardsmith flash recipes/kiosk.toml --to /dev/sdb\n  cardsmith flash kiosk.manifest.json --to /dev/sdb --to /dev/sdc --count 20\n  cardsmith flash kiosk.manifest.json --to card.img\n  cardsmith flash kiosk.manifest.json --bench --count 20 --receipts receipts\n  cardsmith flash https://ci.example.org/kiosk.manifest.json --to /dev/sdb"

@@ -183,7 +183,8 @@ impl Writer<'_> {
             None => Ok(repeated),
             Some((first, error)) => {
                 let (all, bad) = (mebibytes(written.iter()), mebibytes(wrong.iter().map(|(piece, _)| piece)));
-                let at = error.is_none().then(|| self.first_difference(image, first)).flatten().unwrap_or(first.range.start);
+                let at =
+                    error.is_none().then(|| self.first_difference(image, first)).flatten().unwrap_or(first.range.start);
                 let what = format!("{bad} of {all} MiB read back different, first at {at}, after {TRIES} tries");
                 Err(match wrong.into_iter().find_map(|(_, error)| error) {
                     Some(source) => Trouble::Read { what, source },
