@@ -60,8 +60,10 @@ impl Bench {
     fn fails(&self, archive: &[u8], size: usize, cancel: bool) -> String {
         let image = self.open(archive, size, cancel).unwrap().unwrap();
         let why = image.wait().unwrap_err().to_string();
-        assert_eq!(image.read_at(ByteOffset(0), &mut [0; 512]).unwrap_err().to_string(), why);
-        assert!(image.is_whole().is_err() || cancel);
+        if !cancel {
+            assert_eq!(image.read_at(ByteOffset(0), &mut [0; 512]).unwrap_err().to_string(), why);
+            assert!(image.is_whole().is_err());
+        }
         drop(image);
         assert_eq!(self.entries(), Vec::<String>::new());
         why
@@ -126,8 +128,7 @@ impl Cards {
             return None;
         }
         let (image, home) = (PiImage::lived_in().build(), Home::new());
-        let csv =
-            "activation_id,activation_code,region\n00000000-0000-4000-8000-000000000001,CodeOfTheOnlyRow,eu-west-1\n";
+        let csv = "activation_id,activation_code,region\n00000000-0000-4000-8000-000000000001,CodeOfTheOnlyRow0001,eu-west-1\n";
         std::fs::write(image.beside("activations.csv"), csv).unwrap();
         let more = "[sudo]\nlockout = \"accept\"\n\n[activation]\nfrom = \"file\"\npath = \"activations.csv\"\n";
         let (recipe, archive) = (image.recipe(more), image.beside("golden.img.zst"));
@@ -139,7 +140,7 @@ impl Cards {
         let manifest = self.image.beside("golden.manifest.json");
         let args = ["flash".as_ref(), manifest.as_os_str(), "--to".as_ref(), to.as_os_str(), "--yes".as_ref()];
         let run = self.home.run([&args[..], &["--fixed-ok".as_ref(), to.as_os_str()]].concat());
-        run.never_says("CodeOfTheOnlyRow");
+        run.never_says("CodeOfTheOnlyRow0001");
         run
     }
 
