@@ -182,10 +182,11 @@ fn a_damaged_archive_leaves_a_card_that_does_not_boot_a_free_activation_and_no_c
     let Some(card) = LoopDevice::new(size.0 + (8 << 20)) else { return };
     std::os::unix::fs::FileExt::write_all_at(card.file.as_file(), &[0x55, 0xAA], 510).unwrap();
     let run = cards.flash(&card.path).fails_with(1);
-    assert!(run.err.contains("golden image cannot be used"), "{}", run.err);
-    assert!(run.err.contains("no Pi will boot it"), "{}", run.err);
-    assert!(!boots(&card.bytes()));
-    assert!(card.bytes()[1 << 20..].iter().any(|&byte| byte != 0), "it was being written meanwhile");
+    assert!(run.err.contains("is not the file"), "{}", run.err);
+    // How far the card came until the end of the archive was reached is a matter of speed; that it is not sealed is not.
+    let untouched = run.err.contains("nothing was written to it");
+    assert!(untouched || run.err.contains("no Pi will boot it"), "{}", run.err);
+    assert_eq!(boots(&card.bytes()), untouched);
     assert_eq!(names_in(&cards.home.cache().join("images")), Vec::<String>::new());
     let ledger = cards.ledger();
     assert_eq!(ledger.cards().unwrap()[0].state, CardState::Failed);
