@@ -3,8 +3,8 @@
 
 mod activations;
 mod agent_step;
-mod audit;
 mod arriving;
+mod audit;
 mod aws_activations;
 mod bad_images;
 mod bench;
