@@ -154,7 +154,7 @@ fn by_kernel_of(before: &Mounted, after: &Mounted) -> BTreeMap<String, String> {
         let word = match change {
             Change::Added => "added",
             Change::Removed => "removed",
-            Change::Changed(what) if what.iter().all(|what| follows(what)) => continue,
+            Change::Changed(what) if what.iter().all(follows) => continue,
             Change::Changed(_) => "changed",
         };
         seen.insert(path.replace('\u{1b}', "\\u{1b}"), word.to_owned());
