@@ -47,6 +47,7 @@ mod rootfs;
 mod scrub;
 mod sections;
 mod sharing;
+mod signing;
 mod ssm_step;
 mod sudoers;
 mod sudoers_step;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use crate::golden::GoldenError;
+use crate::golden::{GoldenError, SignatureError};
 use crate::recipe::{LockError, RecipeError};
 use crate::secrets::SecretError;
 
@@ -115,7 +115,8 @@ fn clean(text: &str) -> String {
 
 impl From<GoldenError> for Error {
     fn from(error: GoldenError) -> Error {
-        let exit = if matches!(error, GoldenError::Output { .. }) { Exit::Usage } else { Exit::Failed };
+        let usage = matches!(error, GoldenError::Output { .. } | GoldenError::Signature(SignatureError::Key { .. }));
+        let exit = if usage { Exit::Usage } else { Exit::Failed };
         Error::of(exit, &error).help(error.help())
     }
 }

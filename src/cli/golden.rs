@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::plan::show;
-use super::{Error, Exit, Ui};
-use crate::golden::{self, Destination};
+use super::{Error, Exit, Ui, passphrase};
+use crate::golden::{self, Destination, Extras, GoldenError, Signer};
 use crate::image::{ImageError, Location};
 use crate::recipe;
 
@@ -16,7 +16,7 @@ use crate::recipe;
 /// all of them, or none; also in a bucket, where nothing is visible before it is whole. The same recipe and base image give the same bytes on every machine.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  cardsmith golden recipes/kiosk.toml --out kiosk.img\n  cardsmith golden recipes/kiosk.toml --out kiosk.img.zst --overwrite\n  cardsmith golden recipes/kiosk.toml --out s3://fleet-images/kiosk/kiosk.img.zst"
+    after_help = "Example:\n  cardsmith golden recipes/kiosk.toml --out kiosk.img\n  cardsmith golden recipes/kiosk.toml --out kiosk.img.zst --overwrite\n  cardsmith golden recipes/kiosk.toml --out s3://fleet-images/kiosk/kiosk.img.zst\n  cardsmith golden recipes/kiosk.toml --out kiosk.img.xz --sign release-key --provenance kiosk.intoto.json --imager-json imager.json --imager-url https://images.example.org/kiosk"
 )]
 pub(super) struct Args {
     /// The recipe
@@ -27,6 +27,21 @@ pub(super) struct Args {
     /// Replace files that are there
     #[arg(long)]
     overwrite: bool,
+    /// Sign the manifest, which covers all else, with this SSH key: FILE.manifest.json.sig
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+    /// Write a repository for Raspberry Pi Imager with this one image
+    #[arg(long, value_name = "FILE")]
+    imager_json: Option<PathBuf>,
+    /// The directory from which Imager will download the image; without it, it reads the file on this machine
+    #[arg(long, value_name = "URL", requires = "imager_json")]
+    imager_url: Option<String>,
+    /// Write how the image came about: an in-toto statement with a SLSA provenance
+    #[arg(long, value_name = "FILE")]
+    provenance: Option<PathBuf>,
+    /// Who the provenance names as builder
+    #[arg(long, value_name = "URI", default_value = golden::BUILDER, requires = "provenance")]
+    builder_id: String,
     /// Refuse to use anything that differs from the recipe's lock file (see `cardsmith recipe lock`)
     #[arg(long)]
     locked: bool,
@@ -42,8 +57,22 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         recipe::check_lock(&mut loaded)?;
     }
     let bucket = Destination::check(&Location::parse(&args.out).map_err(usage)?, args.overwrite)?;
+    let extra = args.sign.is_some() || args.imager_json.is_some() || args.provenance.is_some();
+    if extra && bucket.is_some() {
+        return Err(Error::usage("`--sign`, `--imager-json` and `--provenance` go with an output on this machine")
+            .state("nothing was written")
+            .help("make the image here, and copy all its files to where they are wanted"));
+    }
+    let signer = args.sign.as_deref().map(|key| Signer::open(key, &mut || passphrase::ask(key)));
+    let signer = signer.transpose().map_err(GoldenError::from)?;
+    let extras = Extras {
+        signer: signer.as_ref(),
+        imager: args.imager_json.as_deref().map(|path| (path, args.imager_url.as_deref())),
+        provenance: args.provenance.as_deref().map(|path| (path, args.builder_id.as_str())),
+    };
     if bucket.is_none() {
-        golden::check_output(&args.out, args.overwrite)?;
+        let (outputs, _) = golden::check_output(&args.out, args.overwrite)?;
+        extras.check(&outputs, args.overwrite)?;
     }
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     ui.say(&show::summary(prepared.plan()));
@@ -55,7 +84,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
     let mut made = prepared.build(ui.progress())?;
     let outputs = match &bucket {
-        None => made.write(&args.out, args.overwrite, ui.progress())?,
+        None => made.write_with(&args.out, args.overwrite, &extras, ui.progress())?,
         Some(bucket) => {
             // What was sent already has to be thrown away before the end.
             ui.catch_interrupts()?;
@@ -70,6 +99,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             "bmap": outputs.bmap,
             "sha256": outputs.sha256,
             "manifest": outputs.manifest,
+            "signature": signer.as_ref().map(|_| &outputs.signature),
+            "signer": signer.as_ref().map(Signer::fingerprint),
+            "imager_json": args.imager_json,
+            "provenance": args.provenance,
             "digest": manifest.image.digest,
             "file_sha256": manifest.image.file_sha256,
             "size": manifest.image.size,
@@ -82,6 +115,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     ui.answer(&format!("golden image  {}", outputs.image.display()));
     ui.answer(&format!("  manifest    {}", outputs.manifest.display()));
     ui.answer(&format!("  block map   {}", outputs.bmap.display()));
+    if let Some(signer) = &signer {
+        ui.answer(&format!("  signature   {} by {}", outputs.signature.display(), signer.fingerprint()));
+    }
     ui.answer(&format!("  digest      {}", manifest.image.digest));
     ui.answer(&format!("  size        {}, of which {} carry data", manifest.image.size, manifest.map.mapped_size()));
     ui.answer(&format!(

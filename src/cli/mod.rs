@@ -14,6 +14,7 @@ mod fleet;
 mod golden;
 mod inspect;
 mod man;
+mod passphrase;
 mod plan;
 mod recipe;
 pub mod table;

@@ -9,7 +9,7 @@ use super::{Error, Exit, Ui};
 use crate::flash::ReadBack;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::verify::{OpenedMedium, VerifyReport, expected_with, verify};
-use crate::golden::Manifest;
+use crate::golden::{GoldenError, Manifest, TrustedKeys};
 use crate::image::{BlockMap, Location, Sha256Digest};
 use crate::ledger::Ledger;
 
@@ -29,15 +29,23 @@ pub(super) struct Args {
     /// The card's receipt, where the ledger does not have it
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
+    /// Only where the manifest's signature is by this key: a public key (KEY.pub), or an allowed_signers file
+    #[arg(long, value_name = "KEY")]
+    only_signed_by: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let place = Location::parse(&args.manifest).map_err(|error| Error::of(Exit::Usage, &error))?;
-    let manifest = match place.path() {
-        Some(path) => Manifest::read(path),
-        None => Manifest::parse(&Manifest::fetch(&place)?, Path::new(&place.to_string())),
+    let trusted = args.only_signed_by.as_deref().map(TrustedKeys::open).transpose().map_err(GoldenError::from)?;
+    let shown = PathBuf::from(place.to_string());
+    let manifest = match (place.path(), &trusted) {
+        (Some(path), Some(trusted)) => Manifest::read_trusted(path, trusted)?,
+        (Some(path), None) => Manifest::read(path).map_err(GoldenError::from)?,
+        (None, Some(trusted)) => {
+            Manifest::parse(&Manifest::fetch_trusted(&place, trusted)?, &shown).map_err(GoldenError::from)?
+        }
+        (None, None) => Manifest::parse(&Manifest::fetch(&place)?, &shown).map_err(GoldenError::from)?,
     };
-    let manifest = manifest.map_err(crate::golden::GoldenError::from)?;
     let name = args.target.display().to_string();
     let card = OpenedMedium::open(&args.target)
         .map_err(|error| Error::failed(format!("cannot open {name}")).because(&error))?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::apply::ApplyError;
 use super::manifest::ManifestError;
+use super::signature::SignatureError;
 use crate::fs::FsError;
 use crate::image::ImageError;
 use crate::image::partitions::PartitionError;
@@ -94,6 +95,9 @@ pub enum GoldenError {
     /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A key cannot be used, or a signature does not hold.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// The golden image beside a manifest is not the one that the manifest describes.
     #[error("{image} is not the image that {manifest} describes: {what}", image = image.display(), manifest = manifest.display())]
     NotTheImage {
@@ -163,6 +167,7 @@ impl GoldenError {
                     .to_owned()
             }
             GoldenError::NotTheImage { .. } => "make it again with `cardsmith golden`, and keep both files together".to_owned(),
+            GoldenError::Signature(error) => error.help().to_owned(),
             GoldenError::Manifest(_) => "name a manifest that `cardsmith golden` wrote (FILE.manifest.json)".to_owned(),
             _ => "nothing was written; the base image is untouched".to_owned(),
         }

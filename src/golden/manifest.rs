@@ -78,6 +78,9 @@ pub struct GoldenFile {
     /// Digest of that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_sha256: Option<Sha256Digest>,
+    /// Digest of the block map beside it (.bmap), which other tools write cards by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bmap_sha256: Option<Sha256Digest>,
     /// Size of the image in bytes, decoded.
     pub size: ByteSize,
     /// Digest over the map ([`BlockMap::fingerprint`]): the one that tags, receipts and the ledger name.
@@ -204,6 +207,14 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError`]; a manifest is untrusted input.
     pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
+        Manifest::parse(&Manifest::read_text(path)?, path)
+    }
+
+    /// The bytes of a manifest; nothing in them is believed yet. For who checks a signature first.
+    ///
+    /// # Errors
+    /// [`ManifestError::Read`], [`ManifestError::TooLarge`].
+    pub fn read_text(path: &Path) -> Result<Vec<u8>, ManifestError> {
         let unreadable = |source| ManifestError::Read { path: path.to_owned(), source };
         let mut text = Vec::new();
         let file = std::fs::File::open(path).map_err(unreadable)?;
@@ -211,7 +222,7 @@ impl Manifest {
         if text.len() as u64 > MANIFEST_LIMIT {
             return Err(ManifestError::TooLarge { path: path.to_owned() });
         }
-        Manifest::parse(&text, path)
+        Ok(text)
     }
 
     /// As [`Manifest::read`], of bytes that are here already; `path` is for messages.

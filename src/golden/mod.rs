@@ -5,6 +5,7 @@ pub mod apply;
 mod build;
 mod card;
 mod error;
+mod imager;
 pub mod layout;
 pub mod manifest;
 mod map;
@@ -12,14 +13,19 @@ pub mod needles;
 mod output;
 mod owner;
 mod prove;
+mod provenance;
 mod remote;
+pub mod signature;
+mod trusted;
 mod upload;
 
 pub use build::{Prepared, Settings, prepare};
 pub use card::CardImage;
 pub use error::GoldenError;
 pub use manifest::Manifest;
-pub use output::{Outputs, check_output};
+pub use output::{Extras, Outputs, check_output};
+pub use provenance::BUILDER;
+pub use signature::{SignatureError, Signer, TrustedKeys};
 pub use upload::Destination;
 
 use std::sync::Arc;

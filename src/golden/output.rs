@@ -7,8 +7,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::Golden;
 use super::error::GoldenError;
+use super::imager;
 use super::manifest::Manifest;
-use crate::image::Sha256Digest;
+use super::provenance;
+use super::signature::{Signer, signature_path};
+use crate::image::{ByteSize, Sha256Digest};
 use crate::image::arriving::open_arriving;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
@@ -27,6 +30,52 @@ pub struct Outputs {
     pub sha256: PathBuf,
     /// Its manifest.
     pub manifest: PathBuf,
+    /// Where the manifest's signature is, if it is signed.
+    pub signature: PathBuf,
+}
+
+/// What may be written beside the four files that always are.
+#[derive(Default)]
+pub struct Extras<'a> {
+    /// Signs the manifest.
+    pub signer: Option<&'a Signer>,
+    /// A repository for Raspberry Pi Imager, and where the image will be downloaded from.
+    pub imager: Option<(&'a Path, Option<&'a str>)>,
+    /// An in-toto statement of how the image came about, and who is to be named as its builder.
+    pub provenance: Option<(&'a Path, &'a str)>,
+}
+
+impl Extras<'_> {
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.imager.map(|(path, _)| path).into_iter().chain(self.provenance.map(|(path, _)| path))
+    }
+
+    /// Whether its files can be written. To be asked before the work.
+    ///
+    /// # Errors
+    /// [`GoldenError::Output`].
+    pub fn check(&self, outputs: &Outputs, overwrite: bool) -> Result<(), GoldenError> {
+        for path in self.paths() {
+            let refuse =
+                |what: String, next: &str| GoldenError::Output { path: path.to_owned(), what, next: next.to_owned() };
+            if !directory_of(path).is_dir() {
+                let what = format!("{} is not a directory", directory_of(path).display());
+                return Err(refuse(what, "make the directory first"));
+            }
+            let twice = self.paths().filter(|other| *other == path).count() > 1;
+            if twice || outputs.all().contains(&path) {
+                return Err(refuse("another output has this name".to_owned(), "take another name"));
+            }
+            match path.symlink_metadata() {
+                Ok(about) if about.is_dir() || !overwrite => {
+                    let what = "it is already there".to_owned();
+                    return Err(refuse(what, "take another name, or give --overwrite"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Outputs {
@@ -35,16 +84,18 @@ impl Outputs {
         let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = name.rfind(".img").and_then(|at| name.get(..at)).unwrap_or(&name).to_owned();
         let named = |ending: &str| image.with_file_name(format!("{stem}{ending}"));
+        let manifest = named(".manifest.json");
         Outputs {
             image: image.to_owned(),
             bmap: named(".bmap"),
             sha256: named(".sha256"),
-            manifest: named(".manifest.json"),
+            signature: signature_path(&manifest),
+            manifest,
         }
     }
 
-    fn all(&self) -> [&Path; 4] {
-        [&self.image, &self.bmap, &self.sha256, &self.manifest]
+    fn all(&self) -> [&Path; 5] {
+        [&self.image, &self.bmap, &self.sha256, &self.manifest, &self.signature]
     }
 }
 
@@ -83,14 +134,28 @@ impl Golden {
     /// # Errors
     /// [`GoldenError::Output`] before anything is written, [`GoldenError::Io`] later; no file appears in either case.
     pub fn write(&mut self, image: &Path, overwrite: bool, progress: &dyn Progress) -> Result<Outputs, GoldenError> {
+        self.write_with(image, overwrite, &Extras::default(), progress)
+    }
+
+    /// As [`Golden::write`], with more files: all of them appear, or none.
+    ///
+    /// # Errors
+    /// As [`Golden::write`], and [`GoldenError::Signature`].
+    pub fn write_with(
+        &mut self,
+        image: &Path,
+        overwrite: bool,
+        extras: &Extras<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Outputs, GoldenError> {
         let (outputs, format) = check_output(image, overwrite)?;
+        extras.check(&outputs, overwrite)?;
         let io = |path: &Path| {
             let doing = format!("write {}", path.display());
             move |source| GoldenError::Io { doing, source }
         };
-        let directory = directory_of(image);
         // Without a name until all is written: neither an error nor kill -9 leaves half a file.
-        let begin = |path: &Path| WholeFile::create_in(&directory).map_err(io(path));
+        let begin = |path: &Path| WholeFile::create_in(&directory_of(path)).map_err(io(path));
 
         let mut task = progress.task("write", Some(self.manifest.map.mapped_size()));
         let file = begin(&outputs.image)?;
@@ -106,18 +171,35 @@ impl Golden {
             file.file().write_all(text.as_bytes()).map_err(io(path))?;
             Ok(file)
         };
-        let bmap = text(&outputs.bmap, &to_bmap(&self.manifest.map, self.manifest.image.size))?;
+        let bmap_text = to_bmap(&self.manifest.map, self.manifest.image.size);
+        self.manifest.image.bmap_sha256 = Some(Sha256Digest::of(bmap_text.as_bytes()));
+        let bmap = text(&outputs.bmap, &bmap_text)?;
         let sha256 = text(&outputs.sha256, &format!("{digest}  {}\n", name.display()))?;
-        let manifest = self.manifest.to_text().map_err(std::io::Error::other).map_err(io(&outputs.manifest))?;
-        let manifest = text(&outputs.manifest, &manifest)?;
-
-        // The manifest comes last and an old one goes first: where it is, everything that it names is there.
-        match std::fs::remove_file(&outputs.manifest) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(&outputs.manifest)(error)),
-            _ => {}
+        let written = self.manifest.to_text().map_err(std::io::Error::other).map_err(io(&outputs.manifest))?;
+        let manifest = text(&outputs.manifest, &written)?;
+        let packed = ByteSize(file.file().metadata().map_err(io(&outputs.image))?.len());
+        let mut steps: Vec<(WholeFile, &Path)> =
+            vec![(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256)];
+        if let Some((path, address)) = extras.imager {
+            steps.push((text(path, &imager::repository(self, &outputs, packed, address)?)?, path));
         }
-        let steps =
-            [(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256), (manifest, &outputs.manifest)];
+        if let Some((path, builder)) = extras.provenance {
+            let statement = provenance::statement(&self.manifest, &outputs, &bmap_text, &written, builder);
+            steps.push((text(path, &statement)?, path));
+        }
+        if let Some(signer) = extras.signer {
+            steps.push((text(&outputs.signature, &signer.sign(written.as_bytes())?)?, &outputs.signature));
+        }
+        steps.push((manifest, &outputs.manifest));
+
+        // The manifest comes last and an old one goes first: where it is, everything that it names is there. An old
+        // signature would not hold for a new manifest.
+        for old in [&outputs.manifest, &outputs.signature] {
+            match std::fs::remove_file(old) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(old)(error)),
+                _ => {}
+            }
+        }
         let mut placed: Vec<&Path> = Vec::new();
         for (whole, path) in steps {
             if let Err(error) = whole.commit(path) {
@@ -135,7 +217,17 @@ impl Golden {
     /// # Errors
     /// [`GoldenError`] where manifest or image are not what they should be.
     pub fn open(manifest_path: &Path, cache_dir: &Path, progress: &dyn Progress) -> Result<Golden, GoldenError> {
-        let (manifest, path) = image_of(manifest_path)?;
+        Golden::open_described(Manifest::read(manifest_path)?, manifest_path, cache_dir, progress)
+    }
+
+    /// The same for a manifest that was read already.
+    fn open_described(
+        manifest: Manifest,
+        manifest_path: &Path,
+        cache_dir: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Golden, GoldenError> {
+        let path = image_of(&manifest, manifest_path)?;
         // A raw image is not read as a whole before the cards: its ranges are compared while they are written.
         let image = match packed_digest(&manifest, &path) {
             expected @ Some(_) => source::open_spec(&SourceSpec::file(&path, expected), cache_dir, progress)?.image,
@@ -159,12 +251,26 @@ impl Golden {
         cancel: Arc<AtomicBool>,
         progress: &dyn Progress,
     ) -> Result<Golden, GoldenError> {
-        let (manifest, path) = image_of(manifest_path)?;
+        Golden::open_arriving_described(Manifest::read(manifest_path)?, manifest_path, cache_dir, cancel, progress)
+    }
+
+    /// The same for a manifest that was read already, because its signature was checked: it is not read again.
+    ///
+    /// # Errors
+    /// As [`Golden::open_arriving`].
+    pub fn open_arriving_described(
+        manifest: Manifest,
+        manifest_path: &Path,
+        cache_dir: &Path,
+        cancel: Arc<AtomicBool>,
+        progress: &dyn Progress,
+    ) -> Result<Golden, GoldenError> {
+        let path = image_of(&manifest, manifest_path)?;
         let Some(expected) = packed_digest(&manifest, &path) else {
-            return Golden::open(manifest_path, cache_dir, progress);
+            return Golden::open_described(manifest, manifest_path, cache_dir, progress);
         };
         match open_arriving(&path, expected, manifest.image.size, cache_dir, cancel)? {
-            None => Golden::open(manifest_path, cache_dir, progress),
+            None => Golden::open_described(manifest, manifest_path, cache_dir, progress),
             Some(arriving) => {
                 progress.note(&format!("{} is decoded while cards are written", path.display()));
                 let arriving = Arc::new(arriving);
@@ -174,14 +280,10 @@ impl Golden {
     }
 }
 
-/// A manifest, and where its image must be.
-fn image_of(manifest_path: &Path) -> Result<(Manifest, PathBuf), GoldenError> {
-    let manifest = Manifest::read(manifest_path)?;
+/// Where the image of a manifest must be.
+fn image_of(manifest: &Manifest, manifest_path: &Path) -> Result<PathBuf, GoldenError> {
     match &manifest.image.file {
-        Some(name) => {
-            let path = manifest_path.with_file_name(name);
-            Ok((manifest, path))
-        }
+        Some(name) => Ok(manifest_path.with_file_name(name)),
         None => Err(GoldenError::NotTheImage {
             image: manifest_path.to_owned(),
             manifest: manifest_path.to_owned(),

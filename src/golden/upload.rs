@@ -10,7 +10,7 @@ use super::output::Outputs;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, stream_image};
 use crate::image::s3::{Bucket, S3Error, Upload};
-use crate::image::{ImageError, Location};
+use crate::image::{ImageError, Location, Sha256Digest};
 use crate::progress::{Progress, Task};
 
 /// Where a golden image goes in a bucket: checked, and known to be writable.
@@ -112,11 +112,12 @@ impl Golden {
         let sum = format!("{digest}  {}\n", name.display());
         self.manifest.image.file = Some(name);
         self.manifest.image.file_sha256 = Some(digest);
+        let map = to_bmap(&self.manifest.map, self.manifest.image.size);
+        self.manifest.image.bmap_sha256 = Some(Sha256Digest::of(map.as_bytes()));
         let text = match self.manifest.to_text() {
             Ok(text) => text,
             Err(error) => return Err(abandoned(upload, bucket, image, &error.to_string())),
         };
-        let map = to_bmap(&self.manifest.map, self.manifest.image.size);
 
         // An old manifest goes first and the new one comes last: where it is, everything that it names is there.
         if overwrite && let Err(error) = bucket.remove(manifest) {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use crate::flash::gate::{self, GateOptions};
 use crate::flash::{Host, Verdict};
-use crate::golden::{self, Golden};
+use crate::golden::{self, Golden, GoldenError, Manifest, TrustedKeys};
 use crate::image::{ByteSize, Location};
 use crate::recipe;
 use crate::secrets::{self, CardSecrets};
@@ -60,6 +60,9 @@ pub(super) struct Args {
     /// Refuse to use anything that differs from the recipe's lock file (see `cardsmith recipe lock`)
     #[arg(long)]
     locked: bool,
+    /// Only where the manifest's signature is by this key: a public key (KEY.pub), or an allowed_signers file
+    #[arg(long, value_name = "KEY")]
+    only_signed_by: Option<PathBuf>,
     /// Write each card's receipt there, as JSON
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
@@ -143,14 +146,18 @@ impl Opened {
 }
 
 /// What CI left on a server.
-fn open_remote(place: &Location, ui: &Ui) -> Result<Opened, Error> {
+fn open_remote(place: &Location, trusted: Option<&TrustedKeys>, ui: &Ui) -> Result<Opened, Error> {
     if !place.name().ends_with(".json") {
         return Err(Error::usage(format!("{place} is not the address of a manifest"))
             .state("nothing was written")
             .help("name FILE.manifest.json; a recipe is a file of this machine"));
     }
     // What its recipe names beside itself is not on the server: the file of activations, files with secrets.
-    Opened::from(Golden::open_at(place, &ui.cache_dir()?, ui.progress())?, Path::new("."), ui)
+    let manifest = match trusted {
+        Some(trusted) => Manifest::fetch_trusted(place, trusted)?,
+        None => Manifest::fetch(place)?,
+    };
+    Opened::from(Golden::open_fetched(&manifest, place, &ui.cache_dir()?, ui.progress())?, Path::new("."), ui)
 }
 
 /// The golden image that the source means. Secrets are looked up first: making a golden image takes minutes.
@@ -161,12 +168,23 @@ fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
         return Err(Error::usage("`--locked` goes with a recipe, and this is a manifest")
             .help("leave it out: a manifest names one golden image by its digest"));
     }
+    if args.only_signed_by.is_some() && !place.name().ends_with(".json") {
+        return Err(Error::usage("`--only-signed-by` goes with the manifest of a golden image")
+            .state("nothing was written")
+            .help("name FILE.manifest.json, with FILE.manifest.json.sig beside it"));
+    }
+    let trusted = args.only_signed_by.as_deref().map(TrustedKeys::open).transpose().map_err(GoldenError::from)?;
     if place.path().is_none() {
-        return open_remote(&place, ui);
+        return open_remote(&place, trusted.as_ref(), ui);
     }
     if source.extension().is_some_and(|ending| ending == "json") {
         let beside = source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let golden = Golden::open_arriving(source, &ui.cache_dir()?, ui.cancel(), ui.progress())?;
+        let manifest = match &trusted {
+            Some(trusted) => Manifest::read_trusted(source, trusted)?,
+            None => Manifest::read(source).map_err(GoldenError::from)?,
+        };
+        let cache = ui.cache_dir()?;
+        let golden = Golden::open_arriving_described(manifest, source, &cache, ui.cancel(), ui.progress())?;
         return Opened::from(golden, beside, ui);
     }
     let mut loaded = recipe::load(source)?;
