@@ -15,7 +15,7 @@ fn root() -> PathBuf {
 }
 
 /// Runs the script as nobody, who has no right on anything but what everybody may read and one directory.
-fn as_nobody(dir: &Path, recipe: &Path) -> Output {
+fn as_nobody(dir: &Path, recipe: &Path, more: &[(&str, &str)]) -> Output {
     let program = dir.join("cardsmith");
     fs::copy(env!("CARGO_BIN_EXE_cardsmith"), &program).unwrap();
     let script = dir.join("ci-golden");
@@ -33,25 +33,39 @@ fn as_nobody(dir: &Path, recipe: &Path) -> Output {
     ]);
     command.arg(&script).arg(recipe).arg(dir.join("out")).current_dir("/");
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", dir.join("home")).env("CARDSMITH", &program);
-    command.output().unwrap()
+    command.envs(more.iter().copied()).output().unwrap()
 }
 
 #[test]
 fn the_ci_script_makes_and_audits_a_golden_image_without_any_right() {
-    if !need_builder() || !need_root() || !need("setpriv") {
+    if !need_builder() || !need_root() || !need("setpriv") || !need("ssh-keygen") {
         return;
     }
     let image = PiImage::fresh().build();
     let recipe = image.recipe(ACCEPT);
     let named = recipe.with_file_name("kiosk.toml");
     fs::rename(&recipe, &named).unwrap();
-    let output = as_nobody(image.dir(), &named);
+    let key = image.beside("key");
+    run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let more = [("CARDSMITH_SIGN_KEY", key.to_str().unwrap()), ("CARDSMITH_BUILDER", "https://ci.example.org/golden")];
+    let output = as_nobody(image.dir(), &named, &more);
     assert!(output.status.success(), "{output:?}");
-    let files = ["kiosk.bmap", "kiosk.img.zst", "kiosk.manifest.json", "kiosk.sarif", "kiosk.sha256"];
+    let files = [
+        "kiosk.bmap",
+        "kiosk.img.zst",
+        "kiosk.intoto.json",
+        "kiosk.manifest.json",
+        "kiosk.manifest.json.sig",
+        "kiosk.sarif",
+        "kiosk.sha256",
+    ];
     assert_eq!(names_in(&image.beside("out")), files);
+    let text = fs::read_to_string(image.beside("out/kiosk.intoto.json")).unwrap();
+    assert!(text.contains("https://ci.example.org/golden"));
     run(Command::new("sha256sum").args(["-c", "kiosk.sha256"]).current_dir(image.beside("out")));
     // A second run replaces nothing unless it is told to.
-    assert_eq!(as_nobody(image.dir(), &named).status.code(), Some(2));
+    assert_eq!(as_nobody(image.dir(), &named, &more).status.code(), Some(2));
 }
 
 #[test]
@@ -61,7 +75,7 @@ fn what_the_audit_finds_ends_the_job_with_3_and_everything_is_kept_to_be_looked_
     }
     let image = PiImage::lived_in().build();
     let recipe = image.recipe("[sudo]\nnopasswd = \"keep\"\nlockout = \"accept\"\n");
-    let output = as_nobody(image.dir(), &recipe);
+    let output = as_nobody(image.dir(), &recipe, &[]);
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let sarif: serde_json::Value =
         serde_json::from_slice(&fs::read(image.beside("out/recipe.sarif")).unwrap()).unwrap();
@@ -71,7 +85,7 @@ fn what_the_audit_finds_ends_the_job_with_3_and_everything_is_kept_to_be_looked_
     // A recipe with a mistake is found before anything is made.
     let bad = image.beside("bad.toml");
     fs::write(&bad, "name = \"bad\"\n[image]\nsource = \"base.img\"\npassword = \"x\"\n").unwrap();
-    assert_eq!(as_nobody(image.dir(), &bad).status.code(), Some(2));
+    assert_eq!(as_nobody(image.dir(), &bad, &[]).status.code(), Some(2));
     assert!(names_in(&image.beside("out")).iter().all(|name| !name.starts_with("bad")));
 }
 

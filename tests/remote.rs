@@ -248,8 +248,33 @@ fn what_ci_left_on_a_web_server_is_flashed_and_fetched_once() {
     let mut verify = home.command(["verify", &url, path(&card)]);
     finished(verify.env("SSL_CERT_FILE", authority.certificate())).succeeds();
 
-    // A manifest that names a file elsewhere.
+    // Only what a key signed, whose signature lies beside the manifest on the server.
     let manifest = made.beside("out/kiosk.manifest.json");
+    if need("ssh-keygen") {
+        let key = home.path("release-key");
+        crate::support::run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
+        let public = home.path("release-key.pub");
+        let signed = |command: &mut Command| {
+            finished(command.arg("--only-signed-by").arg(&public).env("SSL_CERT_FILE", authority.certificate()))
+        };
+        let verify = || signed(&mut home.command(["verify", &url, path(&card)]));
+        let other = home.path("other.img");
+        let flash = || signed(&mut home.command(["flash", &url, "--to", path(&other)]));
+        verify().fails_with(1).says("is not signed");
+        flash().fails_with(1).says("is not signed");
+        assert!(!other.exists());
+        let mut sign = Command::new("ssh-keygen");
+        crate::support::run(sign.args(["-q", "-Y", "sign", "-n", "cardsmith-manifest", "-f"]).arg(&key).arg(&manifest));
+        verify().succeeds();
+        flash().succeeds();
+        // Signed, and altered afterwards on its way.
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        std::fs::write(&manifest, text.replacen('\n', "\n ", 1)).unwrap();
+        verify().fails_with(1).says("does not hold");
+        std::fs::write(&manifest, text).unwrap();
+    }
+
+    // A manifest that names a file elsewhere.
     let text = std::fs::read_to_string(&manifest).unwrap();
     let before = server.requests().len();
     for elsewhere in ["../kiosk.img.zst", "/etc/passwd", "https://evil.example.org/kiosk.img.zst", "..\\\\k.img.zst"] {

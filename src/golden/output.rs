@@ -11,12 +11,12 @@ use super::imager;
 use super::manifest::Manifest;
 use super::provenance;
 use super::signature::{Signer, signature_path};
-use crate::image::{ByteSize, Sha256Digest};
 use crate::image::arriving::open_arriving;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
 use crate::image::source::{self, SourceSpec};
 use crate::image::whole_file::WholeFile;
+use crate::image::{ByteSize, Sha256Digest};
 use crate::progress::Progress;
 
 /// The files that were written.
