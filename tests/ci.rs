@@ -124,7 +124,7 @@ assert all(re.fullmatch(r"\./|[\w-]+/[\w./-]+@v\d+", use) for use in uses), uses
 assert any("upload-sarif" in use for use in uses) and any("upload-artifact" in use for use in uses)
 print("\n".join("#!/bin/bash\n" + s["run"] for s in steps if "run" in s))
 "##;
-    let mut python = Command::new("python3");
+    let mut python = Command::new("/usr/bin/python3");
     python.args(["-c", judge]).args([root().join(".github/workflows/golden.yml"), root().join("action.yml")]);
     let scripts = run(&mut python).stdout;
     assert!(String::from_utf8_lossy(&scripts).contains("scripts/ci-golden"));

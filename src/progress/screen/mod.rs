@@ -17,6 +17,8 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::{Progress, Task, plain};
 use crate::image::ByteSize;
 
@@ -161,10 +163,14 @@ impl Drop for Screen {
 
 /// Waits for a frame's time and takes what was typed.
 fn listen(keys: &Keys, board: &Mutex<Board>) {
+    if is_hung_up() {
+        // Not every terminal that goes says SIGHUP; nobody watches any more, and crossterm would ask a dead one for ever.
+        keys.cancel.store(true, Ordering::SeqCst);
+        return thread::sleep(FRAME);
+    }
     match event::poll(FRAME) {
         Ok(true) => {}
         Ok(false) => return,
-        // The terminal is gone. SIGHUP says so to whoever has to know.
         Err(_) => return thread::sleep(FRAME),
     }
     let (key, modifiers) = match event::read() {
@@ -190,6 +196,14 @@ fn listen(keys: &Keys, board: &Mutex<Board>) {
         }
         _ => {}
     }
+}
+
+/// Whether the terminal that keys come from is gone.
+fn is_hung_up() -> bool {
+    let stdin = io::stdin();
+    let mut asked = [PollFd::new(&stdin, PollFlags::IN)];
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    poll(&mut asked, Some(&Timespec::default())).is_ok() && asked.iter().any(|fd| fd.revents().intersects(gone))
 }
 
 impl Progress for Screen {
