@@ -118,7 +118,7 @@ fn new_card() -> tempfile::NamedTempFile {
 
 #[test]
 fn a_finished_card_is_refused_in_every_slot_and_the_next_one_is_taken() {
-    let (Some(left), Some(right)) = (LoopDevice::new(SIZE), LoopDevice::new(SIZE)) else { return };
+    let (Some(left), Some(right)) = (LoopDevice::reader(SIZE), LoopDevice::reader(SIZE)) else { return };
     take_out(&right.path);
     let bench = Bench::with(3);
     let (first, second) = (left.file.path().to_owned(), new_card());
@@ -336,7 +336,7 @@ fn a_card_that_is_not_needed_waits_in_case_that_another_one_fails() {
 
 #[test]
 fn the_kernel_says_when_a_card_is_put_in() {
-    let Some(card) = LoopDevice::new(SIZE) else { return };
+    let Some(card) = LoopDevice::reader(SIZE) else { return };
     let hotplug = Hotplug::new();
     if !hotplug.is_told() {
         eprintln!("SKIPPED, NOT TESTED: the kernel tells nothing of devices here; they are polled");

@@ -30,7 +30,7 @@ impl Bench {
         let home = Home::new();
         home.run(["demo", "demo", "--quiet"]).succeeds();
         let size = std::fs::metadata(home.path("demo/golden.img")).unwrap().len();
-        let card = LoopDevice::new(size + (8 << 20))?;
+        let card = LoopDevice::reader(size + (8 << 20))?;
         // A card that was in use.
         card.file.as_file().write_all_at(&[0x55, 0xAA], 510).unwrap();
         let text = format!("[bench.slots]\nleft-1 = \"{}\"\n", card.path.display());

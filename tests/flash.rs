@@ -369,7 +369,7 @@ fn change_card(device: &Path, file: &Path) {
 
 #[test]
 fn a_bench_goes_on_with_the_next_card_and_never_writes_the_same_one_twice() {
-    let Some(reader) = LoopDevice::new(16 << 20) else { return };
+    let Some(reader) = LoopDevice::reader(16 << 20) else { return };
     let mut bench = Bench::with(3);
     let person = Person { device: reader.path.clone(), files: Mutex::default(), warnings: Arc::default() };
     let person: &'static Person = Box::leak(Box::new(person));

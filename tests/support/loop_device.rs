@@ -33,6 +33,20 @@ impl LoopDevice {
         Some(LoopDevice { path, file })
     }
 
+    /// One that the test detaches and attaches again, as a reader whose card is changed. Its number is far away from those
+    /// that `losetup -f` gives to other tests meanwhile, and differs from those of other tests that do this.
+    pub fn reader(bytes: u64) -> Option<LoopDevice> {
+        // Whether there are loop devices here at all.
+        drop(LoopDevice::new(bytes)?);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(bytes).unwrap();
+        let begin = 64 + std::process::id() % 128 * 8;
+        let path = (begin..begin + 8)
+            .map(|number| PathBuf::from(format!("/dev/loop{number}")))
+            .find(|path| Command::new("losetup").arg(path).arg(file.path()).output().unwrap().status.success());
+        Some(LoopDevice { path: path.expect("one of eight loop devices is free"), file })
+    }
+
     /// What the device's file holds now.
     pub fn bytes(&self) -> Vec<u8> {
         std::fs::read(self.file.path()).unwrap()
