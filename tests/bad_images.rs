@@ -302,8 +302,8 @@ fn a_run_that_is_killed_while_it_writes_leaves_no_part_of_an_output() {
             .unwrap();
         let mut said = String::new();
         let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-        // What is left from here: digests, packing, and the names.
-        while !said.contains("\nneedles: ") {
+        // What is left from here: proofs, packing, and the names.
+        while !said.contains("\nwrite: ") {
             assert_ne!(std::io::BufRead::read_line(&mut stderr, &mut said).unwrap(), 0, "it ended early:\n{said}");
         }
         std::thread::sleep(std::time::Duration::from_millis(wait));

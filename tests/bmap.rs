@@ -44,7 +44,7 @@ fn map_of(path: &Path, runs: &[ByteRange]) -> (ImageFile, BlockMap) {
 
 fn write(image: &dyn ReadAt, map: &BlockMap, to: &Path, format: OutputFormat) -> String {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(to).unwrap();
-    write_image(image, map, &file, format, Silent.task("write", None).as_mut()).unwrap().to_string()
+    write_image(image, &map.places(), &file, format, Silent.task("write", None).as_mut()).unwrap().to_string()
 }
 
 /// The image with zeros wherever no mapped range lies.
@@ -195,7 +195,7 @@ fn an_image_that_cannot_be_read_gives_no_output() {
     let map = BlockMap::new(vec![range(0), range(6 << 20)], Broken.size()).unwrap();
     for format in [OutputFormat::Raw, OutputFormat::Zstd, OutputFormat::Xz, OutputFormat::Gzip] {
         let file = tempfile::tempfile().unwrap();
-        let result = write_image(&Broken, &map, &file, format, Silent.task("write", None).as_mut());
+        let result = write_image(&Broken, &map.places(), &file, format, Silent.task("write", None).as_mut());
         assert_eq!(result.unwrap_err().to_string(), "bad sector", "{format:?}");
     }
 }

@@ -82,13 +82,14 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             crate::prepare::Severity::Note => ui.say(&finding.text),
         }
     }
-    let mut made = prepared.build(ui.progress())?;
-    let outputs = match &bucket {
-        None => made.write_with(&args.out, args.overwrite, &extras, ui.progress())?,
+    let (made, outputs) = match &bucket {
+        None => prepared.build_to(&args.out, args.overwrite, &extras, ui.progress())?,
         Some(bucket) => {
+            let mut made = prepared.build(ui.progress())?;
             // What was sent already has to be thrown away before the end.
             ui.catch_interrupts()?;
-            made.upload(bucket, &ui.cancel(), ui.progress())?
+            let outputs = made.upload(bucket, &ui.cancel(), ui.progress())?;
+            (made, outputs)
         }
     };
     let manifest = &made.manifest;

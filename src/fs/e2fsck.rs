@@ -17,6 +17,7 @@ use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::ext4::inode::{InodeKind, walk_table};
 use super::ext4::mapping::Mapping;
+use crate::image::zeros::all_zeros;
 use crate::image::{ByteOffset, ByteRange, ReadAt};
 
 const CHUNK: u64 = 1 << 20;
@@ -150,7 +151,7 @@ fn copy_range(window: &dyn ReadAt, copy: &File, range: ByteRange) -> io::Result<
             buffer.resize(usize::try_from(len).unwrap_or(0), 0);
             window.read_at(ByteOffset(at), &mut buffer)?;
             // A file's long runs of zeros stay holes.
-            if buffer.iter().any(|&byte| byte != 0) {
+            if !all_zeros(&buffer) {
                 copy.write_all_at(&buffer, at)?;
             }
             at += len;

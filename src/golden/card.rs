@@ -11,7 +11,6 @@ use super::{Golden, apply, layout};
 use crate::activation::Activation;
 use crate::fs::clock::Clock;
 use crate::fs::scrub::{inside, scrub_touched};
-use crate::image::verified::VerifiedImage;
 use crate::image::{BlockMap, ByteRange, Overlay, ReadAt};
 use crate::prepare::StepError;
 use crate::prepare::card::{CardIdentity, CardOwn, card_edits};
@@ -41,15 +40,28 @@ impl Golden {
         activation: Option<&Activation>,
         secrets: &CardSecrets,
     ) -> Result<CardImage, GoldenError> {
+        let made = self.edited_for(identity, activation, secrets);
+        // A golden image that rotted explains whatever else is wrong.
+        let io = |source| GoldenError::Io { doing: format!("make the image of card {}", identity.name), source };
+        self.verified().check().map_err(io)?;
+        made
+    }
+
+    /// The card's image, made of bytes of which it is not known yet that they are the golden image's.
+    fn edited_for(
+        &self,
+        identity: &CardIdentity,
+        activation: Option<&Activation>,
+        secrets: &CardSecrets,
+    ) -> Result<CardImage, GoldenError> {
         let name = format!("the golden image for {}", identity.name);
         let io = |source| GoldenError::Io { doing: format!("make the image of card {}", identity.name), source };
         let fs = |doing| move |source| GoldenError::Fs { image: "the card's image".to_owned(), doing, source };
 
         let clock = Clock { seconds: self.manifest.clock };
-        // The file systems were checked whole when the golden image was made, and every byte that is read here is
-        // compared with the digest that it had then: to check them again for each card would find nothing else.
-        let proven = Arc::new(VerifiedImage::new(self.image.clone(), self.manifest.map.clone()));
-        let opened = layout::open_proven(proven, &name, clock)?;
+        // The file systems were checked whole when the golden image was made, and whatever is read here is compared with
+        // the digest that it had then: to check them again for each card would find nothing else.
+        let opened = layout::open_proven(self.verified(), &name, clock)?;
         let step = |source| GoldenError::Step { step: "card", source };
         let own = CardOwn { activation, wifi: self.wifi(secrets).map_err(step)? };
         let edits = card_edits(&opened.root, &opened.boot, identity, own).map_err(step)?;

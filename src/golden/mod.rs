@@ -4,6 +4,7 @@
 pub mod apply;
 mod build;
 mod card;
+mod edited;
 mod error;
 mod imager;
 pub mod layout;
@@ -28,8 +29,9 @@ pub use provenance::BUILDER;
 pub use signature::{SignatureError, Signer, TrustedKeys};
 pub use upload::Destination;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::image::verified::VerifiedImage;
 use crate::image::{ArrivingImage, ReadAt};
 
 /// A golden image: no secret, no identity; the same inputs give the same bytes.
@@ -40,4 +42,17 @@ pub struct Golden {
     pub manifest: Manifest,
     /// The same bytes, where they are still being decoded.
     pub arriving: Option<Arc<ArrivingImage>>,
+    /// The same bytes, each range compared with its digest when it is read: once for all cards.
+    verified: OnceLock<Arc<VerifiedImage>>,
+}
+
+impl Golden {
+    fn new(image: Arc<dyn ReadAt>, manifest: Manifest, arriving: Option<Arc<ArrivingImage>>) -> Golden {
+        Golden { image, manifest, arriving, verified: OnceLock::new() }
+    }
+
+    fn verified(&self) -> Arc<VerifiedImage> {
+        let verified = || Arc::new(VerifiedImage::new(self.image.clone(), self.manifest.map.clone()));
+        self.verified.get_or_init(verified).clone()
+    }
 }

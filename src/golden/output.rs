@@ -16,7 +16,7 @@ use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
 use crate::image::source::{self, SourceSpec};
 use crate::image::whole_file::WholeFile;
-use crate::image::{ByteSize, Sha256Digest};
+use crate::image::{ByteRange, ByteSize, ReadAt, Sha256Digest};
 use crate::progress::Progress;
 
 /// The files that were written.
@@ -128,6 +128,41 @@ pub fn check_output(image: &Path, overwrite: bool) -> Result<(Outputs, OutputFor
     Ok((outputs, format))
 }
 
+/// An image's file that is written and has no name yet: neither an error nor kill -9 leaves half a file.
+pub(super) struct Written {
+    file: WholeFile,
+    digest: Sha256Digest,
+}
+
+impl Written {
+    /// Writes `image`, of which `places` (sorted) carry meaning, to a file that is going to be `path`.
+    ///
+    /// # Errors
+    /// [`GoldenError::Io`].
+    pub(super) fn write(
+        image: &dyn ReadAt,
+        places: &[ByteRange],
+        path: &Path,
+        format: OutputFormat,
+        progress: &dyn Progress,
+    ) -> Result<Written, GoldenError> {
+        let mut task = progress.task("write", Some(image.size()));
+        let file = begin(path)?;
+        let digest = write_image(image, places, file.file(), format, task.as_mut()).map_err(io(path))?;
+        task.done(&path.display().to_string());
+        Ok(Written { file, digest })
+    }
+}
+
+fn begin(path: &Path) -> Result<WholeFile, GoldenError> {
+    WholeFile::create_in(&directory_of(path)).map_err(io(path))
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> GoldenError + use<> {
+    let doing = format!("write {}", path.display());
+    move |source| GoldenError::Io { doing, source }
+}
+
 impl Golden {
     /// Writes the image and what belongs to it. Returns the golden image as it now is: read from its file's manifest.
     ///
@@ -150,20 +185,23 @@ impl Golden {
     ) -> Result<Outputs, GoldenError> {
         let (outputs, format) = check_output(image, overwrite)?;
         extras.check(&outputs, overwrite)?;
-        let io = |path: &Path| {
-            let doing = format!("write {}", path.display());
-            move |source| GoldenError::Io { doing, source }
-        };
-        // Without a name until all is written: neither an error nor kill -9 leaves half a file.
-        let begin = |path: &Path| WholeFile::create_in(&directory_of(path)).map_err(io(path));
+        let written = Written::write(&*self.image, &self.manifest.map.places(), image, format, progress)?;
+        self.publish(written, &outputs, extras)?;
+        Ok(outputs)
+    }
 
-        let mut task = progress.task("write", Some(self.manifest.map.mapped_size()));
-        let file = begin(&outputs.image)?;
-        let digest = write_image(&*self.image, &self.manifest.map, file.file(), format, task.as_mut())
-            .map_err(io(&outputs.image))?;
-        task.done(&outputs.image.display().to_string());
-
-        let name = PathBuf::from(image.file_name().unwrap_or_default());
+    /// Writes what belongs to an image that is written, and gives all of it its names.
+    ///
+    /// # Errors
+    /// As [`Golden::write_with`].
+    pub(super) fn publish(
+        &mut self,
+        written: Written,
+        outputs: &Outputs,
+        extras: &Extras<'_>,
+    ) -> Result<(), GoldenError> {
+        let Written { file, digest } = written;
+        let name = PathBuf::from(outputs.image.file_name().unwrap_or_default());
         self.manifest.image.file = Some(name.clone());
         self.manifest.image.file_sha256 = Some(digest);
         let text = |path: &Path, text: &str| -> Result<WholeFile, GoldenError> {
@@ -181,10 +219,10 @@ impl Golden {
         let mut steps: Vec<(WholeFile, &Path)> =
             vec![(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256)];
         if let Some((path, address)) = extras.imager {
-            steps.push((text(path, &imager::repository(self, &outputs, packed, address)?)?, path));
+            steps.push((text(path, &imager::repository(self, outputs, packed, address)?)?, path));
         }
         if let Some((path, builder)) = extras.provenance {
-            let statement = provenance::statement(&self.manifest, &outputs, &bmap_text, &written, builder);
+            let statement = provenance::statement(&self.manifest, outputs, &bmap_text, &written, builder);
             steps.push((text(path, &statement)?, path));
         }
         if let Some(signer) = extras.signer {
@@ -208,7 +246,7 @@ impl Golden {
             }
             placed.push(path);
         }
-        Ok(outputs)
+        Ok(())
     }
 
     /// Opens the golden image that a manifest describes, from the file beside it. The file's content is compared with
@@ -237,7 +275,7 @@ impl Golden {
             let what = format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0);
             return Err(GoldenError::NotTheImage { image: path, manifest: manifest_path.to_owned(), what });
         }
-        Ok(Golden { image, manifest, arriving: None })
+        Ok(Golden::new(image, manifest, None))
     }
 
     /// As [`Golden::open`], but does not wait for a compressed image to be decoded: its bytes can be read as they come,
@@ -274,7 +312,7 @@ impl Golden {
             Some(arriving) => {
                 progress.note(&format!("{} is decoded while cards are written", path.display()));
                 let arriving = Arc::new(arriving);
-                Ok(Golden { image: arriving.clone(), manifest, arriving: Some(arriving) })
+                Ok(Golden::new(arriving.clone(), manifest, Some(arriving)))
             }
         }
     }

@@ -59,6 +59,6 @@ impl Golden {
             let what = format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0);
             return Err(not(PathBuf::from(place.to_string()), what));
         }
-        Ok(Golden { image, manifest, arriving: None })
+        Ok(Golden::new(image, manifest, None))
     }
 }

@@ -101,7 +101,7 @@ impl Golden {
         let begun = bucket.begin(image, self.image.size().0, cancel.clone());
         let mut upload = begun.map_err(|error| failed(bucket, image, &format!("{error}; nothing was left there")))?;
         task.stage("upload", Some(self.image.size()));
-        let digest = match stream_image(&*self.image, &self.manifest.map, &mut upload, format, task) {
+        let digest = match stream_image(&*self.image, &self.manifest.map.places(), &mut upload, format, task) {
             Ok(digest) => digest,
             Err(error) => {
                 let what = upload.failure().map_or_else(|| error.to_string(), S3Error::to_string);

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::bytes::ReadAt;
 use super::digest::Sha256Digest;
+use super::hashing::AT_A_TIME;
+use super::parallel::in_parallel;
 use super::units::{ByteOffset, ByteRange, ByteSize};
 use crate::progress::Task;
 
@@ -68,10 +70,24 @@ impl BlockMap {
     /// # Errors
     /// The image's read errors; a run that leaves the image.
     pub fn digest(image: &dyn ReadAt, runs: &[ByteRange], task: &mut dyn Task) -> io::Result<BlockMap> {
+        BlockMap::digest_and(image, runs, task, &mut |_, _| ())
+    }
+
+    /// As [`BlockMap::digest`], and `also` looks at every byte that is read, in order: to read it a second time would take
+    /// longer than most that can be done with it.
+    ///
+    /// # Errors
+    /// As [`BlockMap::digest`].
+    pub fn digest_and(
+        image: &dyn ReadAt,
+        runs: &[ByteRange],
+        task: &mut dyn Task,
+        also: &mut dyn FnMut(ByteOffset, &[u8]),
+    ) -> io::Result<BlockMap> {
         let mut ranges = Vec::new();
-        let mut buffer = vec![0; LONGEST_RANGE as usize];
-        for range in aligned(runs, image.size()) {
-            ranges.push(MappedRange { range, sha256: digest_of(image, range, &mut buffer)? });
+        let mut buffer = vec![0; AT_A_TIME];
+        for range in cut(runs, image.size()) {
+            ranges.push(MappedRange { range, sha256: digest_of(image, range, &mut buffer, also)? });
             task.at(ByteSize(range.end().0));
         }
         Ok(BlockMap { ranges })
@@ -85,22 +101,25 @@ impl BlockMap {
     pub fn amended(&self, image: &dyn ReadAt, runs: &[ByteRange], changed: &[ByteRange]) -> io::Result<BlockMap> {
         let known: std::collections::HashMap<ByteRange, Sha256Digest> =
             self.ranges.iter().map(|mapped| (mapped.range, mapped.sha256)).collect();
-        let mut buffer = vec![0; LONGEST_RANGE as usize];
-        let mut ranges = Vec::with_capacity(self.ranges.len());
-        for range in aligned(runs, image.size()) {
-            let touched = changed.iter().any(|change| change.intersect(&range).is_some());
-            let sha256 = match known.get(&range) {
-                Some(sha256) if !touched => *sha256,
-                _ => digest_of(image, range, &mut buffer)?,
+        let untouched = |range: &ByteRange| !changed.iter().any(|change| change.intersect(range).is_some());
+        let digest = |range: &ByteRange| {
+            let sha256 = match known.get(range).filter(|_| untouched(range)) {
+                Some(sha256) => *sha256,
+                None => digest_of(image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())?,
             };
-            ranges.push(MappedRange { range, sha256 });
-        }
-        Ok(BlockMap { ranges })
+            Ok::<_, io::Error>(MappedRange { range: *range, sha256 })
+        };
+        Ok(BlockMap { ranges: in_parallel(&cut(runs, image.size()), digest)? })
     }
 
     /// The ranges, sorted.
     pub fn ranges(&self) -> &[MappedRange] {
         &self.ranges
+    }
+
+    /// Where they lie.
+    pub fn places(&self) -> Vec<ByteRange> {
+        self.ranges.iter().map(|mapped| mapped.range).collect()
     }
 
     /// How many bytes carry meaning.
@@ -121,16 +140,26 @@ impl BlockMap {
     }
 }
 
-fn digest_of(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> io::Result<Sha256Digest> {
-    let len = usize::try_from(range.len.0).map_err(io::Error::other)?;
-    let part = buffer.get_mut(..len).ok_or_else(|| io::Error::other("a mapped range is longer than 4 MiB"))?;
-    image.read_at(range.start, part)?;
-    Ok(Sha256Digest::of(part))
+/// The digest of one range; `also` looks at what is read for it.
+pub(super) fn digest_of(
+    image: &dyn ReadAt,
+    range: ByteRange,
+    buffer: &mut [u8],
+    also: &mut dyn FnMut(ByteOffset, &[u8]),
+) -> io::Result<Sha256Digest> {
+    let mut hasher = Sha256::new();
+    for part in range.parts(buffer.len() as u64) {
+        let read = usize::try_from(part.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
+        image.read_at(part.start, read)?;
+        hasher.update(&*read);
+        also(part.start, read);
+    }
+    Ok(Sha256Digest::from_hasher(hasher))
 }
 
-/// The runs, widened to whole blocks (the image's end excepted), merged, and cut where a multiple of 4 MiB lies. Cutting
+/// The ranges of the map that covers `runs`: these, widened to whole blocks (the image's end excepted), merged, and cut where a multiple of 4 MiB lies. Cutting
 /// at fixed places keeps most ranges the same when a little changes.
-fn aligned(runs: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
+pub fn cut(runs: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
     let mut wide: Vec<(u64, u64)> = runs
         .iter()
         .filter(|run| !run.is_empty())
@@ -168,13 +197,13 @@ mod tests {
     fn runs_are_widened_merged_and_cut_at_fixed_places() {
         let runs = [ByteRange::new(5000, 10), ByteRange::new(0, 512), ByteRange::new(8192, LONGEST_RANGE)];
         let image = ByteSize(LONGEST_RANGE + 10_000);
-        let found = aligned(&runs, image);
+        let found = cut(&runs, image);
         assert_eq!(found, [ByteRange::new(0, LONGEST_RANGE), ByteRange::new(LONGEST_RANGE, 8192)]);
         assert_eq!(
-            aligned(&[ByteRange::new(LONGEST_RANGE + 9_000, 100)], image),
+            cut(&[ByteRange::new(LONGEST_RANGE + 9_000, 100)], image),
             [ByteRange::new(LONGEST_RANGE + 8192, 1808)]
         );
-        assert_eq!(aligned(&[ByteRange::new(7, 0)], image), []);
+        assert_eq!(cut(&[ByteRange::new(7, 0)], image), []);
     }
 
     #[test]

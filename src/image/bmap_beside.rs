@@ -14,10 +14,11 @@ use super::bmap_file::{self, BmapFile, BmapRange, LARGEST_BMAP};
 use super::bytes::ReadAt;
 use super::error::ImageError;
 use super::file::open_for_reading;
+use super::hashing::AT_A_TIME;
+use super::mapped::MappedImage;
 use super::units::{ByteOffset, ByteRange, ByteSize};
 use crate::progress::{Progress, Task};
 
-const CHUNK: u64 = 1 << 20;
 /// More would only wait for the disk.
 const MOST_THREADS: usize = 4;
 
@@ -51,7 +52,7 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
         false => "it has no checksums, so nothing was compared",
     };
     task.done(&format!("{mapped} of {} mapped, the rest is free; {verified}", map.image));
-    Ok(Arc::new(MappedImage::new(image, runs)))
+    Ok(Arc::new(MappedImage::new(image, &runs)))
 }
 
 /// `IMAGE.img.xz.bmap`, `IMAGE.img.bmap` or `IMAGE.bmap`, the first that is there: where bmaptool looks, too.
@@ -142,101 +143,14 @@ fn compare(
 ) -> Result<(), Wrong> {
     let (Some(kind), Some(expected)) = (map.kind, &mapped.checksum) else { return Ok(()) };
     let mut hasher = kind.hasher();
-    let (mut at, end) = (mapped.range.start.0, mapped.range.end().0);
-    while at < end {
-        let len = CHUNK.min(end - at);
-        buffer.resize(usize::try_from(len).unwrap_or(0), 0);
-        image.read_at(ByteOffset(at), buffer).map_err(|source| Wrong::Read(ByteOffset(at), source))?;
+    for part in mapped.range.parts(AT_A_TIME as u64) {
+        buffer.resize(usize::try_from(part.len.0).unwrap_or(0), 0);
+        image.read_at(part.start, buffer).map_err(|source| Wrong::Read(part.start, source))?;
         hasher.update(buffer);
-        at += len;
-        tell(len);
+        tell(part.len.0);
     }
     match *hasher.finalize() == **expected {
         true => Ok(()),
         false => Err(Wrong::Range(mapped.range)),
-    }
-}
-
-/// An image of which only some runs count; the rest reads as zeros, and is not read.
-struct MappedImage {
-    image: Arc<dyn ReadAt>,
-    /// Sorted, no two of them touching.
-    runs: Vec<ByteRange>,
-}
-
-impl MappedImage {
-    fn new(image: Arc<dyn ReadAt>, sorted: Vec<ByteRange>) -> MappedImage {
-        let mut runs: Vec<ByteRange> = Vec::new();
-        for run in sorted {
-            match runs.last_mut() {
-                Some(last) if last.end() == run.start => last.len.0 += run.len.0,
-                _ => runs.push(run),
-            }
-        }
-        MappedImage { image, runs }
-    }
-
-    fn from(&self, at: ByteOffset) -> impl Iterator<Item = &ByteRange> {
-        self.runs.iter().skip(self.runs.partition_point(|run| run.end() <= at))
-    }
-}
-
-impl ReadAt for MappedImage {
-    fn size(&self) -> ByteSize {
-        self.image.size()
-    }
-
-    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
-        let end = at.0.checked_add(buf.len() as u64).filter(|&end| end <= self.size().0);
-        let end = end.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("{at} leaves the image")))?;
-        let (mut rest, mut here) = (buf, at.0);
-        for run in self.from(at).take_while(|run| run.start.0 < end) {
-            let (start, stop) = (run.start.0.max(here), run.end().0.min(end));
-            let (gap, behind) = rest.split_at_mut(usize::try_from(start - here).map_err(io::Error::other)?);
-            gap.fill(0);
-            let (part, behind) = behind.split_at_mut(usize::try_from(stop - start).map_err(io::Error::other)?);
-            self.image.read_at(ByteOffset(start), part)?;
-            (rest, here) = (behind, stop);
-        }
-        rest.fill(0);
-        Ok(())
-    }
-
-    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
-        for run in self.from(from) {
-            let start = run.start.max(from);
-            let run = ByteRange::new(start.0, run.end().0 - start.0);
-            if let Some(data) = self.image.next_data(start)?.and_then(|data| data.intersect(&run)) {
-                return Ok(Some(data));
-            }
-        }
-        Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::bytes::Memory;
-
-    #[test]
-    fn only_mapped_runs_are_seen() {
-        let bytes: Vec<u8> = (1..=200).collect();
-        let runs = vec![ByteRange::new(10, 20), ByteRange::new(30, 5), ByteRange::new(100, 100)];
-        let image = MappedImage::new(Arc::new(Memory::new(bytes.clone())), runs);
-        let expected: Vec<u8> =
-            (0..200).map(|i| if (10..35).contains(&i) || i >= 100 { bytes[i] } else { 0 }).collect();
-        for start in 0..200 {
-            for end in start..=200 {
-                let mut part = vec![9; end - start];
-                image.read_at(ByteOffset(start as u64), &mut part).unwrap();
-                assert_eq!(part, expected[start..end], "{start}..{end}");
-            }
-        }
-        assert!(image.read_at(ByteOffset(199), &mut [0; 2]).is_err());
-        assert_eq!(image.next_data(ByteOffset(0)).unwrap(), Some(ByteRange::new(10, 25)));
-        assert_eq!(image.next_data(ByteOffset(12)).unwrap(), Some(ByteRange::new(12, 23)));
-        assert_eq!(image.next_data(ByteOffset(35)).unwrap(), Some(ByteRange::new(100, 100)));
-        assert_eq!(image.next_data(ByteOffset(200)).unwrap(), None);
     }
 }

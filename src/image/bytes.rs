@@ -176,6 +176,18 @@ impl<T: WriteAt + ?Sized> WriteAt for Window<T> {
     }
 }
 
+impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn size(&self) -> ByteSize {
+        (**self).size()
+    }
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        (**self).read_at(at, buf)
+    }
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        (**self).next_data(from)
+    }
+}
+
 impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn size(&self) -> ByteSize {
         (**self).size()

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::bytes::ReadAt;
 use super::digest::Sha256Digest;
 use super::file::ImageFile;
 use super::hashing::digest_of;
+use super::stamp::Stamp;
 use super::units::ByteSize;
 use super::whole_file::{WholeFile, write_whole};
 use crate::progress::Task;
@@ -44,23 +45,7 @@ struct Marker {
     stamp: Stamp,
 }
 
-/// What changes when anybody writes to a file: the change time cannot be set back.
-#[derive(Serialize, Deserialize, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-const VERSION: u32 = 1;
-
-impl Stamp {
-    fn of(file: &File) -> io::Result<Stamp> {
-        let meta = file.metadata()?;
-        let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
-        Ok(Stamp { inode: meta.ino(), modified, changed })
-    }
-}
+const VERSION: u32 = 2;
 
 impl Cache {
     /// The cache under `directory`, made where it is not there.
@@ -98,7 +83,7 @@ impl Cache {
 
     fn sound(&self, published: &Sha256Digest, marker: &Marker, task: &mut dyn Task) -> Option<ImageFile> {
         let file = File::open(self.image_path(published)).ok()?;
-        let stamp = Stamp::of(&file).ok()?;
+        let stamp = Stamp::of(&file)?;
         let image = ImageFile::from_file(file).ok()?;
         if image.size().0 != marker.image_size {
             return None;
@@ -133,7 +118,7 @@ impl Cache {
         let path = self.image_path(published);
         whole.commit(&path)?;
         let file = File::open(&path)?;
-        let stamp = Stamp::of(&file)?;
+        let stamp = Stamp::of(&file).ok_or(io::ErrorKind::InvalidInput)?;
         let image = ImageFile::from_file(file)?;
         let image_size = image.size().0;
         let marker = Marker { version: VERSION, published_size: published_size.0, image_size, image_sha256, stamp };

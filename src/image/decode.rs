@@ -11,8 +11,10 @@ use liblzma::stream::MtStreamBuilder;
 use sha2::{Digest, Sha256};
 
 use super::digest::Sha256Digest;
+use super::flushing::{Flusher, while_flushing};
 use super::format::Format;
 use super::units::{ByteOffset, ByteSize};
+use super::zeros::all_zeros;
 use super::zip_entry;
 use crate::progress::Task;
 
@@ -69,10 +71,13 @@ pub(super) fn decode(
         let (send, receive) = sync_channel(AHEAD);
         let counter = &read_so_far;
         let reader = scope.spawn(move || unpack(file, format, counter, &send));
-        let written = write(&receive, sink, |there| {
-            task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
-            arrived(there)
+        let flushed = while_flushing(sink, |flusher| {
+            Ok(write(&receive, sink, flusher, |there| {
+                task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
+                arrived(there)
+            }))
         });
+        let written = flushed.unwrap_or_else(|source| Err(DecodeError::Write { decoded: ByteSize(0), source }));
         // An early end of the writer is what makes the reader stop.
         drop(receive);
         let unpacked = match reader.join() {
@@ -245,6 +250,7 @@ fn another_stream(from: &mut impl BufRead) -> io::Result<bool> {
 fn write(
     receive: &Receiver<Vec<u8>>,
     sink: &File,
+    flusher: &mut Flusher<'_>,
     mut tell: impl FnMut(u64) -> io::Result<()>,
 ) -> Result<(Sha256Digest, ByteSize), DecodeError> {
     let mut hasher = Sha256::new();
@@ -257,6 +263,7 @@ fn write(
         hasher.update(&chunk);
         write_sparse(sink, at, &chunk).map_err(|source| failed(at, source))?;
         at += chunk.len() as u64;
+        flusher.wrote(chunk.len() as u64);
         tell(at).map_err(|source| failed(at, source))?;
     }
     sink.set_len(at).map_err(|source| failed(at, source))?;
@@ -268,7 +275,7 @@ pub(super) fn write_sparse(sink: &File, at: u64, bytes: &[u8]) -> io::Result<()>
     let mut run_start = None;
     let mut place = 0usize;
     for block in bytes.chunks(GRAIN) {
-        let zero = ZEROS.starts_with(block);
+        let zero = all_zeros(block);
         match (zero, run_start) {
             (false, None) => run_start = Some(place),
             (true, Some(start)) => {
@@ -284,5 +291,3 @@ pub(super) fn write_sparse(sink: &File, at: u64, bytes: &[u8]) -> io::Result<()>
         None => Ok(()),
     }
 }
-
-static ZEROS: [u8; GRAIN] = [0; GRAIN];

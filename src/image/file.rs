@@ -9,6 +9,7 @@ use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
 use super::bytes::ReadAt;
+use super::hashing::AT_A_TIME;
 use super::units::{ByteOffset, ByteRange, ByteSize};
 
 /// A raw image in a regular file, or a whole block device, that is never written to.
@@ -59,7 +60,12 @@ impl ReadAt for ImageFile {
     }
 
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
-        self.file.read_exact_at(buf, at.0)
+        let mut at = at.0;
+        for part in buf.chunks_mut(AT_A_TIME) {
+            self.file.read_exact_at(part, at)?;
+            at = at.saturating_add(part.len() as u64);
+        }
+        Ok(())
     }
 
     fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {

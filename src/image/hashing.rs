@@ -8,8 +8,10 @@ use super::bytes::ReadAt;
 use super::digest::Sha256Digest;
 use super::units::{ByteOffset, ByteSize};
 
-const CHUNK: usize = 1 << 20;
-static ZEROS: [u8; CHUNK] = [0; CHUNK];
+/// So much is read or written through the page cache at a time. It is still in the core's own cache when it is hashed; and for more the kernel's copy
+/// (`rep movsb`) goes past the caches on AMD's cores: 2 GB/s instead of 8 (Linux 6.18, EPYC).
+pub const AT_A_TIME: usize = 128 << 10;
+static ZEROS: [u8; AT_A_TIME] = [0; AT_A_TIME];
 
 /// The SHA-256 of every byte of `image`, the same that `sha256sum` gives. `tell` hears how far it is.
 ///
@@ -18,19 +20,19 @@ static ZEROS: [u8; CHUNK] = [0; CHUNK];
 pub fn digest_of(image: &dyn ReadAt, tell: &mut dyn FnMut(ByteSize)) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
     let size = image.size().0;
-    let mut buf = vec![0; CHUNK];
+    let mut buf = vec![0; AT_A_TIME];
     let mut at = 0;
     while at < size {
         let run = image.next_data(ByteOffset(at))?;
         let (start, end) = run.map_or((size, size), |run| (run.start.0, run.end().0.min(size)));
         while at < start {
-            let n = (start - at).min(CHUNK as u64);
+            let n = (start - at).min(AT_A_TIME as u64);
             hasher.update(ZEROS.get(..n as usize).unwrap_or_default());
             at += n;
             tell(ByteSize(at));
         }
         while at < end {
-            let n = (end - at).min(CHUNK as u64);
+            let n = (end - at).min(AT_A_TIME as u64);
             let part = buf.get_mut(..n as usize).unwrap_or_default();
             image.read_at(ByteOffset(at), part)?;
             hasher.update(part);

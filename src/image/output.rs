@@ -4,16 +4,20 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use liblzma::stream::{Check, MtStreamBuilder};
 use sha2::{Digest, Sha256};
 
-use super::blockmap::BlockMap;
 use super::bytes::ReadAt;
 use super::decode::write_sparse;
 use super::digest::Sha256Digest;
+use super::flushing::{Flusher, while_flushing};
+use super::hashing::{AT_A_TIME, digest_of};
+use super::mapped::MappedImage;
+use super::stoppable::Stoppable;
 use super::units::{ByteOffset, ByteRange, ByteSize};
 use crate::progress::Task;
 
@@ -31,8 +35,6 @@ pub enum OutputFormat {
 }
 
 const PIECE: usize = 4 << 20;
-/// Pieces between the writer of a raw image and the hasher.
-const AHEAD: usize = 2;
 /// What packed the 394 MB of the trixie stand-in into 137 MB (pi-os-facts); the levels above it mostly take time.
 const ZSTD_LEVEL: i32 = 10;
 const XZ_PRESET: u32 = 6;
@@ -56,23 +58,23 @@ impl OutputFormat {
     }
 }
 
-/// Writes `image` to `file`, which must be empty; what `map` does not list is zeros, whatever the image has there.
-/// Returns the digest of the file. `task` hears how much of the image is done.
+/// Writes `image` to `file`, which must be empty; what none of `places` (sorted) covers is zeros, whatever the image has
+/// there. Returns the digest of the file. `task` hears how much of the image is done.
 ///
 /// # Errors
 /// The image's read errors and the file's write errors. What was written then is of no use.
 pub fn write_image(
     image: &dyn ReadAt,
-    map: &BlockMap,
+    places: &[ByteRange],
     file: &File,
     format: OutputFormat,
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
     task.stage("write", Some(image.size()));
     if format == OutputFormat::Raw {
-        return write_raw(&mut Mapped { image, map, at: 0 }, file, task);
+        return write_raw(&MappedImage::new(image, places), places, file, task);
     }
-    stream_image(image, map, io::BufWriter::with_capacity(1 << 20, file), format, task)
+    stream_image(image, places, io::BufWriter::with_capacity(1 << 20, file), format, task)
 }
 
 /// As [`write_image`], to where nothing can be left out: a raw image comes with all its zeros.
@@ -81,12 +83,12 @@ pub fn write_image(
 /// As [`write_image`].
 pub fn stream_image(
     image: &dyn ReadAt,
-    map: &BlockMap,
+    places: &[ByteRange],
     to: impl Write,
     format: OutputFormat,
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
-    let mut mapped = Mapped { image, map, at: 0 };
+    let mut mapped = Pieces { image: MappedImage::new(image, places), at: 0 };
     let mut out = Hashed { to, hasher: Sha256::new() };
     match format {
         OutputFormat::Zstd => write_zstd(&mut mapped, &mut out, task)?,
@@ -102,39 +104,38 @@ pub fn stream_image(
     Ok(Sha256Digest::from_hasher(out.hasher))
 }
 
-/// One thread reads and writes, the other one hashes: either takes about as long.
-fn write_raw(mapped: &mut Mapped<'_>, file: &File, task: &mut dyn Task) -> io::Result<Sha256Digest> {
-    file.set_len(mapped.image.size().0)?;
-    let (send, pieces) = sync_channel::<Vec<u8>>(AHEAD);
-    let (back, empty) = channel::<Vec<u8>>();
-    thread::scope(|scope| {
-        let hashing = scope.spawn(move || {
-            let mut hasher = Sha256::new();
-            for piece in pieces {
-                hasher.update(&piece);
-                // Nobody waits for it any more where the writer has ended.
-                let _ = back.send(piece);
-            }
-            Sha256Digest::from_hasher(hasher)
-        });
-        loop {
-            let at = mapped.at;
-            let mut piece = empty.try_recv().unwrap_or_default();
-            if !mapped.next(&mut piece)? {
-                break;
-            }
-            write_sparse(file, at, &piece)?;
-            task.at(ByteSize(mapped.at));
-            if send.send(piece).is_err() {
-                break;
-            }
+/// One thread copies and the other one hashes, which takes longer: it hashes the zeros, too. Both read, because bytes
+/// that a core has just read are cheaper than bytes that another core hands over.
+fn write_raw(
+    mapped: &MappedImage<&dyn ReadAt>,
+    places: &[ByteRange],
+    file: &File,
+    task: &mut dyn Task,
+) -> io::Result<Sha256Digest> {
+    file.set_len(mapped.size().0)?;
+    let failed = Arc::<AtomicBool>::default();
+    let copy = |flusher: &mut Flusher<'_>| {
+        let mut buffer = vec![0; AT_A_TIME];
+        for part in places.iter().flat_map(|place| place.parts(AT_A_TIME as u64)) {
+            let bytes = usize::try_from(part.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
+            mapped.read_at(part.start, bytes)?;
+            write_sparse(file, part.start.0, bytes)?;
+            flusher.wrote(part.len.0);
         }
-        drop(send);
-        Ok(hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let copying = scope.spawn(|| {
+            let copied = while_flushing(file, copy);
+            failed.store(copied.is_err(), Ordering::Relaxed);
+            copied
+        });
+        let digest = digest_of(&Stoppable::new(mapped, failed.clone()), &mut |done| task.at(done));
+        copying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(digest)
     })
 }
 
-fn copy(mapped: &mut Mapped<'_>, to: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
+fn copy(mapped: &mut Pieces<'_>, to: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
     let mut piece = Vec::new();
     while mapped.next(&mut piece)? {
         to.write_all(&piece)?;
@@ -160,7 +161,7 @@ fn xz_encoder() -> io::Result<liblzma::stream::Stream> {
 
 /// Packs as many pieces at a time as there are cores, and hands them on in their order, each with what it was.
 fn in_parallel<T: Send>(
-    mapped: &mut Mapped<'_>,
+    mapped: &mut Pieces<'_>,
     task: &mut dyn Task,
     pack: impl Fn(&[u8]) -> io::Result<T> + Sync,
     mut put: impl FnMut(T, &[u8]) -> io::Result<()>,
@@ -193,7 +194,7 @@ fn in_parallel<T: Send>(
     }
 }
 
-fn write_zstd(mapped: &mut Mapped<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
+fn write_zstd(mapped: &mut Pieces<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
     let mut table: Vec<(u32, u32)> = Vec::new();
     let size = |n: usize| u32::try_from(n).map_err(io::Error::other);
     in_parallel(mapped, task, zstd_frame, |frame, piece| {
@@ -206,7 +207,7 @@ fn write_zstd(mapped: &mut Mapped<'_>, out: &mut impl Write, task: &mut dyn Task
 
 /// One member, as pigz makes it: each piece is deflated on its own and ends on a byte (a sync flush), so that the
 /// pieces can stand one behind the other, and the checksums of the pieces are combined (RFC 1951, 1952).
-fn write_gzip(mapped: &mut Mapped<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
+fn write_gzip(mapped: &mut Pieces<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
     /// Magic, deflate, no flags, no time, no hints, made on an unknown system.
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     /// The last block, empty.
@@ -266,35 +267,20 @@ fn seek_table(frames: &[(u32, u32)]) -> io::Result<Vec<u8>> {
     Ok(table)
 }
 
-/// The image as the map sees it, piece by piece.
-struct Mapped<'a> {
-    image: &'a dyn ReadAt,
-    map: &'a BlockMap,
+/// The image as its map sees it, piece by piece.
+struct Pieces<'a> {
+    image: MappedImage<&'a dyn ReadAt>,
     at: u64,
 }
 
-impl Mapped<'_> {
+impl Pieces<'_> {
     /// Fills `piece` with the next bytes, all of [`PIECE`] but at the end; `false` when there are no more.
     fn next(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
-        let left = self.image.size().0.saturating_sub(self.at);
-        let len = left.min(PIECE as u64);
-        if len == 0 {
-            return Ok(false);
-        }
-        piece.clear();
+        let len = self.image.size().0.saturating_sub(self.at).min(PIECE as u64);
         piece.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
-        let span = ByteRange::new(self.at, len);
-        let ranges = self.map.ranges();
-        let first = ranges.partition_point(|mapped| mapped.range.end() <= span.start);
-        for mapped in ranges.iter().skip(first) {
-            let Some(part) = mapped.range.intersect(&span) else { break };
-            let start = usize::try_from(part.start.0 - self.at).map_err(io::Error::other)?;
-            let len = usize::try_from(part.len.0).map_err(io::Error::other)?;
-            let place = piece.get_mut(start..).and_then(|rest| rest.get_mut(..len));
-            self.image.read_at(ByteOffset(part.start.0), place.unwrap_or_default())?;
-        }
+        self.image.read_at(ByteOffset(self.at), piece)?;
         self.at += len;
-        Ok(true)
+        Ok(len > 0)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::bmap_beside;
 use super::bytes::ReadAt;
@@ -17,7 +18,10 @@ use super::error::ImageError;
 use super::file::{ImageFile, open_for_reading};
 use super::format::{Format, HEAD_BYTES, Told, tell};
 use super::hashing::digest_of;
+use super::known_digests::KnownDigest;
 use super::location::Location;
+use super::published::PublishedDigest;
+use super::stamp::Stamp;
 use super::units::{ByteOffset, ByteSize};
 use super::whole_file::WholeFile;
 use crate::progress::{Progress, Task};
@@ -87,8 +91,19 @@ impl SourceSpec {
     }
 }
 
-/// Opens what a recipe's `[image]` names: see [`SourceSpec::from_recipe`] and [`open_spec`]. A `.bmap` that lies beside
-/// the file is honoured: its ranges are verified, and what it does not list reads as zeros.
+/// A base image that is open for reading.
+pub struct OpenedBase {
+    /// The raw image.
+    pub image: Arc<dyn ReadAt>,
+    /// SHA-256 of the file as published. It is not known yet that it is the right one: that is for [`PublishedDigest::wait`].
+    pub published: PublishedDigest,
+    /// How it is packed.
+    pub format: Format,
+}
+
+/// Opens what a recipe's `[image]` names: see [`SourceSpec::from_recipe`] and [`open_spec`]. The digest of a raw image is
+/// computed meanwhile. A `.bmap` that lies beside the file is honoured: its ranges are verified, and what it does not list
+/// reads as zeros.
 ///
 /// # Errors
 /// As those two; [`ImageError::Bmap`] and [`ImageError::BmapRange`].
@@ -98,13 +113,59 @@ pub fn open(
     beside: &Path,
     cache_directory: &Path,
     progress: &dyn Progress,
-) -> Result<OpenedSource, ImageError> {
+) -> Result<OpenedBase, ImageError> {
     let spec = SourceSpec::from_recipe(source, beside, sha256)?;
-    let mut opened = open_spec(&spec, cache_directory, progress)?;
+    let mut opened = match &spec.place {
+        Location::File(path) => match OpenFile::new(path)? {
+            raw if raw.format == Format::Raw => open_raw(&spec, raw, cache_directory, progress)?,
+            _ => open_spec(&spec, cache_directory, progress)?.into_base(),
+        },
+        _ => open_spec(&spec, cache_directory, progress)?.into_base(),
+    };
     if let Location::File(path) = &spec.place {
         opened.image = bmap_beside::honour(opened.image, path, progress)?;
     }
     Ok(opened)
+}
+
+fn open_raw(
+    spec: &SourceSpec,
+    raw: OpenFile<'_>,
+    cache_directory: &Path,
+    progress: &dyn Progress,
+) -> Result<OpenedBase, ImageError> {
+    let (path, spec) = (raw.path, spec.clone());
+    let file = raw.file.try_clone().map_err(|source| ImageError::Open { path: path.to_owned(), source })?;
+    let image: Arc<dyn ReadAt> = Arc::new(raw.into_image()?);
+    let task = progress.task(&spec.name(), None);
+    let (began, before) = (SystemTime::now(), Stamp::of(&file));
+    let known = KnownDigest::of(path, cache_directory);
+    if let Some(digest) = before.as_ref().zip(known.as_ref()).and_then(|(stamp, known)| known.get(stamp)) {
+        let checked = check(&spec, digest);
+        match &checked {
+            Ok(()) => task.done(&format!("raw image of {}, not changed since its digest was computed", image.size())),
+            Err(_) => task.failed("not usable"),
+        }
+        return checked.map(|()| OpenedBase { image, published: PublishedDigest::known(digest), format: Format::Raw });
+    }
+    let check = move |found| {
+        let after = Stamp::of(&file);
+        if !Stamp::unwritten(&before, &after) {
+            return Err(ImageError::Changed { path: PathBuf::from(spec.full_name()) });
+        }
+        if let (Some(known), Some(stamp)) = (&known, after.filter(|stamp| stamp.is_settled(began))) {
+            known.keep(stamp, found);
+        }
+        check(&spec, found)
+    };
+    let published = PublishedDigest::computed(image.clone(), path, task, check)?;
+    Ok(OpenedBase { image, published, format: Format::Raw })
+}
+
+impl OpenedSource {
+    fn into_base(self) -> OpenedBase {
+        OpenedBase { image: self.image, published: PublishedDigest::known(self.digest), format: self.format }
+    }
 }
 
 /// Opens an image and checks its digest. A packed image is decoded into the cache under `cache_directory`
@@ -163,15 +224,6 @@ pub(super) struct Packed {
     stamp: Option<Stamp>,
 }
 
-/// Length and time of the last change, to tell whether a file was written to.
-type Stamp = (u64, i64, i64);
-
-/// Block devices have no useful answer.
-fn stamp(file: &File) -> Option<Stamp> {
-    let meta = file.metadata().ok()?;
-    meta.is_file().then(|| (meta.len(), meta.mtime(), meta.mtime_nsec()))
-}
-
 impl<'a> OpenFile<'a> {
     pub(super) fn new(path: &'a Path) -> Result<OpenFile<'a>, ImageError> {
         let open = |source| ImageError::Open { path: path.to_owned(), source };
@@ -187,7 +239,7 @@ impl<'a> OpenFile<'a> {
 
     pub(super) fn into_packed(self) -> Packed {
         let OpenFile { file, format, size, .. } = self;
-        Packed { stamp: stamp(&file), file, format, size }
+        Packed { stamp: Stamp::of(&file), file, format, size }
     }
 }
 
@@ -267,7 +319,7 @@ fn open_remote(
     let size = ByteSize(file.metadata().map_err(unusable("read the download"))?.len());
     let format = format_of(&file, size, Path::new(&spec.full_name()), &spec.full_name())?;
     task.stage("decode", Some(size));
-    let packed = Packed { stamp: stamp(&file), file, format, size };
+    let packed = Packed { stamp: Stamp::of(&file), file, format, size };
     let (image, digest) = decode_into(&cache, spec, &packed, task)?;
     Ok(source(spec, Arc::new(image), digest, format))
 }
@@ -356,7 +408,7 @@ pub(super) fn decode_checked(
         DecodeError::Write { source, .. } => unusable("write the decoded image", source),
     })?;
     check(spec, decoded.published)?;
-    if packed.stamp != stamp(&packed.file) {
+    if !Stamp::unwritten(&packed.stamp, &Stamp::of(&packed.file)) {
         return Err(ImageError::Changed { path: PathBuf::from(name) });
     }
     if decoded.size.0 == 0 {

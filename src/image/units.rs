@@ -77,6 +77,16 @@ impl ByteRange {
         self.len.0 == 0
     }
 
+    /// The run in parts of at most `most` bytes, from its beginning on.
+    pub fn parts(&self, most: u64) -> impl Iterator<Item = ByteRange> + use<> {
+        let (mut at, end) = (self.start.0, self.end().0);
+        std::iter::from_fn(move || {
+            let part = ByteRange::new(at, most.max(1).min(end - at));
+            at = part.end().0;
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
     /// What both runs share, if anything.
     pub fn intersect(&self, other: &ByteRange) -> Option<ByteRange> {
         let start = self.start.max(other.start);
@@ -139,6 +149,15 @@ mod tests {
         assert_eq!(ByteSize(1612 << 20).to_string(), "1,612.0 MiB");
         assert_eq!(ByteSize(32 << 30).to_string(), "32.0 GiB");
         assert_eq!(ByteOffset(812_646_400).to_string(), "byte 812,646,400");
+    }
+
+    #[test]
+    fn parts_cover_a_run_without_gap_or_overlap() {
+        let starts = |len, most| ByteRange::new(5, len).parts(most).map(|p| (p.start.0, p.len.0)).collect::<Vec<_>>();
+        assert_eq!(starts(0, 4), []);
+        assert_eq!(starts(4, 4), [(5, 4)]);
+        assert_eq!(starts(9, 4), [(5, 4), (9, 4), (13, 1)]);
+        assert_eq!(ByteRange::new(u64::MAX - 2, 9).parts(4).count(), 1);
     }
 
     #[test]

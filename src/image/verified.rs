@@ -1,27 +1,52 @@
-//! An image of which every mapped range is compared with its digest before anything of it is used.
+//! An image of which every mapped range that was read is compared with its digest before anything counts that came of it.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::blockmap::BlockMap;
+use super::blockmap::{BlockMap, MappedRange, digest_of};
 use super::bytes::ReadAt;
-use super::digest::Sha256Digest;
+use super::hashing::AT_A_TIME;
+use super::parallel::in_parallel;
 use super::units::{ByteOffset, ByteRange, ByteSize};
 
-/// Answers a read only when the mapped ranges that it touches have the digests of the map. A range is hashed the first
-/// time that it is touched, so whoever looks at a few structures pays for a few ranges, not for the image.
+/// Notes which mapped ranges were read. What was made of them counts only after [`VerifiedImage::check`]. Each is hashed
+/// once, so whoever looks at a few structures pays for a few ranges, not for the image.
 pub struct VerifiedImage {
     image: Arc<dyn ReadAt>,
     map: BlockMap,
-    seen: Vec<AtomicBool>,
+    seen: Vec<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    read: AtomicBool,
+    right: AtomicBool,
 }
 
 impl VerifiedImage {
     /// `image` as `map` describes it. What the map does not list is free, and passes as it is.
     pub fn new(image: Arc<dyn ReadAt>, map: BlockMap) -> VerifiedImage {
-        let seen = map.ranges().iter().map(|_| AtomicBool::new(false)).collect();
+        let seen = map.ranges().iter().map(|_| Seen::default()).collect();
         VerifiedImage { image, map, seen }
+    }
+
+    /// Whether everything that was read so far has the digests of the map.
+    ///
+    /// # Errors
+    /// `InvalidData` where it does not: nothing may be used that came of it. Otherwise read errors.
+    pub fn check(&self) -> io::Result<()> {
+        let unsure = |seen: &Seen| seen.read.load(Ordering::Acquire) && !seen.right.load(Ordering::Relaxed);
+        let read: Vec<_> = self.map.ranges().iter().zip(&self.seen).filter(|(_, seen)| unsure(seen)).collect();
+        in_parallel(&read, |(MappedRange { range, sha256 }, seen)| {
+            if digest_of(&*self.image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())? != *sha256 {
+                let what = format!("the golden image is not what its manifest says at {}", range.start);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            seen.right.store(true, Ordering::Relaxed);
+            Ok(())
+        })
+        .map(drop)
     }
 }
 
@@ -35,17 +60,8 @@ impl ReadAt for VerifiedImage {
         let ranges = self.map.ranges();
         let first = ranges.partition_point(|mapped| mapped.range.end() <= at);
         let touched = ranges.iter().zip(&self.seen).skip(first);
-        for (mapped, seen) in touched.take_while(|(mapped, _)| mapped.range.intersect(&span).is_some()) {
-            if seen.load(Ordering::Relaxed) {
-                continue;
-            }
-            let mut whole = vec![0; usize::try_from(mapped.range.len.0).map_err(io::Error::other)?];
-            self.image.read_at(mapped.range.start, &mut whole)?;
-            if Sha256Digest::of(&whole) != mapped.sha256 {
-                let what = format!("the golden image is not what its manifest says at {}", mapped.range.start);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-            }
-            seen.store(true, Ordering::Relaxed);
+        for (_, seen) in touched.take_while(|(mapped, _)| mapped.range.intersect(&span).is_some()) {
+            seen.read.store(true, Ordering::Release);
         }
         self.image.read_at(at, buf)
     }
@@ -62,23 +78,28 @@ mod tests {
     use crate::progress::{Progress, Silent};
 
     #[test]
-    fn what_rotted_is_not_read_and_what_did_not_is() {
+    fn what_rotted_and_was_read_is_told_and_what_nobody_read_is_not() {
         let bytes: Vec<u8> = (0..50_000u32).map(|i| (i >> 3) as u8).collect();
         let runs = [ByteRange::new(0, 4096), ByteRange::new(8192, 4096), ByteRange::new(40_960, 4096)];
         let map = BlockMap::digest(&Memory::new(bytes.clone()), &runs, Silent.task("", None).as_mut()).unwrap();
         let mut rotten = bytes.clone();
         rotten[8192 + 4000] ^= 1;
         rotten[20_000] ^= 1;
-        let image = VerifiedImage::new(Arc::new(Memory::new(rotten)), map);
+        let image = || VerifiedImage::new(Arc::new(Memory::new(rotten.clone())), map.clone());
         let mut buf = [0; 100];
-        image.read_at(ByteOffset(5), &mut buf).unwrap();
-        assert_eq!(buf, bytes[5..105]);
-        image.read_at(ByteOffset(20_000), &mut buf).unwrap();
         for at in [8192 - 99, 8192, 12_200] {
-            let error = image.read_at(ByteOffset(at), &mut buf).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{at}");
+            let image = image();
+            image.read_at(ByteOffset(at), &mut buf).unwrap();
+            for _ in 0..2 {
+                assert_eq!(image.check().unwrap_err().kind(), io::ErrorKind::InvalidData, "{at}");
+            }
         }
-        image.read_at(ByteOffset(8192 - 100), &mut buf).unwrap();
-        image.read_at(ByteOffset(40_960), &mut buf).unwrap();
+        let image = image();
+        for at in [5, 20_000, 8192 - 100, 40_960] {
+            image.read_at(ByteOffset(at), &mut buf).unwrap();
+            image.check().unwrap();
+        }
+        image.read_at(ByteOffset(12_200), &mut buf).unwrap();
+        image.check().unwrap_err();
     }
 }

@@ -18,7 +18,7 @@ use super::{Error, Exit, Ui};
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::verify::{OpenedMedium, expected_with, verify};
 use crate::flash::{GateOptions, Host, Verdict};
-use crate::golden::{self, Golden, Settings};
+use crate::golden::{self, Extras, Golden, Settings};
 use crate::image::{BlockMap, ByteOffset, ByteSize, ImageFile, ReadAt};
 use crate::recipe;
 use crate::secrets::CardSecrets;
@@ -64,8 +64,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     ui.answer(&show::plan(prepared.plan(), false));
 
     heading(ui, 4, "the golden image");
-    let mut made = prepared.build(ui.progress())?;
-    let outputs = made.write(&dir.join("golden.img"), true, ui.progress())?;
+    let (made, outputs) = prepared.build_to(&dir.join("golden.img"), true, &Extras::default(), ui.progress())?;
     let manifest = &made.manifest;
     ui.answer(&format!(
         "{}: {} of {} carry data; {} traces of the old machine searched for, {} found.",

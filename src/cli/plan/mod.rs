@@ -29,18 +29,20 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let loaded = recipe::load(&args.recipe)?;
     let name = loaded.recipe.name.clone();
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
-    let (plan, base) = (prepared.plan(), prepared.base());
+    let repaired = prepared.repaired().map(str::to_owned);
+    let (plan, base) = prepared.into_plan()?;
+    let plan = &plan;
     for record in show::records(plan) {
         ui.event("edit", &record);
     }
     for finding in finding_records(plan) {
         ui.event("finding", &finding);
     }
-    let whole = json!({ "recipe": name, "base": base, "repaired": prepared.repaired(), "edits": plan.edits.len() });
+    let whole = json!({ "recipe": name, "base": base, "repaired": repaired, "edits": plan.edits.len() });
     ui.event("plan", &whole);
 
     ui.answer(&format!("{} ({}, {}) becomes the golden image of \"{name}\":\n", base.source, base.format, base.size));
-    if let Some(repaired) = prepared.repaired() {
+    if let Some(repaired) = repaired {
         ui.answer(&format!("repaired first: {repaired}\n"));
     }
     ui.answer(&show::plan(plan, args.contents));

@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 use super::RepairReport;
 use crate::fs::e2fsck::{program, words};
 use crate::fs::{Clock, FsError};
+use crate::image::zeros::all_zeros;
 use crate::image::{ByteOffset, ReadAt, WriteAt};
 
 const CHUNK: u64 = 1 << 20;
@@ -47,7 +48,7 @@ fn whole_copy(window: &dyn ReadAt) -> io::Result<NamedTempFile> {
     let copy = NamedTempFile::with_prefix("cardsmith-e2fsck-")?;
     copy.as_file().set_len(window.size().0)?;
     each_chunk(window, &mut |at, bytes| {
-        if bytes.iter().any(|&byte| byte != 0) { copy.as_file().write_all_at(bytes, at) } else { Ok(()) }
+        if !all_zeros(bytes) { copy.as_file().write_all_at(bytes, at) } else { Ok(()) }
     })?;
     Ok(copy)
 }

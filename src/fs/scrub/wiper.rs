@@ -3,12 +3,13 @@
 use std::io;
 
 use crate::fs::FsError;
+use crate::image::zeros::all_zeros;
 use crate::image::{ByteOffset, ByteRange, ReadAt, WriteAt};
 
 /// Punching whole blocks of this size costs an overlay nothing.
 const GRAIN: u64 = 4096;
-/// The largest read.
-const CHUNK: u64 = 1 << 20;
+/// The largest read: what a core's own cache holds until it was looked at.
+const CHUNK: u64 = 128 << 10;
 
 /// Wipes ranges of a partition.
 pub struct Wiper<'a> {
@@ -79,7 +80,7 @@ impl<'a> Wiper<'a> {
         while at < end {
             buffer.resize(usize::try_from(len.min(end - at)).unwrap_or(0), 0);
             self.window.read_at(ByteOffset(at), &mut buffer).map_err(wiping)?;
-            if buffer.iter().any(|&byte| byte != 0) {
+            if !all_zeros(&buffer) {
                 return Ok(at);
             }
             at += buffer.len() as u64;
@@ -97,7 +98,7 @@ impl<'a> Wiper<'a> {
         for part in self.allowed(range) {
             let mut bytes = vec![0; usize::try_from(part.len.0).unwrap_or(0)];
             self.window.read_at(part.start, &mut bytes).map_err(wiping)?;
-            if bytes.iter().any(|&byte| byte != 0) {
+            if !all_zeros(&bytes) {
                 bytes.fill(0);
                 self.window.write_at(part.start, &bytes).map_err(wiping)?;
                 changed = true;

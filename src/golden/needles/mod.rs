@@ -3,10 +3,11 @@
 
 mod collect;
 mod extract;
+mod grams;
 mod search;
 
 pub use collect::collect;
-pub use search::{Hit, search};
+pub use search::{Hit, Search};
 
 use std::collections::BTreeMap;
 

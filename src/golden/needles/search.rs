@@ -1,17 +1,12 @@
-//! Searches an image for all needles in one pass.
+//! Searches an image for all needles while it is read for something else, too.
 
-use std::io;
+use zeroize::Zeroizing;
 
-use aho_corasick::AhoCorasick;
-
+use super::grams::Grams;
 use super::{Needle, Needles};
-use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt};
-use crate::progress::Task;
+use crate::image::ByteOffset;
 
-/// So much is read at a time.
-const WINDOW: usize = 4 << 20;
-
-/// So many hits are enough to stop; an image full of them need not be listed whole.
+/// So many hits are enough; an image full of them need not be listed whole.
 const MOST_HITS: usize = 100;
 
 /// A needle that is still there.
@@ -22,99 +17,104 @@ pub struct Hit<'n> {
     pub needle: &'n Needle,
 }
 
-/// All needles that are still in `image` (the first hundred). Holes are skipped; runs that touch are searched as one,
-/// so a needle that crosses a block boundary is found.
-///
-/// # Errors
-/// The image's read errors.
-pub fn search<'n>(image: &dyn ReadAt, needles: &'n Needles, task: &mut dyn Task) -> io::Result<Vec<Hit<'n>>> {
-    let list: Vec<&Needle> = needles.iter().collect();
-    let mut hits = Vec::new();
-    let Some(longest) = list.iter().map(|needle| needle.bytes.len()).max() else { return Ok(hits) };
-    let automaton = AhoCorasick::new(list.iter().map(|needle| needle.bytes.as_slice())).map_err(io::Error::other)?;
-
-    let mut buffer = vec![0; WINDOW + longest];
-    // The tail of the run before, kept where the next run touches it.
-    let mut carried = 0;
-    let mut at = ByteOffset(0);
-    while let Some(run) = next_run(image, at)? {
-        if run.start != at {
-            carried = 0;
-        }
-        let mut place = run.start;
-        while let Some(left) = run.end().checked_since(place).filter(|left| left.0 > 0) {
-            let n = usize::try_from(left.0).unwrap_or(WINDOW).min(WINDOW);
-            let Some(fresh) = buffer.get_mut(carried..carried + n) else { break };
-            image.read_at(place, fresh)?;
-            let base = place.0.saturating_sub(carried as u64);
-            let window = buffer.get(..carried + n).unwrap_or_default();
-            for found in automaton.find_overlapping_iter(window) {
-                // What lies wholly in the carried part was reported with the window before.
-                if found.end() > carried
-                    && let Some(needle) = list.get(found.pattern().as_usize())
-                {
-                    hits.push(Hit { at: ByteOffset(base + found.start() as u64), needle });
-                }
-            }
-            if hits.len() >= MOST_HITS {
-                hits.truncate(MOST_HITS);
-                return Ok(hits);
-            }
-            let keep = (longest - 1).min(carried + n);
-            buffer.copy_within(carried + n - keep..carried + n, 0);
-            carried = keep;
-            place = ByteOffset(place.0 + n as u64);
-            task.at(ByteSize(place.0));
-        }
-        at = run.end();
-    }
-    Ok(hits)
+/// A search that is fed the image from its beginning to its end.
+pub struct Search<'n> {
+    grams: Grams<'n>,
+    /// A needle may begin in what was fed before: so many bytes of it are kept.
+    kept: usize,
+    /// The end of what was fed before, and room for the beginning of what comes.
+    seam: Zeroizing<Vec<u8>>,
+    /// Where what was fed ends.
+    end: ByteOffset,
+    hits: Vec<Hit<'n>>,
 }
 
-fn next_run(image: &dyn ReadAt, from: ByteOffset) -> io::Result<Option<ByteRange>> {
-    Ok(image.next_data(from)?.filter(|run| !run.is_empty()))
+impl<'n> Search<'n> {
+    /// A search for all of `needles`.
+    pub fn of(needles: &'n Needles) -> Search<'n> {
+        let longest = needles.iter().map(|needle| needle.bytes.len()).max().unwrap_or_default();
+        let kept = longest.saturating_sub(1);
+        let seam = Zeroizing::new(Vec::with_capacity(2 * kept));
+        Search { grams: Grams::of(needles), kept, seam, end: ByteOffset(0), hits: Vec::new() }
+    }
+
+    /// Searches `bytes`, which stand at `at` in the image. Where they touch what was fed before, a needle that lies over
+    /// the border is found.
+    pub fn feed(&mut self, at: ByteOffset, bytes: &[u8]) {
+        if at != self.end {
+            self.seam.clear();
+        }
+        let (before, base) = (self.seam.len(), at.0.saturating_sub(self.seam.len() as u64));
+        self.seam.extend_from_slice(bytes.get(..self.kept.min(bytes.len())).unwrap_or_default());
+        let hits = &mut self.hits;
+        let mut found = |at: u64, needle| {
+            if hits.len() < MOST_HITS {
+                hits.push(Hit { at: ByteOffset(at), needle });
+            }
+        };
+        self.grams.find(&self.seam, |start, needle| {
+            // What lies on one side only is found with that side.
+            if start < before && start + needle.bytes.len() > before {
+                found(base + start as u64, needle);
+            }
+        });
+        self.grams.find(bytes, |start, needle| found(at.0 + start as u64, needle));
+        // The last bytes, also where so few came that some of those before are among them.
+        if bytes.len() >= self.kept {
+            self.seam.clear();
+            self.seam.extend_from_slice(bytes.get(bytes.len() - self.kept..).unwrap_or_default());
+        } else {
+            let surplus = self.seam.len().saturating_sub(self.kept);
+            self.seam.drain(..surplus);
+        }
+        self.end = ByteOffset(at.0.saturating_add(bytes.len() as u64));
+    }
+
+    /// All needles that were found (the first hundred).
+    pub fn hits(self) -> Vec<Hit<'n>> {
+        self.hits
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Scope;
     use super::*;
-    use crate::progress::{Progress, Silent};
 
-    struct Memory(Vec<u8>);
-
-    impl ReadAt for Memory {
-        fn size(&self) -> ByteSize {
-            ByteSize(self.0.len() as u64)
+    #[test]
+    fn needles_are_found_across_borders_however_short_the_pieces_are_and_only_once() {
+        let needle = b"mi-0123456789abcdef0";
+        let mut needles = Needles::default();
+        needles.add(needle, "instance id", "/x", Scope::Anywhere);
+        needles.add(
+            b"a longer one, so that more than one needle is kept of what was before",
+            "x",
+            "/x",
+            Scope::Anywhere,
+        );
+        let mut image = vec![0; 3 << 16];
+        let places = [5, 4096 - 7, (1 << 16) - 3, (2 << 16) - 20, (2 << 16) + 4096, (3 << 16) - 20];
+        for at in places {
+            image[at..at + 20].copy_from_slice(needle);
         }
-        fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
-            let at = at.0 as usize;
-            buf.copy_from_slice(&self.0[at..at + buf.len()]);
-            Ok(())
-        }
-        // One run per 4 KiB block that is not all zeros, so that runs touch without being one.
-        fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
-            let block = |n: usize| &self.0[n * 4096..(n + 1) * 4096];
-            let first = (from.0 as usize).div_ceil(4096);
-            Ok((first..self.0.len() / 4096)
-                .find(|&n| block(n).iter().any(|&b| b != 0))
-                .map(|n| ByteRange::new(n as u64 * 4096, 4096)))
+        for piece in [1, 7, 19, 20, 21, 68, 69, 4096, 1 << 16, 3 << 16] {
+            let mut search = Search::of(&needles);
+            for (n, bytes) in image.chunks(piece).enumerate() {
+                search.feed(ByteOffset((n * piece) as u64), bytes);
+            }
+            let mut found: Vec<_> = search.hits().iter().map(|hit| hit.at.0 as usize).collect();
+            found.sort_unstable();
+            assert_eq!(found, places, "in pieces of {piece}");
         }
     }
 
     #[test]
-    fn needles_are_found_across_blocks_and_windows_and_only_once() {
+    fn what_does_not_touch_is_not_joined() {
         let mut needles = Needles::default();
-        needles.add(b"mi-0123456789abcdef0", "instance id", "/x", Scope::Anywhere);
-        let mut image = Memory(vec![0; WINDOW * 3]);
-        let places = [5, 4096 - 7, WINDOW - 3, 2 * WINDOW - 20, 2 * WINDOW + 4096];
-        for at in places {
-            image.0[at..at + 20].copy_from_slice(b"mi-0123456789abcdef0");
-        }
-        let mut task = Silent.task("", None);
-        let hits = search(&image, &needles, task.as_mut()).unwrap();
-        let mut found: Vec<_> = hits.iter().map(|hit| hit.at.0 as usize).collect();
-        found.sort_unstable();
-        assert_eq!(found, places);
+        needles.add(b"0123456789abcdef", "id", "/x", Scope::Anywhere);
+        let mut search = Search::of(&needles);
+        search.feed(ByteOffset(0), b"01234567");
+        search.feed(ByteOffset(4096), b"89abcdef");
+        assert!(search.hits().is_empty());
     }
 }

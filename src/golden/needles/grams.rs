@@ -1,0 +1,143 @@
+//! Finds any of many needles in a text by looking at few of its bytes.
+//!
+//! Every needle has at least [`Needles::SHORTEST`] bytes. So wherever one of length `n` stands, it covers a place that is
+//! a multiple of the stride `n - GRAM + 1`, together with the [`GRAM`] bytes from there on. Only these places are looked
+//! at: a bit per gram says whether any needle has it near its beginning, and mostly none has. (The idea is Wu and
+//! Manber's, "A fast algorithm for multi-pattern searching", 1994.) An automaton looks at every byte, and took longer
+//! than everything else that is done for a golden image.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Needle, Needles};
+
+/// Bytes that are looked at together.
+const GRAM: usize = 8;
+
+/// Bits of the filter for each gram in it: one place in so many is looked up in vain.
+const SPARSENESS: usize = 64;
+
+/// Needles, ready to be found.
+pub(super) struct Grams<'n> {
+    /// Distance of the places that are looked at.
+    stride: usize,
+    /// A power of two of bits; set where a gram of that hash is one of `near`.
+    filter: Vec<u64>,
+    /// By how much a hash is shifted to be a bit's number.
+    shift: u32,
+    /// Where in which lengths of needles a gram stands: pairs of offset and length.
+    near: HashMap<u64, HashSet<(usize, usize)>>,
+    /// By their bytes.
+    whole: HashMap<&'n [u8], &'n Needle>,
+}
+
+fn gram_at(text: &[u8], at: usize) -> Option<u64> {
+    text.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
+}
+
+/// Fibonacci hashing: the upper bits of the product depend on all bits of the gram.
+fn hash(gram: u64) -> u64 {
+    gram.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+impl<'n> Grams<'n> {
+    pub(super) fn of(needles: &'n Needles) -> Grams<'n> {
+        let shortest = needles.iter().map(|needle| needle.bytes.len()).min().unwrap_or(Needles::SHORTEST);
+        let stride = (shortest + 1).saturating_sub(GRAM).max(1);
+        let mut near: HashMap<u64, HashSet<(usize, usize)>> = HashMap::new();
+        let mut whole = HashMap::new();
+        for needle in needles.iter() {
+            for offset in 0..stride {
+                if let Some(gram) = gram_at(&needle.bytes, offset) {
+                    near.entry(gram).or_default().insert((offset, needle.bytes.len()));
+                }
+            }
+            whole.insert(needle.bytes.as_slice(), needle);
+        }
+        let bits = (near.len() * SPARSENESS).next_power_of_two().max(1 << 12);
+        let shift = u64::BITS - bits.trailing_zeros();
+        let mut filter = vec![0u64; bits / 64];
+        for &gram in near.keys() {
+            let bit = hash(gram) >> shift;
+            if let Some(word) = filter.get_mut((bit / 64) as usize) {
+                *word |= 1 << (bit % 64);
+            }
+        }
+        Grams { stride, filter, shift, near, whole }
+    }
+
+    fn may_hold(&self, gram: u64) -> bool {
+        let bit = hash(gram) >> self.shift;
+        self.filter.get((bit / 64) as usize).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+    }
+
+    /// Tells of every place in `text` where a needle stands, however they overlap: where it begins, and which it is.
+    pub(super) fn find(&self, text: &[u8], mut tell: impl FnMut(usize, &'n Needle)) {
+        for (n, window) in text.windows(GRAM).step_by(self.stride).enumerate() {
+            let Some(gram) = gram_at(window, 0).filter(|&gram| self.may_hold(gram)) else { continue };
+            // Of the places that are looked at, exactly one lies within a stride of a needle's beginning.
+            for &(offset, length) in self.near.get(&gram).into_iter().flatten() {
+                let Some(start) = (n * self.stride).checked_sub(offset) else { continue };
+                let there = text.get(start..).and_then(|rest| rest.get(..length));
+                if let Some(needle) = there.and_then(|there| self.whole.get(there)) {
+                    tell(start, needle);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scope;
+    use super::*;
+
+    /// All places by looking at all places.
+    fn plainly(needles: &Needles, text: &[u8]) -> Vec<(usize, Vec<u8>)> {
+        let mut found = Vec::new();
+        for needle in needles.iter() {
+            let places = text.windows(needle.bytes.len()).enumerate().filter(|(_, there)| *there == *needle.bytes);
+            found.extend(places.map(|(at, _)| (at, needle.bytes.to_vec())));
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn what_stands_anywhere_is_found_once_whatever_else_there_is() {
+        let mut seed = 0x2545_F491_4F6C_DD1Du64;
+        let mut dice = |below: usize| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        for shortest in [10, 11, 16, 33] {
+            // Few letters, so that needles share grams, overlap, and stand within each other.
+            let mut text: Vec<u8> = (0..20_000).map(|_| b"abcdefg"[dice(7)]).collect();
+            let mut needles = Needles::default();
+            for _ in 0..200 {
+                let (from, len) = (dice(text.len() - 80), shortest + dice(30));
+                needles.add(&text[from..from + len], "piece", "/x", Scope::Anywhere);
+                let again = dice(text.len() - 80);
+                text.copy_within(from..from + len, again);
+            }
+            needles.add(&text[..shortest], "the beginning", "/x", Scope::Anywhere);
+            needles.add(&text[text.len() - shortest..], "the end", "/x", Scope::Anywhere);
+            let mut found = Vec::new();
+            Grams::of(&needles).find(&text, |at, needle| found.push((at, needle.bytes.to_vec())));
+            found.sort();
+            assert!(found.len() > 200, "{} of {}", found.len(), needles.len());
+            assert_eq!(found, plainly(&needles, &text), "shortest {shortest}");
+        }
+    }
+
+    #[test]
+    fn no_needle_is_found_in_less_than_a_needle() {
+        let mut needles = Needles::default();
+        Grams::of(&needles).find(b"anything", |_, _| panic!("there is no needle"));
+        needles.add(b"0123456789abcdef", "id", "/x", Scope::Anywhere);
+        for text in [&b""[..], b"0123", b"0123456789abcde"] {
+            Grams::of(&needles).find(text, |_, _| panic!("{text:?}"));
+        }
+    }
+}
