@@ -32,6 +32,7 @@ mod gate;
 mod golden;
 mod identity_step;
 mod ledger;
+mod other_partitions;
 mod partitions;
 mod pi_images;
 mod power_cut;

@@ -7,6 +7,9 @@ use super::fat::FatVolume;
 use super::probe;
 use crate::image::{ByteRange, ByteSize, ReadAt, VolumeKind};
 
+/// The header of a swap area is one page; no machine that Linux runs on has larger ones.
+const SWAP_HEADER: u64 = 64 << 10;
+
 /// The ranges of the partition `window` that carry meaning, sorted, merged, counted from its start. In ext4 these are
 /// the blocks that the bitmaps call used (computed where a bitmap was never written), in FAT the reserved sectors, the
 /// tables, the root directory and all clusters in use. Of another kind of file system, everything is.
@@ -19,6 +22,26 @@ pub fn used_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
         kind if kind.is_fat() => fat_ranges(window),
         VolumeKind::Empty => Ok(Vec::new()),
         _ => Ok(vec![ByteRange::new(0, window.size().0)]),
+    }
+}
+
+/// What of the partition `window` carries meaning where it is none that cardsmith edits and nobody checked it. Of one whose
+/// file system does not say for certain what is in use, everything does, zeros as well.
+///
+/// # Errors
+/// [`FsError::Io`].
+pub fn used_if_known(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
+    let used = match probe::kind_of(window)? {
+        kind if kind.is_ext() => Superblock::read_clean(window).and_then(|_| ext4_ranges(window)),
+        kind if kind.is_fat() => fat_ranges(window),
+        // What was swapped out means nothing to any other boot; only the header does (mkswap(8)).
+        VolumeKind::Swap => Ok(vec![ByteRange::new(0, SWAP_HEADER.min(window.size().0))]),
+        _ => Ok(vec![ByteRange::new(0, window.size().0)]),
+    };
+    match used {
+        Err(FsError::Io { doing, source }) => Err(FsError::Io { doing, source }),
+        Err(_) => Ok(vec![ByteRange::new(0, window.size().0)]),
+        Ok(used) => Ok(used),
     }
 }
 
