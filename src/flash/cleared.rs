@@ -13,6 +13,7 @@ use super::direct::Direct;
 use super::ioctl;
 use super::limits::RequestLimits;
 use super::medium::{Medium, MediumRecord, ReadBack};
+use crate::image::hashing::AT_A_TIME;
 use crate::image::whole_file::WholeFile;
 use crate::image::{ByteOffset, ByteRange, ByteSize};
 
@@ -20,6 +21,7 @@ use crate::image::{ByteOffset, ByteRange, ByteSize};
 pub struct ClearedDevice {
     direct: Direct,
     device: Device,
+    limits: RequestLimits,
     host: Host,
     slot_name: Option<String>,
 }
@@ -29,7 +31,8 @@ impl ClearedDevice {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let direct = Direct::open(path, &options, OFlags::EXCL, device.logical_block.0)?;
-        Ok(ClearedDevice { direct, device, host: host.clone(), slot_name: None })
+        let limits = RequestLimits::of(host, &device);
+        Ok(ClearedDevice { direct, device, limits, host: host.clone(), slot_name: None })
     }
 }
 
@@ -39,7 +42,12 @@ impl ReadBack for ClearedDevice {
     }
 
     fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
-        self.direct.read(at, buf)
+        let mut at = at;
+        for part in buf.chunks_mut(usize::try_from(self.limits.request).unwrap_or(usize::MAX).max(1)) {
+            self.direct.read(at, part)?;
+            at = at.checked_add(ByteSize(part.len() as u64)).ok_or(io::ErrorKind::InvalidInput)?;
+        }
+        Ok(())
     }
 }
 
@@ -60,7 +68,7 @@ impl Medium for ClearedDevice {
     }
 
     fn limits(&self) -> RequestLimits {
-        RequestLimits::of(&self.host, &self.device)
+        self.limits
     }
 
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
@@ -98,10 +106,10 @@ impl Medium for ClearedDevice {
         if seen.is_some() && self.device.diskseq.is_some() && seen != self.device.diskseq {
             return Err("another card was put in".to_owned());
         }
-        let now = super::devices::find(&self.host, self.device.number).map_err(words)?;
+        let now = super::devices::identity(&self.host, self.device.number).map_err(words)?;
         match now {
             None => Err("the device is gone".to_owned()),
-            Some(now) if now.identity() != self.device.identity() => Err("another card was put in".to_owned()),
+            Some(now) if now != self.device.identity() => Err("another card was put in".to_owned()),
             Some(_) => Ok(()),
         }
     }
@@ -157,7 +165,12 @@ impl Medium for ClearedFile {
     }
 
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
-        self.file.file().write_all_at(bytes, at.0)
+        let mut at = at.0;
+        for part in bytes.chunks(AT_A_TIME) {
+            self.file.file().write_all_at(part, at)?;
+            at = at.saturating_add(part.len() as u64);
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -7,12 +7,13 @@
 //! card tidies up, and must be allowed to.
 
 use std::io;
+use std::ops::Range;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::buffer::AlignedBuffer;
+use super::buffer::{Pooled, SharedBytes};
 use super::limits::RequestLimits;
 use super::medium::{Medium, MediumRecord, ReadBack};
 use crate::image::{ByteOffset, ByteRange, ByteSize};
@@ -57,10 +58,9 @@ impl Pace {
 
 type Job = Box<dyn FnOnce(&dyn Medium) + Send>;
 
-/// A thread that makes requests, with memory of its own to make them from: what it reads into must outlive who waits.
+/// A thread that makes requests.
 struct Worker {
     jobs: Sender<Job>,
-    buffer: AlignedBuffer,
     thread: JoinHandle<()>,
 }
 
@@ -111,7 +111,7 @@ impl WithDeadlines {
                 job(&**medium);
             }
         })?;
-        Ok(Worker { jobs, buffer: AlignedBuffer::zeroed(0), thread })
+        Ok(Worker { jobs, thread })
     }
 
     fn no_answer(&self) -> Option<io::Error> {
@@ -119,36 +119,24 @@ impl WithDeadlines {
         Some(io::Error::new(io::ErrorKind::TimedOut, what.clone()))
     }
 
-    /// Has `request` made on another thread, in the first `len` bytes of a buffer that `fill` fills before and `take`
-    /// looks at afterwards.
-    fn within(
+    /// Has `request` made on another thread. What it reads from and writes to is its own: it must outlive who waits.
+    fn within<T: Send + 'static>(
         &self,
         limit: Duration,
-        len: usize,
-        fill: impl FnOnce(&mut [u8]),
-        request: impl FnOnce(&dyn Medium, &mut [u8]) -> io::Result<()> + Send + 'static,
-        take: impl FnOnce(&[u8]),
-    ) -> io::Result<()> {
+        request: impl FnOnce(&dyn Medium) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         if let Some(error) = self.no_answer() {
             return Err(error);
         }
-        let mut worker = self.worker()?;
-        let mut buffer = std::mem::replace(&mut worker.buffer, AlignedBuffer::zeroed(0));
-        if !buffer.set_len(len) {
-            buffer = AlignedBuffer::zeroed(len);
-        }
-        fill(&mut buffer);
+        let worker = self.worker()?;
         let (answer, answered) = sync_channel(1);
         let job: Job = Box::new(move |medium| {
-            let result = request(medium, &mut buffer);
             // Who asked may be gone: then nobody wants to know.
-            let _ = answer.send((result, buffer));
+            let _ = answer.send(request(medium));
         });
         worker.jobs.send(job).map_err(|_| ended())?;
         match answered.recv_timeout(limit) {
-            Ok((result, buffer)) => {
-                take(&buffer);
-                worker.buffer = buffer;
+            Ok(result) => {
                 self.idle().push(worker);
                 // Another request hangs: this card is given up, whatever this one did.
                 self.no_answer().map_or(result, Err)
@@ -187,19 +175,17 @@ impl ReadBack for WithDeadlines {
     }
 
     fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
-        let (len, since) = (buf.len(), Instant::now());
-        let read = move |medium: &dyn Medium, bytes: &mut [u8]| medium.read_back(at, bytes);
-        self.within(
-            self.moving(len),
-            len,
-            |_| (),
-            read,
-            |bytes| {
-                buf.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = byte);
-            },
-        )?;
-        self.pace().moved(len as u64, since.elapsed());
+        let len = buf.len();
+        let buffer = self.read_back_into(at, Pooled::zeroed(len), 0..len)?;
+        buf.copy_from_slice(&buffer);
         Ok(())
+    }
+
+    fn read_back_into(&self, at: ByteOffset, buffer: Pooled, part: Range<usize>) -> io::Result<Pooled> {
+        let (len, since) = (part.len(), Instant::now());
+        let buffer = self.within(self.moving(len), move |medium| medium.read_back_into(at, buffer, part))?;
+        self.pace().moved(len as u64, since.elapsed());
+        Ok(buffer)
     }
 }
 
@@ -217,10 +203,12 @@ impl Medium for WithDeadlines {
     }
 
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
-        let (len, since) = (bytes.len(), Instant::now());
-        let write = move |medium: &dyn Medium, bytes: &mut [u8]| medium.write_at(at, bytes);
-        let fill = |buffer: &mut [u8]| buffer.copy_from_slice(bytes);
-        self.within(self.moving(len), len, fill, write, |_| ())?;
+        self.write_shared(at, &SharedBytes::of(Arc::new(Pooled::copied(bytes)), 0..bytes.len()))
+    }
+
+    fn write_shared(&self, at: ByteOffset, bytes: &SharedBytes) -> io::Result<()> {
+        let (len, since, bytes) = (bytes.len(), Instant::now(), bytes.clone());
+        self.within(self.moving(len), move |medium| medium.write_shared(at, &bytes))?;
         let mut pace = self.pace();
         pace.moved(len as u64, since.elapsed());
         pace.unsynced = pace.unsynced.saturating_add(len as u64);
@@ -230,7 +218,7 @@ impl Medium for WithDeadlines {
     fn sync(&self) -> io::Result<()> {
         let behind = { self.pace().unsynced };
         let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(behind));
-        self.within(limit, 0, |_| (), |medium, _| medium.sync(), |_| ())?;
+        self.within(limit, |medium| medium.sync())?;
         let mut pace = self.pace();
         pace.unsynced = pace.unsynced.saturating_sub(behind);
         Ok(())
@@ -239,7 +227,7 @@ impl Medium for WithDeadlines {
     fn discard(&self, range: ByteRange) -> io::Result<()> {
         // Some erase what they are told to discard, at the speed of writing.
         let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(range.len.0));
-        self.within(limit, 0, |_| (), move |medium, _| medium.discard(range), |_| ())
+        self.within(limit, move |medium| medium.discard(range))
     }
 
     fn is_fresh(&self) -> bool {

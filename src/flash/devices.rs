@@ -191,6 +191,23 @@ pub fn find(host: &Host, number: DeviceNumber) -> io::Result<Option<Device>> {
     Ok(list(host)?.into_iter().find(|device| device.number == number))
 }
 
+/// What tells the medium that is in the disk of this number now from another one; `None` where there is no such disk. Asks
+/// nothing about other disks, because it is asked often.
+///
+/// # Errors
+/// What reading sysfs reports.
+pub(super) fn identity(host: &Host, number: DeviceNumber) -> io::Result<Option<Identity>> {
+    let block = host.sys.join("block");
+    for entry in std::fs::read_dir(&block)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let its = attribute(&block.join(&name), "dev").and_then(|text| DeviceNumber::parse(&text));
+        if its == Some(number) {
+            return Ok(read(host, &Uses::none(), &name).map(|device| device.identity()));
+        }
+    }
+    Ok(None)
+}
+
 /// `sdb` before `sdaa`, `loop9` before `loop10`.
 fn natural(path: &Path) -> (usize, String) {
     let text = path.display().to_string();

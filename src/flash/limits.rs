@@ -8,14 +8,14 @@ use super::devices::{Device, Host, attribute};
 
 /// The largest request that is made. The kernel splits it into what the device takes, and has all parts under way at
 /// once; more at a time makes nothing faster and only the wait longer when a person stops.
-const LONGEST_REQUEST: u64 = 1 << 20;
+const LONGEST_REQUEST: u64 = 2 << 20;
 /// The smallest, whatever a driver says.
 const SHORTEST_REQUEST: u64 = 64 << 10;
 
 /// How much a medium is asked to do at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestLimits {
-    /// Bytes of one write at most; a multiple of 4 KiB.
+    /// Bytes of one read or write at most; a multiple of 4 KiB.
     pub request: u64,
     /// How many requests are under way at once, at least 1. Each of them holds a piece of 4 MiB in memory at most.
     pub in_flight: usize,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_with_two_slots_is_asked_for_little_and_a_good_one_for_a_mebibyte_at_a_time() {
+    fn a_reader_with_two_slots_is_asked_for_little_and_a_good_one_for_much_more() {
         let with = |attributes: &[(&str, u64)]| {
             let dir = tempfile::tempdir().unwrap();
             for (name, value) in attributes {
@@ -66,8 +66,11 @@ mod tests {
             (limits.request, limits.in_flight)
         };
         assert_eq!(with(&[("max_sectors_kb", 120), ("nr_requests", 2), ("optimal_io_size", 0)]), (240 << 10, 2));
-        assert_eq!(with(&[("max_sectors_kb", 512), ("nr_requests", 64)]), (1 << 20, 3));
-        assert_eq!(with(&[("max_sectors_kb", 1280), ("nr_requests", 128), ("optimal_io_size", 393_216)]), (786_432, 3));
+        assert_eq!(with(&[("max_sectors_kb", 512), ("nr_requests", 64)]), (2 << 20, 3));
+        assert_eq!(
+            with(&[("max_sectors_kb", 1280), ("nr_requests", 128), ("optimal_io_size", 393_216)]),
+            (1_966_080, 3)
+        );
         // What makes no sense is not believed.
         assert_eq!(with(&[("max_sectors_kb", 0), ("optimal_io_size", 33_553_920)]), (SHORTEST_REQUEST, 2));
         assert_eq!(with(&[]), (240 << 10, 2));

@@ -1,10 +1,12 @@
 //! What a card is written to and read back from.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::buffer::{Pooled, SharedBytes};
 use super::limits::RequestLimits;
 use crate::image::{ByteOffset, ByteRange, ByteSize};
 
@@ -18,6 +20,16 @@ pub trait ReadBack: Send + Sync {
     /// # Errors
     /// Whatever the device reports.
     fn read_back(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()>;
+
+    /// As [`ReadBack::read_back`], into a part of memory that is given away and comes back with the answer: a request that
+    /// is given up may still be written to it.
+    ///
+    /// # Errors
+    /// As [`ReadBack::read_back`]. The memory does not come back then.
+    fn read_back_into(&self, at: ByteOffset, mut buffer: Pooled, part: Range<usize>) -> io::Result<Pooled> {
+        self.read_back(at, buffer.get_mut(part).ok_or(io::ErrorKind::InvalidInput)?)?;
+        Ok(buffer)
+    }
 }
 
 /// A medium that may be written to.
@@ -41,6 +53,15 @@ pub trait Medium: ReadBack {
     /// # Errors
     /// Whatever the device reports.
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()>;
+
+    /// As [`Medium::write_at`], of memory that may be held on to for longer than this call takes: a request that is given
+    /// up may still be read from it.
+    ///
+    /// # Errors
+    /// As [`Medium::write_at`].
+    fn write_shared(&self, at: ByteOffset, bytes: &SharedBytes) -> io::Result<()> {
+        self.write_at(at, bytes)
+    }
 
     /// Returns when the device says that all written bytes are on the medium.
     ///

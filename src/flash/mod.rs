@@ -4,7 +4,7 @@
 
 pub mod batch;
 pub mod bench;
-mod buffer;
+pub mod buffer;
 mod capacity;
 mod cleared;
 mod deadline;

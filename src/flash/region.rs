@@ -1,5 +1,6 @@
 //! What of an image goes on a card, cut into the pieces in which it is written and verified.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::failure::Trouble;
@@ -130,10 +131,15 @@ pub(super) fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]
         .map_err(|error| Trouble::Source { what: format!("reading {inside} bytes at {}: {error}", range.start) })
 }
 
+/// Where the bytes of `range` are in a buffer that holds those of `whole`.
+pub(super) fn place(whole: ByteRange, range: ByteRange) -> Range<usize> {
+    let index = |at: ByteOffset| usize::try_from(at.0.saturating_sub(whole.start.0)).unwrap_or(usize::MAX);
+    index(range.start)..index(range.end())
+}
+
 /// The bytes of `range`, out of a buffer that holds those of `whole`.
 pub(super) fn part(buffer: &[u8], whole: ByteRange, range: ByteRange) -> &[u8] {
-    let place = |at: ByteOffset| usize::try_from(at.0.saturating_sub(whole.start.0)).unwrap_or(usize::MAX);
-    buffer.get(place(range.start)..place(range.end())).unwrap_or_default()
+    buffer.get(place(whole, range)).unwrap_or_default()
 }
 
 pub(super) fn not_golden(range: ByteRange) -> String {

@@ -25,6 +25,8 @@ pub struct SharedPieces {
     recent: Mutex<VecDeque<Entry>>,
     arrived: Condvar,
     pool: Arc<Pool>,
+    /// How many pieces are kept.
+    kept: usize,
 }
 
 struct Entry {
@@ -36,7 +38,13 @@ struct Entry {
 impl SharedPieces {
     /// Nothing yet of the golden image with this map.
     pub fn of(golden: &BlockMap) -> SharedPieces {
-        SharedPieces { golden: golden.ranges().iter().copied().collect(), ..SharedPieces::default() }
+        SharedPieces { golden: golden.ranges().iter().copied().collect(), kept: KEPT, ..SharedPieces::default() }
+    }
+
+    /// As [`SharedPieces::of`], for so many cards at a time. For a single one nothing is kept: nobody else wants it, and
+    /// memory that was just used is still in the processor's caches.
+    pub fn for_cards(golden: &BlockMap, cards: usize) -> SharedPieces {
+        SharedPieces { kept: if cards > 1 { KEPT } else { 0 }, ..SharedPieces::of(golden) }
     }
 
     /// How much memory the buffers of all its cards took at most at one time, in bytes.
@@ -77,7 +85,7 @@ impl SharedPieces {
             entry.piece = Some(piece.clone());
         }
         let read = |entry: &Entry| entry.piece.is_some();
-        while recent.iter().filter(|entry| read(entry)).count() > KEPT {
+        while recent.iter().filter(|entry| read(entry)).count() > self.kept {
             let oldest = recent.iter().position(read);
             oldest.and_then(|oldest| recent.remove(oldest));
         }

@@ -60,6 +60,11 @@ struct Map<'h> {
 }
 
 impl Uses {
+    /// For whom does not want to know.
+    pub(super) fn none() -> Uses {
+        Uses(BTreeMap::new())
+    }
+
     /// Reads them.
     pub(super) fn read(host: &Host) -> io::Result<Uses> {
         let mut map = Map { host, nodes: nodes(host)?, mounts: mounts(host)? };

@@ -17,6 +17,7 @@ use std::time::Instant;
 use super::buffer::AlignedBuffer;
 use super::capacity;
 use super::failure::{CardFailure, Stage, Trouble};
+use super::limits::RequestLimits;
 use super::medium::Medium;
 use super::options::WriteOptions;
 use super::region::{CardImage, HEAD, Region, blank_regions, mapped_regions};
@@ -87,6 +88,7 @@ struct Writer<'a> {
     medium: &'a dyn Medium,
     cancel: &'a AtomicBool,
     grain: u64,
+    limits: RequestLimits,
     stage: Stage,
     since: Instant,
     durations: Vec<StageDuration>,
@@ -106,6 +108,7 @@ impl<'a> Writer<'a> {
             medium,
             cancel,
             grain: medium.grain().0.max(1),
+            limits: medium.limits(),
             stage: Stage::Erase,
             since: Instant::now(),
             durations: Vec::new(),

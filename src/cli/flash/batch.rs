@@ -101,7 +101,8 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         }
     };
     let maker = Maker(batch.golden, batch.secrets);
-    let pieces = SharedPieces::of(&manifest.map);
+    let at_once = batch.bench.map_or(batch.targets.len(), |bench| bench.slots.len());
+    let pieces = SharedPieces::for_cards(&manifest.map, at_once);
     let job = FlashJob {
         maker: &maker,
         desk: &desk,

@@ -2,16 +2,17 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{TRIES, Writer};
-use crate::flash::buffer::{AlignedBuffer, Pooled};
+use crate::flash::buffer::{Pooled, SharedBytes};
 use crate::flash::failure::{Stage, Trouble};
 use crate::flash::lanes::in_lanes;
 use crate::flash::medium::Medium;
-use crate::flash::region::{Content, HEAD, Region, not_golden, part, read_image, widen};
+use crate::flash::region::{Content, HEAD, Region, not_golden, part, place, read_image, widen};
 use crate::flash::shared::Piece;
+use crate::image::zeros::all_zeros;
 use crate::image::{ByteOffset, ByteRange, ByteSize, MappedRange, ReadAt, Sha256Digest};
 use crate::progress::Task;
 
@@ -33,7 +34,7 @@ enum Expected {
 impl Expected {
     fn is(self, bytes: &[u8]) -> bool {
         match self {
-            Expected::Zeros => bytes.iter().all(|&byte| byte == 0),
+            Expected::Zeros => all_zeros(bytes),
             Expected::Bytes(sha256) => Sha256Digest::of(bytes) == sha256,
         }
     }
@@ -71,9 +72,9 @@ impl Writer<'_> {
         task: &mut dyn Task,
     ) -> Result<Vec<Written>, Trouble> {
         let (grain, medium, cancel, pieces) = (self.grain, self.medium, self.cancel, self.pieces);
-        let limits = medium.limits();
+        let limits = self.limits;
         let request = (limits.request - limits.request % grain).max(grain);
-        let zeros = AlignedBuffer::zeroed(usize::try_from(request).map_err(io::Error::other)?);
+        let zeros = Arc::new(Pooled::zeroed(usize::try_from(request).map_err(io::Error::other)?));
         let head = &mut self.head;
         let mut written = Vec::with_capacity(regions.len());
         let mut regions = regions.iter();
@@ -142,11 +143,11 @@ impl Writer<'_> {
             }
         };
         in_lanes(limits.in_flight, next, |request: Part| {
-            let bytes = match &request.piece {
-                Some(piece) => part(piece, request.wide, request.range),
-                None => zeros.get(..usize::try_from(request.range.len.0).unwrap_or(usize::MAX)).unwrap_or_default(),
+            let bytes = match request.piece {
+                Some(piece) => SharedBytes::of(piece, place(request.wide, request.range)),
+                None => SharedBytes::of(zeros.clone(), 0..length(request.range)?),
             };
-            put(medium, request.range.start, bytes)?;
+            tried_again(request.range, || medium.write_shared(request.range.start, &bytes))?;
             tell(request.counts);
             Ok(())
         })?;
@@ -201,21 +202,20 @@ impl Writer<'_> {
         task: &mut dyn Task,
     ) -> Result<Vec<(Written, Option<io::Error>)>, Trouble> {
         let (medium, cancel, pool) = (self.medium, self.cancel, self.pieces.pool());
-        let request = usize::try_from(medium.limits().request).map_err(io::Error::other)?.max(1);
         let mut pieces = written.iter().copied();
         let found = Mutex::new((Vec::new(), 0, task));
         let next = || match cancel.load(Ordering::Relaxed) {
             true => Err(Trouble::Cancelled),
             false => Ok(pieces.next()),
         };
-        in_lanes(medium.limits().in_flight, next, |piece: Written| {
-            let mut buffer = pool.take(length(piece.range)?);
-            let error = read_in_parts(medium, request, piece.range.start, &mut buffer).err();
-            let right = error.is_none() && piece.expected.is(&buffer);
+        in_lanes(self.limits.in_flight, next, |piece: Written| {
+            let read = read_whole(medium, piece.range.start, pool.take(length(piece.range)?));
+            let wrong_now = match read {
+                Ok(bytes) => (!piece.expected.is(&bytes)).then_some((piece, None)),
+                Err(error) => Some((piece, Some(error))),
+            };
             let (wrong, done, task) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
-            if !right {
-                wrong.push((piece, error));
-            }
+            wrong.extend(wrong_now);
             *done += piece.range.len.0;
             task.at(ByteSize(*done));
             Ok::<(), Trouble>(())
@@ -244,29 +244,34 @@ impl Writer<'_> {
     }
 }
 
-/// A piece in requests of the length that the device likes.
-fn read_in_parts(medium: &dyn Medium, request: usize, at: ByteOffset, buffer: &mut [u8]) -> io::Result<()> {
-    let mut at = at.0;
-    for part in buffer.chunks_mut(request) {
-        medium.read_back(ByteOffset(at), part)?;
-        at += part.len() as u64;
-    }
-    Ok(())
+/// Fills all of `buffer` from `at` on.
+pub(super) fn read_whole(medium: &dyn Medium, at: ByteOffset, buffer: Pooled) -> io::Result<Pooled> {
+    let all = 0..buffer.len();
+    medium.read_back_into(at, buffer, all)
 }
 
 fn length(range: ByteRange) -> io::Result<usize> {
     usize::try_from(range.len.0).map_err(io::Error::other)
 }
 
-/// A write that fails is tried again: a bad contact comes and goes, and the piece is verified later in any case.
+/// Puts `bytes` at `at`.
 pub(super) fn put(medium: &dyn Medium, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
+    let range = ByteRange { start: at, len: ByteSize(bytes.len() as u64) };
+    tried_again(range, || medium.write_at(at, bytes))
+}
+
+/// A write that fails is tried again: a bad contact comes and goes, and the piece is verified later in any case.
+fn tried_again(range: ByteRange, write: impl Fn() -> io::Result<()>) -> Result<(), Trouble> {
     let mut tries = 0;
     loop {
-        match medium.write_at(at, bytes) {
+        match write() {
             Ok(()) => return Ok(()),
             // A full disk or a missing device does not get better by asking again.
             Err(source) if tries >= TRIES || source.kind() == io::ErrorKind::StorageFull => {
-                return Err(Trouble::Write { what: format!("writing {} bytes at {at}", bytes.len()), source });
+                return Err(Trouble::Write {
+                    what: format!("writing {} bytes at {}", range.len.0, range.start),
+                    source,
+                });
             }
             Err(_) => {
                 tries += 1;

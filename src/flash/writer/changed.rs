@@ -14,9 +14,11 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::Writer;
+use super::body::read_whole;
 use crate::flash::failure::{Stage, Trouble};
 use crate::flash::lanes::in_lanes;
 use crate::flash::region::{Content, HEAD, PIECE, Region, part, widen};
+use crate::image::zeros::all_zeros;
 use crate::image::{ByteRange, ByteSize, Sha256Digest};
 use crate::progress::Task;
 
@@ -45,7 +47,7 @@ impl Writer<'_> {
         let mut jobs = regions.into_iter();
         let next = || self.go_on().map(|()| jobs.next());
         let found = Mutex::new((Vec::new(), 0u64, 0u64, task));
-        in_lanes(self.medium.limits().in_flight, next, |region: Region| {
+        in_lanes(self.limits.in_flight, next, |region: Region| {
             // What lies in the first MiB was wiped, and waits in memory until the card is sealed.
             let holds = region.range.start.0 >= HEAD && self.holds(&region)?;
             let (differing, held, done, task) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,12 +66,12 @@ impl Writer<'_> {
 
     fn holds(&self, region: &Region) -> Result<bool, Trouble> {
         let wide = widen(region.range, self.grain);
-        let mut buffer = self.pieces.pool().take(usize::try_from(wide.len.0).map_err(io::Error::other)?);
-        match self.medium.read_back(wide.start, &mut buffer) {
-            Ok(()) => {
+        let buffer = self.pieces.pool().take(usize::try_from(wide.len.0).map_err(io::Error::other)?);
+        match read_whole(self.medium, wide.start, buffer) {
+            Ok(buffer) => {
                 let bytes = part(&buffer, wide, region.range);
                 Ok(match region.content {
-                    Content::Zeros => bytes.iter().all(|&byte| byte == 0),
+                    Content::Zeros => all_zeros(bytes),
                     Content::Image(sha256) => Sha256Digest::of(bytes) == sha256,
                 })
             }

@@ -8,6 +8,7 @@ use crate::flash::failure::{LeftOnCard, Trouble};
 use crate::flash::nonce;
 use crate::flash::region::HEAD;
 use crate::image::ByteOffset;
+use crate::image::zeros::all_zeros;
 
 impl Writer<'_> {
     /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last
@@ -77,7 +78,7 @@ impl Writer<'_> {
     fn read_head(&self) -> io::Result<bool> {
         let mut found = AlignedBuffer::zeroed(self.head.len());
         self.medium.read_back(ByteOffset(0), &mut found)?;
-        Ok(found.iter().all(|&byte| byte == 0))
+        Ok(all_zeros(&found))
     }
 
     /// Looks what is on the medium, and wipes the first MiB where anything is on it.
