@@ -7,6 +7,7 @@ mod arriving;
 mod audit;
 mod aws_activations;
 mod bad_images;
+mod base_digest;
 mod bench;
 mod bench_binary;
 mod bmap;
