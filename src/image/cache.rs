@@ -1,7 +1,7 @@
 //! Decoded images, kept under the digest of the file that they came from.
 //!
 //! A cache can give a false pass, so an entry counts only when its image is, by inode, size and both times, the very file
-//! that was written and hashed here, or else when it still has the digest that it had then. Deleting the directory is
+//! that was written here, or else when it still has the fingerprint that it had then. Deleting the directory is
 //! always safe.
 
 use std::fs::{self, File, Permissions};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::bytes::ReadAt;
 use super::digest::Sha256Digest;
 use super::file::ImageFile;
-use super::hashing::digest_of;
+use super::fingerprint::{Fingerprint, fingerprint_of};
 use super::stamp::Stamp;
 use super::units::ByteSize;
 use super::whole_file::{WholeFile, write_whole};
@@ -41,7 +41,7 @@ struct Marker {
     /// Bytes of the file as published: lets a lookup see without hashing that nothing can match.
     published_size: u64,
     image_size: u64,
-    image_sha256: Sha256Digest,
+    image_fingerprint: Fingerprint,
     stamp: Stamp,
 }
 
@@ -69,6 +69,11 @@ impl Cache {
             .any(|marker| marker.published_size == published_size.0)
     }
 
+    /// Whether there is an entry of the file with this digest, sound or not.
+    pub(super) fn has(&self, published: &Sha256Digest) -> bool {
+        read_marker(&self.marker_path(published)).is_some()
+    }
+
     /// The image that came from the file with this digest. What is not sound is removed and not an error.
     pub(super) fn get(&self, published: &Sha256Digest, task: &mut dyn Task) -> Option<ImageFile> {
         let marker = read_marker(&self.marker_path(published))?;
@@ -93,10 +98,10 @@ impl Cache {
         }
         // Copied from elsewhere, restored from a backup, or edited: only the bytes can tell.
         task.stage("check cache", Some(image.size()));
-        if digest_of(&image, &mut |done| task.at(done)).ok()? != marker.image_sha256 {
+        if fingerprint_of(&image, &mut |done| task.at(done)).ok()? != marker.image_fingerprint {
             return None;
         }
-        let _ = self.mark(published, &Marker { stamp, ..*marker });
+        let _ = self.mark(published, &Marker { stamp, image_fingerprint: marker.image_fingerprint.clone(), ..*marker });
         Some(image)
     }
 
@@ -111,7 +116,7 @@ impl Cache {
         whole: WholeFile,
         published: &Sha256Digest,
         published_size: ByteSize,
-        image_sha256: Sha256Digest,
+        image_fingerprint: Fingerprint,
     ) -> io::Result<ImageFile> {
         // Nobody edits it by accident, not even by mounting it.
         whole.file().set_permissions(Permissions::from_mode(0o444))?;
@@ -121,7 +126,8 @@ impl Cache {
         let stamp = Stamp::of(&file).ok_or(io::ErrorKind::InvalidInput)?;
         let image = ImageFile::from_file(file)?;
         let image_size = image.size().0;
-        let marker = Marker { version: VERSION, published_size: published_size.0, image_size, image_sha256, stamp };
+        let marker =
+            Marker { version: VERSION, published_size: published_size.0, image_size, image_fingerprint, stamp };
         self.mark(published, &marker)?;
         Ok(image)
     }

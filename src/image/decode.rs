@@ -1,28 +1,28 @@
-//! Unpacking: one pass over the published file that hashes it, and one over the image that hashes and writes it.
+//! Unpacking: one pass over the published file that hashes it, and one over the image that writes it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use liblzma::stream::MtStreamBuilder;
 use sha2::{Digest, Sha256};
 
 use super::digest::Sha256Digest;
-use super::flushing::{Flusher, while_flushing};
+use super::fingerprint::{Fingerprint, Taking};
 use super::format::Format;
+use super::hashing::AT_A_TIME;
+use super::sparse::SparseFile;
 use super::units::{ByteOffset, ByteSize};
-use super::zeros::all_zeros;
 use super::zip_entry;
 use crate::progress::Task;
 
 /// No card is larger, and no image that comes out larger is one.
 pub const LARGEST_IMAGE: ByteSize = ByteSize(1 << 40);
-/// Written blocks are at least so large, and zeros become holes in this grain: the block of every Linux file system.
-const GRAIN: usize = 4096;
-const CHUNK: usize = 1 << 20;
+/// A multiple of what the image is written by.
+const CHUNK: usize = 8 * AT_A_TIME;
 /// Chunks between decoder and writer.
 const AHEAD: usize = 8;
 /// Dictionaries of all threads together. Official images need 65 MiB per thread.
@@ -33,12 +33,12 @@ const XZ_MEMORY: u64 = 1 << 30;
 const ZSTD_WINDOW_LOG: u32 = 30;
 
 /// What came out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Decoded {
     /// SHA-256 of the file as published.
     pub published: Sha256Digest,
-    /// SHA-256 of the image.
-    pub image: Sha256Digest,
+    /// That of the image.
+    pub image: Fingerprint,
     /// Size of the image.
     pub size: ByteSize,
 }
@@ -69,15 +69,13 @@ pub(super) fn decode(
     let read_so_far = AtomicU64::new(0);
     thread::scope(|scope| {
         let (send, receive) = sync_channel(AHEAD);
+        let (give_back, empty) = channel();
         let counter = &read_so_far;
-        let reader = scope.spawn(move || unpack(file, format, counter, &send));
-        let flushed = while_flushing(sink, |flusher| {
-            Ok(write(&receive, sink, flusher, |there| {
-                task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
-                arrived(there)
-            }))
+        let reader = scope.spawn(move || unpack(file, format, counter, &mut Chunks { send, empty }));
+        let written = write(&receive, &give_back, sink, |there| {
+            task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
+            arrived(there)
         });
-        let written = flushed.unwrap_or_else(|source| Err(DecodeError::Write { decoded: ByteSize(0), source }));
         // An early end of the writer is what makes the reader stop.
         drop(receive);
         let unpacked = match reader.join() {
@@ -136,21 +134,21 @@ impl Read for Published<'_> {
 
 type Unpacked = Result<(Sha256Digest, Result<(), Broken>), Unread>;
 
-fn unpack(file: &File, format: Format, counter: &AtomicU64, send: &SyncSender<Vec<u8>>) -> Unpacked {
+fn unpack(file: &File, format: Format, counter: &AtomicU64, to: &mut Chunks) -> Unpacked {
     let mut published = Published { file, at: 0, hasher: Sha256::new(), counter, failed: None };
     let result = if format == Format::Zip {
         // The directory of a zip archive is at its end, so the file is hashed in a pass of its own, below.
-        zip_entry::with_image(file, counter, |entry| pump(entry, send)).map_err(|error| match error {
+        zip_entry::with_image(file, counter, |entry| to.pump(entry)).map_err(|error| match error {
             zip_entry::ZipError::Io(source) => Unread::Io(source),
             zip_entry::ZipError::Entries(entries) => Unread::Entries(entries),
         })?
     } else {
         let buffered = BufReader::with_capacity(CHUNK, &mut published);
         match format {
-            Format::Xz => pump(XzStreams::new(buffered), send),
-            Format::Gzip => pump(flate2::bufread::MultiGzDecoder::new(buffered), send),
-            Format::Zstd => zstd_frames(buffered).and_then(|frames| pump(frames, send)),
-            Format::Raw | Format::Zip => pump(buffered, send),
+            Format::Xz => to.pump(XzStreams::new(buffered)),
+            Format::Gzip => to.pump(flate2::bufread::MultiGzDecoder::new(buffered)),
+            Format::Zstd => zstd_frames(buffered).and_then(|frames| to.pump(frames)),
+            Format::Raw | Format::Zip => to.pump(buffered),
         }
     };
     if let Some(error) = published.failed.take() {
@@ -162,13 +160,31 @@ fn unpack(file: &File, format: Format, counter: &AtomicU64, send: &SyncSender<Ve
     Ok((Sha256Digest::from_hasher(published.hasher), result.map_err(|source| Broken { at, source })))
 }
 
-/// Reads to the end, in chunks, until nobody wants more.
-fn pump(mut from: impl Read, send: &SyncSender<Vec<u8>>) -> io::Result<()> {
-    loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        (&mut from).take(CHUNK as u64).read_to_end(&mut chunk)?;
-        if chunk.is_empty() || send.send(chunk).is_err() {
-            return Ok(());
+/// The way to the writer, and the way back for memory that was used: fresh memory costs more than to fill it.
+struct Chunks {
+    send: SyncSender<Vec<u8>>,
+    empty: Receiver<Vec<u8>>,
+}
+
+impl Chunks {
+    /// Reads to the end, in chunks, until nobody wants more.
+    fn pump(&mut self, mut from: impl Read) -> io::Result<()> {
+        loop {
+            let mut chunk = self.empty.try_recv().unwrap_or_default();
+            chunk.resize(CHUNK, 0);
+            let mut filled = 0;
+            while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                match from.read(rest) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            chunk.truncate(filled);
+            if chunk.is_empty() || self.send.send(chunk).is_err() {
+                return Ok(());
+            }
         }
     }
 }
@@ -246,48 +262,28 @@ fn another_stream(from: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// Writes what arrives, leaving out zeros; returns the image's digest and size.
+/// Writes what arrives, leaving out zeros, and gives the memory back; returns the image's fingerprint and size.
 fn write(
     receive: &Receiver<Vec<u8>>,
+    empty: &Sender<Vec<u8>>,
     sink: &File,
-    flusher: &mut Flusher<'_>,
     mut tell: impl FnMut(u64) -> io::Result<()>,
-) -> Result<(Sha256Digest, ByteSize), DecodeError> {
-    let mut hasher = Sha256::new();
+) -> Result<(Fingerprint, ByteSize), DecodeError> {
+    let mut taking = Taking::default();
     let mut at = 0u64;
     let failed = |at, source| DecodeError::Write { decoded: ByteSize(at), source };
+    let mut sparse = SparseFile::new(sink).map_err(|source| failed(0, source))?;
     for chunk in receive {
         if at.saturating_add(chunk.len() as u64) > LARGEST_IMAGE.0 {
             return Err(DecodeError::TooLarge);
         }
-        hasher.update(&chunk);
-        write_sparse(sink, at, &chunk).map_err(|source| failed(at, source))?;
+        taking.next(&chunk);
+        sparse.put(ByteOffset(at), &chunk).map_err(|source| failed(at, source))?;
         at += chunk.len() as u64;
-        flusher.wrote(chunk.len() as u64);
         tell(at).map_err(|source| failed(at, source))?;
+        // Nobody wants it any more where all is decoded.
+        let _ = empty.send(chunk);
     }
-    sink.set_len(at).map_err(|source| failed(at, source))?;
-    Ok((Sha256Digest::from_hasher(hasher), ByteSize(at)))
-}
-
-/// Writes the runs of `bytes` that are not zeros. `at` is a multiple of the grain, except at the very end.
-pub(super) fn write_sparse(sink: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
-    let mut run_start = None;
-    let mut place = 0usize;
-    for block in bytes.chunks(GRAIN) {
-        let zero = all_zeros(block);
-        match (zero, run_start) {
-            (false, None) => run_start = Some(place),
-            (true, Some(start)) => {
-                sink.write_all_at(bytes.get(start..place).unwrap_or_default(), at + start as u64)?;
-                run_start = None;
-            }
-            _ => {}
-        }
-        place += block.len();
-    }
-    match run_start {
-        Some(start) => sink.write_all_at(bytes.get(start..).unwrap_or_default(), at + start as u64),
-        None => Ok(()),
-    }
+    sparse.finish(ByteSize(at)).map_err(|source| failed(at, source))?;
+    Ok((taking.done(), ByteSize(at)))
 }

@@ -2,44 +2,49 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::mpsc::sync_channel;
-use std::thread;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 /// So much is written before the disk is told to begin.
 const STEP: u64 = 64 << 20;
 
-/// What the maker of a file tells how much it has written.
-pub(super) struct Flusher<'f> {
+/// Has what was written to a file put on the disk by another thread, step by step. It does not wait for the last step:
+/// whoever gives the file its name does that.
+pub(super) struct Flusher {
     unflushed: u64,
-    begin: Box<dyn Fn() + 'f>,
+    begin: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
 }
 
-impl Flusher<'_> {
+impl Flusher {
+    /// For `file`, to which nothing was written yet.
+    ///
+    /// # Errors
+    /// What this machine reports when it has no thread or descriptor for it.
+    pub(super) fn of(file: &File) -> io::Result<Flusher> {
+        let file = file.try_clone()?;
+        let (begin, asked) = sync_channel::<()>(1);
+        let flush = move || asked.into_iter().try_for_each(|()| file.sync_data());
+        let thread = thread::Builder::new().name("flusher".to_owned()).spawn(flush)?;
+        Ok(Flusher { unflushed: 0, begin, thread })
+    }
+
     /// So many bytes more are written.
     pub(super) fn wrote(&mut self, bytes: u64) {
         self.unflushed = self.unflushed.saturating_add(bytes);
         if self.unflushed >= STEP {
             self.unflushed = 0;
-            (self.begin)();
+            // Where it is still at it, or gave up, the next time is early enough.
+            let _ = self.begin.try_send(());
         }
     }
-}
 
-/// Does `work`, which writes to `file`, while another thread has what is there already put on the disk. It does not wait
-/// for the rest: whoever gives the file its name does that.
-///
-/// # Errors
-/// Those of `work`. Those of the disk: they are told once, so they must not be lost here.
-pub(super) fn while_flushing<T>(file: &File, work: impl FnOnce(&mut Flusher<'_>) -> io::Result<T>) -> io::Result<T> {
-    thread::scope(|scope| {
-        let (send, asked) = sync_channel::<()>(1);
-        let flushing = scope.spawn(move || asked.into_iter().try_for_each(|()| file.sync_data()));
-        // Where it is still at it, or gave up, the next time is early enough.
-        let begin = Box::new(move || _ = send.try_send(()));
-        let mut flusher = Flusher { unflushed: 0, begin };
-        let done = work(&mut flusher)?;
-        drop(flusher);
-        flushing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok(done)
-    })
+    /// No more is written.
+    ///
+    /// # Errors
+    /// Those of the disk. They are told only once, so they must not be lost.
+    pub(super) fn finish(self) -> io::Result<()> {
+        drop(self.begin);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 }

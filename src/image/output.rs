@@ -12,11 +12,10 @@ use liblzma::stream::{Check, MtStreamBuilder};
 use sha2::{Digest, Sha256};
 
 use super::bytes::ReadAt;
-use super::decode::write_sparse;
 use super::digest::Sha256Digest;
-use super::flushing::{Flusher, while_flushing};
 use super::hashing::{AT_A_TIME, digest_of};
 use super::mapped::MappedImage;
+use super::sparse::SparseFile;
 use super::stoppable::Stoppable;
 use super::units::{ByteOffset, ByteRange, ByteSize};
 use crate::progress::Task;
@@ -112,21 +111,20 @@ fn write_raw(
     file: &File,
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
-    file.set_len(mapped.size().0)?;
     let failed = Arc::<AtomicBool>::default();
-    let copy = |flusher: &mut Flusher<'_>| {
+    let copy = || {
+        let mut sparse = SparseFile::new(file)?;
         let mut buffer = vec![0; AT_A_TIME];
         for part in places.iter().flat_map(|place| place.parts(AT_A_TIME as u64)) {
             let bytes = usize::try_from(part.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
             mapped.read_at(part.start, bytes)?;
-            write_sparse(file, part.start.0, bytes)?;
-            flusher.wrote(part.len.0);
+            sparse.put(part.start, bytes)?;
         }
-        Ok(())
+        sparse.finish(mapped.size())
     };
     thread::scope(|scope| {
         let copying = scope.spawn(|| {
-            let copied = while_flushing(file, copy);
+            let copied: io::Result<()> = copy();
             failed.store(copied.is_err(), Ordering::Relaxed);
             copied
         });

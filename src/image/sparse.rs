@@ -1,0 +1,97 @@
+//! A raw image as a sparse file in the making: what is zeros, or is never written, is a hole.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::flushing::Flusher;
+use super::hashing::AT_A_TIME;
+use super::units::{ByteOffset, ByteSize};
+use super::zeros::all_zeros;
+
+/// Written runs are at least so large, and zeros become holes in this grain: the block of every Linux file system.
+const GRAIN: usize = 4096;
+
+/// A sparse file that is being written.
+pub struct SparseFile<'f> {
+    file: &'f File,
+    flusher: Flusher,
+}
+
+impl<'f> SparseFile<'f> {
+    /// `file`, which must be empty, to be written.
+    ///
+    /// # Errors
+    /// What the system reports.
+    pub fn new(file: &'f File) -> io::Result<SparseFile<'f>> {
+        Ok(SparseFile { file, flusher: Flusher::of(file)? })
+    }
+
+    /// Writes the runs of `bytes` that are not zeros. `at` is a multiple of 4 KiB, and so is the number of bytes, except
+    /// at the very end.
+    ///
+    /// # Errors
+    /// What the system reports. What was written then is of no use.
+    pub fn put(&mut self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+        let mut place = 0;
+        let mut run = 0..0;
+        // Not in runs of more than this, because of how the kernel copies.
+        for block in bytes.chunks(GRAIN) {
+            let data = !all_zeros(block);
+            if !data || run.len() >= AT_A_TIME {
+                self.write(at, bytes, run)?;
+                run = place..place;
+            }
+            place += block.len();
+            run = if data { run.start..place } else { place..place };
+        }
+        self.write(at, bytes, run)?;
+        self.flusher.wrote(bytes.len() as u64);
+        Ok(())
+    }
+
+    fn write(&self, at: ByteOffset, bytes: &[u8], run: std::ops::Range<usize>) -> io::Result<()> {
+        let place = at.0.checked_add(run.start as u64).ok_or(io::ErrorKind::InvalidInput)?;
+        match bytes.get(run).unwrap_or_default() {
+            [] => Ok(()),
+            data => self.file.write_all_at(data, place),
+        }
+    }
+
+    /// All of it is written; it is `size` long.
+    ///
+    /// # Errors
+    /// What the system reports, also of writes that failed behind our back.
+    pub fn finish(self, size: ByteSize) -> io::Result<()> {
+        self.file.set_len(size.0)?;
+        self.flusher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_is_put_reads_back_and_zeros_take_no_space() {
+        let mut image = vec![0u8; (1 << 20) + 700];
+        let runs = [0..1, 4095..4097, 16_384..16_384 + 300_000, 700_000..700_001, (1 << 20) + 600..(1 << 20) + 700];
+        for run in runs {
+            image[run].fill(7);
+        }
+        for piece in [4096, 128 << 10, 1 << 20, 2 << 20] {
+            let mut file = tempfile::tempfile().unwrap();
+            let mut sparse = SparseFile::new(&file).unwrap();
+            for (n, bytes) in image.chunks(piece).enumerate() {
+                sparse.put(ByteOffset((n * piece) as u64), bytes).unwrap();
+            }
+            sparse.finish(ByteSize(image.len() as u64)).unwrap();
+            let mut found = Vec::new();
+            file.read_to_end(&mut found).unwrap();
+            assert!(found == image, "in pieces of {piece}");
+            assert!(file.metadata().unwrap().blocks() * 512 < 400_000);
+        }
+    }
+}
