@@ -240,8 +240,8 @@ fn what_ci_left_on_a_web_server_is_flashed_and_fetched_once() {
     assert!(!card.exists());
     assert_empty(&home.cache());
     lying.store(false, Ordering::SeqCst);
-    flash().succeeds();
-    flash().succeeds();
+    flash().succeeds().says("is decoded while cards are written");
+    flash().succeeds().never_says("is decoded while");
     let asked = |ending: &str| server.requests().iter().filter(|request| request.path.ends_with(ending)).count();
     assert_eq!((asked(".manifest.json"), asked(".img.zst")), (3, 2), "the third run has it in the cache");
     let url = server.url("/builds/7/kiosk.manifest.json");

@@ -11,7 +11,7 @@ use super::imager;
 use super::manifest::Manifest;
 use super::provenance;
 use super::signature::{Signer, signature_path};
-use crate::image::arriving::open_arriving;
+use crate::image::arriving::{ArrivingImage, open_arriving};
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
 use crate::image::source::{self, SourceSpec};
@@ -309,12 +309,19 @@ impl Golden {
         };
         match open_arriving(&path, expected, manifest.image.size, cache_dir, cancel)? {
             None => Golden::open_described(manifest, manifest_path, cache_dir, progress),
-            Some(arriving) => {
-                progress.note(&format!("{} is decoded while cards are written", path.display()));
-                let arriving = Arc::new(arriving);
-                Ok(Golden::new(arriving.clone(), manifest, Some(arriving)))
-            }
+            Some(arriving) => Ok(Golden::decoded_meanwhile(arriving, &path.display().to_string(), manifest, progress)),
         }
+    }
+
+    pub(super) fn decoded_meanwhile(
+        arriving: ArrivingImage,
+        name: &str,
+        manifest: Manifest,
+        progress: &dyn Progress,
+    ) -> Golden {
+        progress.note(&format!("{name} is decoded while cards are written"));
+        let arriving = Arc::new(arriving);
+        Golden::new(arriving.clone(), manifest, Some(arriving))
     }
 }
 

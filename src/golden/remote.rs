@@ -1,10 +1,13 @@
 //! Golden images that are somewhere else: opened from the manifest that CI left on a server.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::Golden;
 use super::error::GoldenError;
 use super::manifest::{MANIFEST_LIMIT, Manifest};
+use crate::image::arriving::fetch_arriving;
 use crate::image::source::{self, SourceSpec};
 use crate::image::{ImageError, Location};
 use crate::progress::Progress;
@@ -24,26 +27,17 @@ impl Manifest {
 }
 
 impl Golden {
-    /// Opens the golden image that a manifest describes, wherever both are: see [`Golden::open`]. What a server has is
-    /// fetched whole, compared with the manifest's digest of the file, and kept in the cache.
+    /// Opens the golden image of a manifest from a server, of which `manifest` are the bytes. Its image, beside it there, is
+    /// fetched whole and compared with the manifest's digest of the file; then it can be read as it is decoded, see
+    /// [`Golden::arriving`], and in the end it is in the cache. Decoding ends early when `cancel` is set.
     ///
     /// # Errors
-    /// [`GoldenError`]; nothing is in the cache then that was not there before.
-    pub fn open_at(place: &Location, cache_dir: &Path, progress: &dyn Progress) -> Result<Golden, GoldenError> {
-        match place {
-            Location::File(path) => Golden::open(path, cache_dir, progress),
-            remote => Golden::open_fetched(&Manifest::fetch(remote)?, remote, cache_dir, progress),
-        }
-    }
-
-    /// The same for a manifest on a server whose bytes are here already, because their signature was checked.
-    ///
-    /// # Errors
-    /// As [`Golden::open_at`].
+    /// [`GoldenError`]; nothing is in the cache then that was not there before. What decoding finds comes later.
     pub fn open_fetched(
         manifest: &[u8],
         place: &Location,
         cache_dir: &Path,
+        cancel: Arc<AtomicBool>,
         progress: &dyn Progress,
     ) -> Result<Golden, GoldenError> {
         let shown = PathBuf::from(place.to_string());
@@ -54,6 +48,9 @@ impl Golden {
             return Err(not(shown.clone(), "it names no image file, or no digest of it".to_owned()));
         };
         let place = place.beside(name)?;
+        if let Some(arriving) = fetch_arriving(&place, digest, manifest.image.size, cache_dir, cancel, progress)? {
+            return Ok(Golden::decoded_meanwhile(arriving, &place.to_string(), manifest, progress));
+        }
         let image = source::open_spec(&SourceSpec::remote(place.clone(), Some(digest))?, cache_dir, progress)?.image;
         if image.size() != manifest.image.size {
             let what = format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0);

@@ -18,7 +18,8 @@ use super::digest::Sha256Digest;
 use super::error::ImageError;
 use super::file::ImageFile;
 use super::format::Format;
-use super::source::{OpenFile, Packed, SourceSpec, decode_checked, open_cache};
+use super::location::Location;
+use super::source::{OpenFile, Packed, SourceSpec, decode_checked, fetch, open_cache};
 use super::units::{ByteOffset, ByteRange, ByteSize};
 use super::whole_file::WholeFile;
 use crate::causes::in_one_line;
@@ -71,10 +72,44 @@ pub fn open_arriving(
     if opened.format == Format::Raw || cache.may_hold(opened.size) {
         return Ok(None);
     }
-    let unusable = |source| {
-        let directory = cache_directory.to_owned();
-        ImageError::Cache { doing: "begin a decoded image", directory, source }
-    };
+    begin(SourceSpec::file(path, Some(expected)), opened.into_packed(), size, cache, cancel).map(Some)
+}
+
+/// As [`open_arriving`], for a file that a server has: it is fetched whole first, and nothing is decoded that has another
+/// digest.
+///
+/// # Errors
+/// As [`open_arriving`], and those of the download; nothing is in the cache then that was not there before.
+pub fn fetch_arriving(
+    place: &Location,
+    expected: Sha256Digest,
+    size: ByteSize,
+    cache_directory: &Path,
+    cancel: Arc<AtomicBool>,
+    progress: &dyn Progress,
+) -> Result<Option<ArrivingImage>, ImageError> {
+    let (spec, cache) = (SourceSpec::remote(place.clone(), Some(expected))?, open_cache(cache_directory)?);
+    if cache.has(&expected) {
+        return Ok(None);
+    }
+    let mut task = progress.task(&place.name(), None);
+    let fetched = fetch(&spec, place, &cache, task.as_mut());
+    match &fetched {
+        Ok(packed) => task.done(&format!("fetched {}, which is what the manifest names", packed.size)),
+        Err(_) => task.failed("not usable"),
+    }
+    begin(spec, fetched?, size, cache, cancel).map(Some)
+}
+
+fn begin(
+    spec: SourceSpec,
+    packed: Packed,
+    size: ByteSize,
+    cache: Cache,
+    cancel: Arc<AtomicBool>,
+) -> Result<ArrivingImage, ImageError> {
+    let directory = cache.directory().to_owned();
+    let unusable = |source| ImageError::Cache { doing: "begin a decoded image", directory: directory.clone(), source };
     let whole = cache.begin().map_err(unusable)?;
     // At its full length from the start: zeros are not written, and must be there to be read all the same.
     whole.file().set_len(size.0).map_err(unusable)?;
@@ -82,10 +117,9 @@ pub fn open_arriving(
 
     let state = Mutex::new(State::Decoded(0));
     let arrival = Arc::new(Arrival { state, changed: Condvar::new(), cancel, unread: AtomicBool::new(false) });
-    let (spec, packed) = (SourceSpec::file(path, Some(expected)), opened.into_packed());
     let decoder = Decoder { arrival: arrival.clone(), spec, packed, cache, size };
     let decoder = thread::Builder::new().name("decoder".to_owned()).spawn(move || decoder.run(whole));
-    Ok(Some(ArrivingImage { image, arrival, decoder: Some(decoder.map_err(unusable)?) }))
+    Ok(ArrivingImage { image, arrival, decoder: Some(decoder.map_err(unusable)?) })
 }
 
 impl ArrivingImage {

@@ -307,21 +307,31 @@ fn open_remote(
         // How it was packed is not known any more, and does not matter: the digest is that of the packed file.
         return Ok(source(spec, Arc::new(image), expected, format_by_name(&spec.name())));
     }
+    let packed = fetch(spec, place, &cache, task)?;
+    task.stage("decode", Some(packed.size));
+    let (image, digest) = decode_into(&cache, spec, &packed, task)?;
+    Ok(source(spec, Arc::new(image), digest, packed.format))
+}
+
+/// Fetches what a server has into a file of the cache that has no name. Nothing is decoded that is not known to be the
+/// right file.
+pub(super) fn fetch(
+    spec: &SourceSpec,
+    place: &Location,
+    cache: &Cache,
+    task: &mut dyn Task,
+) -> Result<Packed, ImageError> {
     let unusable = |doing| {
         let directory = cache.directory().to_owned();
         move |source| ImageError::Cache { doing, directory, source }
     };
     let fetched = cache.begin().map_err(unusable("begin a download"))?;
-    // Nothing is decoded that is not known to be the right file.
     let digest = download::fetch(place.remote()?.as_ref(), &mut fetched.file(), LARGEST_DOWNLOAD, task)?;
     check(spec, digest)?;
     let file = fetched.file().try_clone().map_err(unusable("read the download"))?;
     let size = ByteSize(file.metadata().map_err(unusable("read the download"))?.len());
     let format = format_of(&file, size, Path::new(&spec.full_name()), &spec.full_name())?;
-    task.stage("decode", Some(size));
-    let packed = Packed { stamp: Stamp::of(&file), file, format, size };
-    let (image, digest) = decode_into(&cache, spec, &packed, task)?;
-    Ok(source(spec, Arc::new(image), digest, format))
+    Ok(Packed { stamp: Stamp::of(&file), file, format, size })
 }
 
 fn format_by_name(name: &str) -> Format {

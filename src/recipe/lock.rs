@@ -121,9 +121,6 @@ impl Lock {
         if let Some(keys) = recipe.user.as_ref().and_then(|user| user.authorized_keys.as_deref()) {
             add(keys)?;
         }
-        if let Some(keys) = recipe.user.as_ref().and_then(|user| user.authorized_keys.as_deref()) {
-            add(keys)?;
-        }
         for file in recipe.files.iter().filter_map(|file| file.source.as_deref()) {
             add(file)?;
         }

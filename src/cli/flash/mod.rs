@@ -157,7 +157,8 @@ fn open_remote(place: &Location, trusted: Option<&TrustedKeys>, ui: &Ui) -> Resu
         Some(trusted) => Manifest::fetch_trusted(place, trusted)?,
         None => Manifest::fetch(place)?,
     };
-    Opened::from(Golden::open_fetched(&manifest, place, &ui.cache_dir()?, ui.progress())?, Path::new("."), ui)
+    let golden = Golden::open_fetched(&manifest, place, &ui.cache_dir()?, ui.cancel(), ui.progress())?;
+    Opened::from(golden, Path::new("."), ui)
 }
 
 /// The golden image that the source means. Secrets are looked up first: making a golden image takes minutes.
