@@ -14,26 +14,38 @@ def sh(*command, **options):
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
 
 
-def content(dice, size):
-    """Bytes that compress about as programs do, 2 to 1: noise as hex digits, every fourth piece noise as it is."""
-    pieces, left, n = [], size, 0
-    while left > 0:
-        piece = min(left, MIB)
-        noise = dice.randbytes(piece if n % 4 == 3 else piece // 2 + 1)
-        pieces.append(noise if n % 4 == 3 else noise.hex().encode()[:piece])
-        left, n = left - piece, n + 1
-    return b"".join(pieces)
+STOCK = 128 << 10
+
+
+class Content:
+    """Bytes that compress as a system's files do, about 4 to 1: phrases out of a stock, and among them what is new."""
+
+    def __init__(self, dice):
+        self.dice, self.stock = dice, dice.randbytes(STOCK)
+
+    def bytes(self, size):
+        pieces, left, random, stock = [], size, self.dice.random, self.stock
+        while left > 0:
+            chance = random()
+            if chance < 0.82:
+                at, length = int(random() * (STOCK - 96)), 16 + int(chance * 80)
+                piece = stock[at : at + length]
+            else:
+                piece = self.dice.randbytes(40)
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)[:size]
 
 
 def fill(directory, size, dice):
     """Files of the sizes that a system has: mostly small, most bytes in large ones."""
-    number = 0
+    number, content = 0, Content(dice)
     while size > 0:
         length = min(size, int(dice.choice([300, 3_000, 3_000, 20_000, 20_000, 200_000, 1_000_000, 8_000_000])))
         folder = os.path.join(directory, f"{number // 200:03}")
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, f"{number:06}"), "wb") as file:
-            file.write(content(dice, length))
+            file.write(content.bytes(length))
         size, number = size - length, number + 1
 
 
@@ -121,13 +133,13 @@ class Inputs:
         return self.once("base.img", make)
 
     def packed(self):
-        """The image as .img.xz, in blocks that several threads can decode."""
+        """The image as .img.xz, in blocks as large as those of published images."""
         image = self.image()
         return self.once("base.img.xz", lambda path: self.pack(image, path))
 
     def pack(self, image, path):
         with open(path + ".partial", "wb") as out:
-            subprocess.run(["xz", "-T0", "-2", "-c", image], check=True, stdout=out)
+            subprocess.run(["xz", "-T0", "-2", "--block-size=24MiB", "-c", image], check=True, stdout=out)
         os.rename(path + ".partial", path)
 
     def recipe(self, source, activation=False):

@@ -1,5 +1,6 @@
 """Runs of programs, measured: wall time, CPU time and peak memory of the program and all its children."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -10,11 +11,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Run:
-    """One run. `parts` are durations in seconds that the program told of itself."""
+    """One run. `parts` are durations in seconds that the program told of itself; `written` are the bytes that it gave
+    to file systems and devices, of which those in memory do not count."""
 
     wall: float
     cpu: float
     peak: int
+    written: int
     parts: dict = field(default_factory=dict)
 
 
@@ -36,7 +39,24 @@ def run(command, env=None, parts=None, shell=False):
     if child.returncode != 0:
         sys.stderr.write(said.decode(errors="replace")[-4000:])
         raise SystemExit(f"bench: failed with {child.returncode}: {command}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, parts() if parts else {})
+    cpu, peak, written = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, usage.ru_oublock * 512
+    return Run(wall, cpu, peak, written, parts() if parts else {})
+
+
+def until_finished(command, env, label):
+    """Seconds from the start of `command`, which tells its events as JSON lines, until its task `label` is finished."""
+    begin = time.monotonic()
+    child = subprocess.Popen(
+        command, env=dict(os.environ, **env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    reached = None
+    for line in child.stdout:
+        event = json.loads(line)
+        if event["event"] == "finished" and event.get("label") == label:
+            reached = time.monotonic() - begin
+    if child.wait() != 0 or reached is None:
+        raise SystemExit(f"bench: no task {label} in {command}, or it failed")
+    return reached
 
 
 def interleaved(contestants, runs, tell):
