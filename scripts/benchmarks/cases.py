@@ -197,7 +197,6 @@ def golden(bench):
     measure.run(["cat", image])  # For all from the page cache: what reading a disk takes is not ours to save.
     make(bench, recipe, out)
     results = interleaved(contestants, bench.runs, bench.tell)
-    os.unlink(out)
     for ours, what in (("first", "golden image from a raw image"), ("again", "the same, of an image that it made one of before")):
         for theirs, shown in (("cp", "cp --sparse=always"), ("cp and sync", "cp --sparse=always, sync")):
             value = ratio(results, wall(ours), wall(theirs))
@@ -212,7 +211,7 @@ def golden(bench):
     for _ in range(bench.runs):
         command = [bench.cardsmith, "--json", "golden", recipe, "--out", out, "--overwrite"]
         edits.append(measure.until_finished(command, bench.environment(), "scrub"))
-        os.unlink(out)
+        discard(out)
     bench.table.row("of that, opening, planning, editing and scrubbing", f"{median(edits):.2f} s", "", median(edits), 1, " s")
 
 
@@ -227,7 +226,15 @@ def hashing_time(path):
 
 
 def make(bench, recipe, out, cache=None):
-    return measure.run([bench.cardsmith, "golden", recipe, "--out", out, "--overwrite"], bench.environment(cache))
+    run = measure.run([bench.cardsmith, "golden", recipe, "--out", out, "--overwrite"], bench.environment(cache))
+    discard(out)
+    return run
+
+
+def discard(image):
+    """Removes an image and what lies beside it. To take away an old one of gigabytes would count for the next run."""
+    for path in glob.glob(image.removesuffix("img") + "*"):
+        os.unlink(path)
 
 
 def xz(bench):

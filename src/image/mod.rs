@@ -57,7 +57,6 @@ pub use overlay::Overlay;
 pub use partitions::{Partition, PartitionTable, TableKind};
 pub use published::PublishedDigest;
 pub use source::{OpenedBase, OpenedSource, SourceSpec};
-pub use sparse::SparseFile;
 pub use stoppable::Stoppable;
 pub use units::{BlockNumber, ByteOffset, ByteRange, ByteSize, Sector};
 pub use volume::VolumeKind;

@@ -13,7 +13,7 @@ use super::zeros::all_zeros;
 const GRAIN: usize = 4096;
 
 /// A sparse file that is being written.
-pub struct SparseFile<'f> {
+pub(super) struct SparseFile<'f> {
     file: &'f File,
     flusher: Flusher,
 }
@@ -23,7 +23,7 @@ impl<'f> SparseFile<'f> {
     ///
     /// # Errors
     /// What the system reports.
-    pub fn new(file: &'f File) -> io::Result<SparseFile<'f>> {
+    pub(super) fn new(file: &'f File) -> io::Result<SparseFile<'f>> {
         Ok(SparseFile { file, flusher: Flusher::of(file)? })
     }
 
@@ -32,7 +32,7 @@ impl<'f> SparseFile<'f> {
     ///
     /// # Errors
     /// What the system reports. What was written then is of no use.
-    pub fn put(&mut self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn put(&mut self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
         let mut place = 0;
         let mut run = 0..0;
         // Not in runs of more than this, because of how the kernel copies.
@@ -62,7 +62,7 @@ impl<'f> SparseFile<'f> {
     ///
     /// # Errors
     /// What the system reports, also of writes that failed behind our back.
-    pub fn finish(self, size: ByteSize) -> io::Result<()> {
+    pub(super) fn finish(self, size: ByteSize) -> io::Result<()> {
         self.file.set_len(size.0)?;
         self.flusher.finish()
     }
