@@ -19,7 +19,8 @@ use super::error::ImageError;
 use super::file::ImageFile;
 use super::format::Format;
 use super::location::Location;
-use super::source::{OpenFile, Packed, SourceSpec, decode_checked, fetch, open_cache};
+use super::packed::{Packed, decode_checked, fetch};
+use super::source::{OpenFile, SourceSpec, open_cache};
 use super::units::{ByteOffset, ByteRange, ByteSize};
 use super::whole_file::WholeFile;
 use crate::causes::in_one_line;
@@ -108,12 +109,11 @@ fn begin(
     cache: Cache,
     cancel: Arc<AtomicBool>,
 ) -> Result<ArrivingImage, ImageError> {
-    let directory = cache.directory().to_owned();
-    let unusable = |source| ImageError::Cache { doing: "begin a decoded image", directory: directory.clone(), source };
-    let whole = cache.begin().map_err(unusable)?;
+    let unusable = cache.unusable("begin a decoded image");
+    let whole = cache.begin().map_err(&unusable)?;
     // At its full length from the start: zeros are not written, and must be there to be read all the same.
-    whole.file().set_len(size.0).map_err(unusable)?;
-    let image = whole.file().try_clone().and_then(ImageFile::from_file).map_err(unusable)?;
+    whole.file().set_len(size.0).map_err(&unusable)?;
+    let image = whole.file().try_clone().and_then(ImageFile::from_file).map_err(&unusable)?;
 
     let state = Mutex::new(State::Decoded(0));
     let arrival = Arc::new(Arrival { state, changed: Condvar::new(), cancel, unread: AtomicBool::new(false) });

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::ReadAt;
 use super::digest::Sha256Digest;
+use super::error::ImageError;
 use super::file::ImageFile;
 use super::fingerprint::{Fingerprint, fingerprint_of};
 use super::stamp::Stamp;
@@ -53,6 +54,12 @@ impl Cache {
         let images = directory.join("images");
         fs::create_dir_all(&images)?;
         Ok(Cache { images })
+    }
+
+    /// What to say when the system refuses something in the cache.
+    pub(super) fn unusable(&self, doing: &'static str) -> impl Fn(io::Error) -> ImageError + use<> {
+        let directory = self.images.clone();
+        move |source| ImageError::Cache { doing, directory: directory.clone(), source }
     }
 
     pub(super) fn directory(&self) -> &Path {

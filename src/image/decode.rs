@@ -37,7 +37,7 @@ const ZSTD_WINDOW_LOG: u32 = 30;
 pub(super) struct Decoded {
     /// SHA-256 of the file as published.
     pub published: Sha256Digest,
-    /// That of the image.
+    /// By which the cache knows the image again.
     pub image: Fingerprint,
     /// Size of the image.
     pub size: ByteSize,

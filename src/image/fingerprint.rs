@@ -1,7 +1,6 @@
 //! The fingerprint of a decoded image, by which the cache knows it again: BLAKE3, because nobody else ever compares it, and
 //! SHA-256 of a whole image takes a tenth of the time that decoding it takes.
 
-use std::fmt;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -15,12 +14,6 @@ use super::zeros::all_zeros;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Fingerprint(String);
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A fingerprint that is being taken, from the image's beginning to its end.
 #[derive(Default)]

@@ -26,6 +26,7 @@ mod mapped;
 mod mbr;
 pub mod output;
 pub mod overlay;
+mod packed;
 mod parallel;
 pub mod partitions;
 pub mod picture;

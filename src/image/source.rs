@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,19 +10,17 @@ use std::time::SystemTime;
 use super::bmap_beside;
 use super::bytes::ReadAt;
 use super::cache::Cache;
-use super::decode::{DecodeError, Decoded, LARGEST_IMAGE, decode};
 use super::digest::Sha256Digest;
-use super::download::{self, LARGEST_DOWNLOAD};
 use super::error::ImageError;
 use super::file::{ImageFile, open_for_reading};
 use super::format::{Format, HEAD_BYTES, Told, tell};
 use super::hashing::digest_of;
 use super::known_digests::KnownDigest;
 use super::location::Location;
+use super::packed::{Packed, decode_into, fetch};
 use super::published::PublishedDigest;
 use super::stamp::Stamp;
 use super::units::{ByteOffset, ByteSize};
-use super::whole_file::WholeFile;
 use crate::progress::{Progress, Task};
 
 /// Which image, and what it has to be.
@@ -86,7 +83,7 @@ impl SourceSpec {
     }
 
     /// For messages: the whole path or address.
-    fn full_name(&self) -> String {
+    pub(super) fn full_name(&self) -> String {
         self.place.to_string()
     }
 }
@@ -214,16 +211,6 @@ pub(super) struct OpenFile<'a> {
     pub(super) size: ByteSize,
 }
 
-/// A packed file, open for reading.
-pub(super) struct Packed {
-    file: File,
-    format: Format,
-    /// As published.
-    pub(super) size: ByteSize,
-    /// When it was last written to; downloads lie in a file that nobody else knows.
-    stamp: Option<Stamp>,
-}
-
 impl<'a> OpenFile<'a> {
     pub(super) fn new(path: &'a Path) -> Result<OpenFile<'a>, ImageError> {
         let open = |source| ImageError::Open { path: path.to_owned(), source };
@@ -243,7 +230,7 @@ impl<'a> OpenFile<'a> {
     }
 }
 
-fn format_of(file: &File, size: ByteSize, path: &Path, name: &str) -> Result<Format, ImageError> {
+pub(super) fn format_of(file: &File, size: ByteSize, path: &Path, name: &str) -> Result<Format, ImageError> {
     if size.0 == 0 {
         return Err(ImageError::Empty { path: path.to_owned() });
     }
@@ -256,7 +243,7 @@ fn format_of(file: &File, size: ByteSize, path: &Path, name: &str) -> Result<For
     supported(&head, name)
 }
 
-fn supported(head: &[u8], name: &str) -> Result<Format, ImageError> {
+pub(super) fn supported(head: &[u8], name: &str) -> Result<Format, ImageError> {
     match tell(head) {
         Told::Format(format) => Ok(format),
         Told::Other(what, next) => Err(ImageError::Unsupported { name: name.to_owned(), what, next }),
@@ -313,27 +300,6 @@ fn open_remote(
     Ok(source(spec, Arc::new(image), digest, packed.format))
 }
 
-/// Fetches what a server has into a file of the cache that has no name. Nothing is decoded that is not known to be the
-/// right file.
-pub(super) fn fetch(
-    spec: &SourceSpec,
-    place: &Location,
-    cache: &Cache,
-    task: &mut dyn Task,
-) -> Result<Packed, ImageError> {
-    let unusable = |doing| {
-        let directory = cache.directory().to_owned();
-        move |source| ImageError::Cache { doing, directory, source }
-    };
-    let fetched = cache.begin().map_err(unusable("begin a download"))?;
-    let digest = download::fetch(place.remote()?.as_ref(), &mut fetched.file(), LARGEST_DOWNLOAD, task)?;
-    check(spec, digest)?;
-    let file = fetched.file().try_clone().map_err(unusable("read the download"))?;
-    let size = ByteSize(file.metadata().map_err(unusable("read the download"))?.len());
-    let format = format_of(&file, size, Path::new(&spec.full_name()), &spec.full_name())?;
-    Ok(Packed { stamp: Stamp::of(&file), file, format, size })
-}
-
 fn format_by_name(name: &str) -> Format {
     match name.rsplit('.').next() {
         Some("xz") => Format::Xz,
@@ -366,74 +332,9 @@ fn digest_with(image: &ImageFile, path: &Path, task: &mut dyn Task) -> Result<Sh
     .map_err(|source| ImageError::Read { path: path.to_owned(), at: ByteOffset(at.0), source })
 }
 
-fn check(spec: &SourceSpec, found: Sha256Digest) -> Result<(), ImageError> {
+pub(super) fn check(spec: &SourceSpec, found: Sha256Digest) -> Result<(), ImageError> {
     match spec.sha256 {
         Some(expected) if expected != found => Err(ImageError::Checksum { name: spec.full_name(), expected, found }),
         _ => Ok(()),
     }
-}
-
-/// Decodes into the cache.
-fn decode_into(
-    cache: &Cache,
-    spec: &SourceSpec,
-    packed: &Packed,
-    task: &mut dyn Task,
-) -> Result<(ImageFile, Sha256Digest), ImageError> {
-    let unusable = |doing| {
-        let directory = cache.directory().to_owned();
-        move |source| ImageError::Cache { doing, directory, source }
-    };
-    let whole = cache.begin().map_err(unusable("begin a decoded image"))?;
-    let decoded = decode_checked(cache, spec, packed, &whole, task, &|_| Ok(()))?;
-    let image = cache.put(whole, &decoded.published, packed.size, decoded.image);
-    Ok((image.map_err(unusable("keep the decoded image"))?, decoded.published))
-}
-
-/// Decodes into a file of the cache that has no name yet, and makes every check that comes before it may get one.
-/// `arrived` hears how many bytes of the image are there; an error of it ends the work.
-pub(super) fn decode_checked(
-    cache: &Cache,
-    spec: &SourceSpec,
-    packed: &Packed,
-    whole: &WholeFile,
-    task: &mut dyn Task,
-    arrived: &dyn Fn(u64) -> io::Result<()>,
-) -> Result<Decoded, ImageError> {
-    let directory = cache.directory().to_owned();
-    let unusable = |doing, source| ImageError::Cache { doing, directory: directory.clone(), source };
-    let (name, format) = (spec.full_name(), packed.format);
-    let decoded = decode(&packed.file, format, whole.file(), task, arrived).map_err(|error| match error {
-        DecodeError::Read { at, source } => ImageError::Read { path: PathBuf::from(&name), at, source },
-        // The wrong file is the better message than a damaged one.
-        DecodeError::Damaged { at, decoded, source, published } => match check(spec, published) {
-            Err(wrong) => wrong,
-            Ok(()) => ImageError::Damaged { name: name.clone(), format, at, decoded, source },
-        },
-        DecodeError::Entries(entries) => ImageError::ZipEntries { name: name.clone(), entries },
-        DecodeError::TooLarge => ImageError::TooLarge { name: name.clone(), limit: LARGEST_IMAGE },
-        DecodeError::Write { decoded, source } if is_full(&source) => {
-            ImageError::CacheFull { name: name.clone(), directory: directory.clone(), decoded }
-        }
-        DecodeError::Write { source, .. } => unusable("write the decoded image", source),
-    })?;
-    check(spec, decoded.published)?;
-    if !Stamp::unwritten(&packed.stamp, &Stamp::of(&packed.file)) {
-        return Err(ImageError::Changed { path: PathBuf::from(name) });
-    }
-    if decoded.size.0 == 0 {
-        return Err(ImageError::Empty { path: PathBuf::from(name) });
-    }
-    // An archive in an archive would only fail later, with a message about partition tables.
-    let mut head = vec![0; HEAD_BYTES.min(usize::try_from(decoded.size.0).unwrap_or(HEAD_BYTES))];
-    whole.file().read_exact_at(&mut head, 0).map_err(|error| unusable("read the decoded image", error))?;
-    if supported(&head, &name)? != Format::Raw {
-        let (what, next) = ("packed twice", "unpack the outer archive, and name what is in it");
-        return Err(ImageError::Unsupported { name, what, next });
-    }
-    Ok(decoded)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -27,8 +27,7 @@ impl<'f> SparseFile<'f> {
         Ok(SparseFile { file, flusher: Flusher::of(file)? })
     }
 
-    /// Writes the runs of `bytes` that are not zeros. `at` is a multiple of 4 KiB, and so is the number of bytes, except
-    /// at the very end.
+    /// Writes the runs of `bytes` that are not zeros. Where `at` is no multiple of 4 KiB, fewer of them become holes.
     ///
     /// # Errors
     /// What the system reports. What was written then is of no use.
