@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cardsmith::image::Sha256Digest;
-use cardsmith::prepare::agent::{InstallAgent, PACKAGE_ON_CARD};
+use cardsmith::digest::Sha256Digest;
 use cardsmith::prepare::{Plan, Step, StepError, View};
+use cardsmith::provision::agent::{InstallAgent, PACKAGE_ON_CARD};
 use cardsmith::recipe::LoadedRecipe;
 use cardsmith::recipe::schema::Agent;
 
@@ -255,7 +255,7 @@ cat "$top/root/postinst-ran" "$top/root/boot/firmware/cardsmith-agent.txt"
 
 fn first_boot(stage: &Path) -> String {
     std::fs::write(stage.join("sandbox.sh"), SANDBOX).unwrap();
-    std::fs::write(stage.join("script"), include_str!("../src/prepare/agent/install-agent")).unwrap();
+    std::fs::write(stage.join("script"), include_str!("../src/provision/agent/install-agent")).unwrap();
     executable(&stage.join("script"));
     let out = Command::new("unshare")
         .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh"])

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use cardsmith::digest::Sha256Digest;
 use cardsmith::golden::Manifest;
-use cardsmith::image::arriving::{ArrivingImage, open_arriving};
-use cardsmith::image::{ByteOffset, ByteSize, ImageError, ReadAt, Sha256Digest};
+use cardsmith::image::ReadAt;
 use cardsmith::ledger::{ActivationState, CardState, Ledger};
+use cardsmith::source::SourceError;
+use cardsmith::source::streaming::{StreamingImage, open_arriving};
+use cardsmith::units::{ByteOffset, ByteSize};
 
 use crate::support::binary::{Home, names_in};
 use crate::support::faulty_card::boots;
@@ -41,7 +44,7 @@ impl Bench {
         Bench { dir: tempfile::tempdir().unwrap(), image, archive }
     }
 
-    fn open(&self, archive: &[u8], size: usize, cancel: bool) -> Result<Option<ArrivingImage>, ImageError> {
+    fn open(&self, archive: &[u8], size: usize, cancel: bool) -> Result<Option<StreamingImage>, SourceError> {
         let path = self.dir.path().join("golden.img.zst");
         std::fs::write(&path, archive).unwrap();
         let (promised, cancel) = (Sha256Digest::of(&self.archive), Arc::new(AtomicBool::new(cancel)));

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 struct Aloud;
 
 impl Progress for Aloud {
-    fn task(&self, label: &str, total: Option<cardsmith::image::ByteSize>) -> Box<dyn Task> {
+    fn task(&self, label: &str, total: Option<cardsmith::units::ByteSize>) -> Box<dyn Task> {
         Silent.task(label, total)
     }
     fn note(&self, text: &str) {
@@ -56,7 +56,7 @@ fn bench_process() {
     let run = || -> Result<(), ActivationError> {
         let ledger = Ledger::open(&dir.join("ledger.sqlite3"))?;
         let issuer = Issuer::of_recipe(&recipe, dir, None, &Aloud)?;
-        let golden = Some(cardsmith::image::Sha256Digest::of(b"golden"));
+        let golden = Some(cardsmith::digest::Sha256Digest::of(b"golden"));
         let order = Order { recipe: "kiosk", golden, cards, name: &|serial| format!("kiosk-{serial:04}") };
         let desk = Desk::open(&ledger, issuer.as_ref(), order, &Aloud)?;
         for number in 1..=cards {

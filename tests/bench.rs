@@ -13,8 +13,8 @@ use cardsmith::flash::gate::GateOptions;
 use cardsmith::flash::hotplug::Hotplug;
 use cardsmith::flash::slots::{Slot, SlotPlace};
 use cardsmith::flash::{BatchOutcome, Device, Host, Receipt, Verdict};
-use cardsmith::image::ByteSize;
 use cardsmith::progress::{Progress, Silent, Task};
+use cardsmith::units::ByteSize;
 
 use crate::flash::{Bench, NAME_AT, at};
 use crate::support::faulty_card::boots;

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use cardsmith::image::bmap::to_bmap;
 use cardsmith::image::output::{OutputFormat, write_image};
-use cardsmith::image::{BlockMap, ByteOffset, ByteRange, ImageFile, ReadAt, digest_of};
+use cardsmith::image::{BlockMap, ImageFile, ReadAt, digest_of};
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::{ByteOffset, ByteRange};
 
 use crate::support::volume::sha256_of;
 use crate::support::{need, path, run};
@@ -118,9 +119,9 @@ fn every_output_unpacks_with_its_own_tool_to_the_mapped_image() {
         assert!(unpacked == expected, "{name} unpacks to something else");
         // And our own reader takes it as a base image.
         let cache = dir.path().join("cache");
-        let spec = cardsmith::image::SourceSpec::file(&out, Some(digest.parse().unwrap()));
-        let opened = cardsmith::image::source::open_spec(&spec, &cache, &Silent).unwrap();
-        assert_eq!(digest_of(&*opened.image, &mut |_| {}).unwrap(), cardsmith::image::Sha256Digest::of(&expected));
+        let spec = cardsmith::source::SourceSpec::file(&out, Some(digest.parse().unwrap()));
+        let opened = cardsmith::source::open_spec(&spec, &cache, &Silent).unwrap();
+        assert_eq!(digest_of(&*opened.image, &mut |_| {}).unwrap(), cardsmith::digest::Sha256Digest::of(&expected));
     }
     let raw = fs::metadata(dir.path().join("g.img")).unwrap();
     assert!(raw.blocks() * 512 < 4 << 20, "the raw output is not sparse: {} bytes", raw.blocks() * 512);
@@ -177,8 +178,8 @@ fn names_say_in_which_form_an_image_is_wanted() {
 fn an_image_that_cannot_be_read_gives_no_output() {
     struct Broken;
     impl ReadAt for Broken {
-        fn size(&self) -> cardsmith::image::ByteSize {
-            cardsmith::image::ByteSize(10 << 20)
+        fn size(&self) -> cardsmith::units::ByteSize {
+            cardsmith::units::ByteSize(10 << 20)
         }
         fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> std::io::Result<()> {
             if at.0 >= 5 << 20 {
@@ -190,7 +191,7 @@ fn an_image_that_cannot_be_read_gives_no_output() {
     }
     let range = |start| cardsmith::image::MappedRange {
         range: ByteRange::new(start, 4096),
-        sha256: cardsmith::image::Sha256Digest::of(b""),
+        sha256: cardsmith::digest::Sha256Digest::of(b""),
     };
     let map = BlockMap::new(vec![range(0), range(6 << 20)], Broken.size()).unwrap();
     for format in [OutputFormat::Raw, OutputFormat::Zstd, OutputFormat::Xz, OutputFormat::Gzip] {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use cardsmith::image::{ByteOffset, ImageError, ReadAt, source};
+use cardsmith::image::ReadAt;
 use cardsmith::progress::Silent;
+use cardsmith::source::{self, SourceError};
+use cardsmith::units::ByteOffset;
 use tempfile::TempDir;
 
 use crate::support::binary::Home;
@@ -26,7 +28,7 @@ fn image_with_map() -> (TempDir, PathBuf, PathBuf) {
     (dir, image, map)
 }
 
-fn open(image: &Path) -> Result<Arc<dyn ReadAt>, ImageError> {
+fn open(image: &Path) -> Result<Arc<dyn ReadAt>, SourceError> {
     let (dir, name) = (image.parent().unwrap(), image.file_name().unwrap().to_str().unwrap());
     source::open(name, None, dir, &dir.join("cache"), &Silent).map(|opened| opened.image)
 }

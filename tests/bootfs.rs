@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use cardsmith::fs::{Attributes, BootFs, Clock, FileKind, FsError, ImagePath, Tree, TreeMut};
 use cardsmith::image::overlay::Overlay;
-use cardsmith::image::{ByteOffset, ReadAt, WriteAt};
+use cardsmith::image::{ReadAt, WriteAt};
+use cardsmith::units::ByteOffset;
 use tempfile::TempDir;
 
 use crate::support::ext4_disk::{Disk, FileBytes, run, said};

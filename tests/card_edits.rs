@@ -1,8 +1,8 @@
 //! A card's own edits: its name everywhere that counts, and its activation in one file that only root can read.
 
 use cardsmith::activation::{Activation, ActivationCode};
-use cardsmith::prepare::card::{CardIdentity, CardOwn, card_edits};
 use cardsmith::prepare::{Change, Content, Plan};
+use cardsmith::provision::card::{CardIdentity, CardOwn, card_edits};
 
 use crate::support::host_tree::{HostTree, carry_out};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cardsmith::flash::{FailureKind, FlashJob, LeftOnCard, Outcome, Patience, Receipt, Stage, WriteOptions, flash};
+use cardsmith::flash::{FailureKind, FlashJob, IoTimeout, LeftOnCard, Outcome, Receipt, Stage, WriteOptions, flash};
 use cardsmith::ledger::CardState;
 
 use crate::flash::{Bench, CODE_AT, NAME_AT, at, code, faulty};
@@ -11,7 +11,7 @@ use crate::support::faulty_card::{Fault, State, boots, has_partition_table};
 
 fn options() -> WriteOptions {
     // Long enough for a busy machine; a megabyte may take a second more.
-    let patience = Patience { pause: Duration::from_millis(500), times: 1 };
+    let patience = IoTimeout { pause: Duration::from_millis(500), times: 1 };
     WriteOptions { patience, ..WriteOptions::default() }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use cardsmith::flash::{Blank, BlankReport, CardImage, Guard, WriteOptions, WriteReport, write_card};
-use cardsmith::image::{BlockMap, ByteRange};
+use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::ByteRange;
 
 use crate::crash::golden;
 use crate::support::binary::Home;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use cardsmith::digest::Sha256Digest;
 use cardsmith::fs::blockmap::used_ranges;
 use cardsmith::fs::ext4::Superblock;
 use cardsmith::fs::ext4::groups::Groups;
@@ -10,8 +11,9 @@ use cardsmith::fs::repair::repair;
 use cardsmith::fs::reread::{self, Expect};
 use cardsmith::fs::scrub::scrub;
 use cardsmith::fs::{Attributes, Clock, FsError, ImagePath, RootFs, TreeMut, check, e2fsck};
-use cardsmith::image::{ByteOffset, ReadAt, Sha256Digest, WriteAt};
+use cardsmith::image::{ReadAt, WriteAt};
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::ByteOffset;
 
 use crate::support::ext4_disk::{Disk, FEATURE_SETS};
 use crate::support::need;

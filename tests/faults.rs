@@ -55,7 +55,7 @@ fn flash(
     for card in cards {
         command.arg("--to").arg(&card.path).arg("--fixed-ok").arg(&card.path);
     }
-    command.args(more).envs(aws.env()).env("CARDSMITH_PATIENCE", "4");
+    command.args(more).envs(aws.env()).env("CARDSMITH_IO_TIMEOUT", "4");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = child.stderr.take().unwrap();
     let heard = std::thread::spawn(move || {

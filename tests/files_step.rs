@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use cardsmith::fs::Attributes;
-use cardsmith::prepare::files::AddFiles;
 use cardsmith::prepare::{Change, Plan, Step, StepError, View};
+use cardsmith::provision::files::AddFiles;
 use cardsmith::recipe::LoadedRecipe;
 use cardsmith::recipe::schema::FileEntry;
 

@@ -12,9 +12,10 @@ use cardsmith::flash::{
     BatchOutcome, Blank, CardImage, CardMaker, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium, Outcome,
     Receipt, SharedPieces, Verdict, WriteOptions, bench, flash,
 };
-use cardsmith::image::{BlockMap, ByteRange, ByteSize};
+use cardsmith::image::BlockMap;
 use cardsmith::ledger::{CardReservation, CardState, Ledger};
 use cardsmith::progress::{Progress, Silent, Task};
+use cardsmith::units::{ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Bytes, Fault, FaultyCard, Shared, boots};
 use crate::support::loop_device::LoopDevice;

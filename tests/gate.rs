@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cardsmith::flash::devices::{self, Transport};
 use cardsmith::flash::gate::{self, GateError, GateOptions};
 use cardsmith::flash::{Host, Medium, Obstacle};
-use cardsmith::image::ByteSize;
+use cardsmith::units::ByteSize;
 
 use crate::support::loop_device::LoopDevice;
 

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use cardsmith::fs::blockmap::used_if_known;
 use cardsmith::golden::Manifest;
-use cardsmith::image::{ByteRange, ImageFile, Memory};
+use cardsmith::image::{ImageFile, Memory};
+use cardsmith::units::ByteRange;
 use tempfile::TempDir;
 
 use crate::support::binary::Home;

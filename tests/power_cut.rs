@@ -7,8 +7,9 @@
 use std::sync::atomic::AtomicBool;
 
 use cardsmith::flash::{Blank, CardImage, Guard, WriteOptions, write_card};
-use cardsmith::image::{BlockMap, ByteRange};
+use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::ByteRange;
 
 use crate::support::faulty_card::{Bytes, FaultyCard};
 

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use cardsmith::image::source::{open_spec, open_to_inspect};
-use cardsmith::image::{ByteOffset, Format, ImageError, OpenedSource, ReadAt, Sha256Digest, SourceSpec, digest_of};
+use cardsmith::digest::Sha256Digest;
+use cardsmith::image::{ReadAt, digest_of};
 use cardsmith::progress::Silent;
+use cardsmith::source::{Format, OpenedSource, SourceError, SourceSpec};
+use cardsmith::source::{open_spec, open_to_inspect};
+use cardsmith::units::ByteOffset;
 
 use crate::support::binary::names_in;
 use crate::support::volume::sha256_of;
@@ -53,7 +56,7 @@ impl Bench {
         self.path("cache")
     }
 
-    fn open(&self, path: &Path) -> Result<OpenedSource, ImageError> {
+    fn open(&self, path: &Path) -> Result<OpenedSource, SourceError> {
         open_spec(&SourceSpec::file(path, None), &self.cache(), &Silent)
     }
 
@@ -144,10 +147,10 @@ fn a_zip_archive_with_one_image_is_read_and_what_lies_beside_the_image_does_not_
     let before = bench.entries();
     fs::copy(&bench.raw, bench.path("other.img")).unwrap();
     let two = zip(&["base.img", "other.img"]).unwrap_err();
-    assert!(matches!(&two, ImageError::ZipEntries { entries, .. } if entries.len() == 2), "{two}");
+    assert!(matches!(&two, SourceError::ZipEntries { entries, .. } if entries.len() == 2), "{two}");
     assert!(two.to_string().contains("base.img, other.img"), "{two}");
     let none = zip(&["docs"]).unwrap_err();
-    assert!(matches!(&none, ImageError::ZipEntries { entries, .. } if entries.is_empty()), "{none}");
+    assert!(matches!(&none, SourceError::ZipEntries { entries, .. } if entries.is_empty()), "{none}");
     assert_eq!(bench.entries(), before, "an archive that is refused leaves nothing");
 }
 
@@ -166,7 +169,7 @@ fn a_file_that_is_cut_off_anywhere_is_refused_and_leaves_no_cache_entry() {
             let cut = bench.path("cut");
             fs::write(&cut, &whole[..keep]).unwrap();
             let refused = bench.open(&cut);
-            assert!(matches!(refused, Err(ImageError::Damaged { .. })), "{path:?} at {keep}: {refused:?}");
+            assert!(matches!(refused, Err(SourceError::Damaged { .. })), "{path:?} at {keep}: {refused:?}");
             assert!(refused.unwrap_err().to_string().contains("cut off or damaged"));
             assert_eq!(fs::read(&cut).unwrap(), whole[..keep]);
         }
@@ -191,7 +194,7 @@ fn a_file_with_a_flipped_bit_is_refused() {
             fs::write(bench.path("flipped"), &bytes).unwrap();
             // gzip and zstd may fail early or only at their checksum; in no case does an image come out.
             let refused = bench.open(&bench.path("flipped"));
-            assert!(matches!(refused, Err(ImageError::Damaged { .. })), "{path:?} at {at}: {refused:?}");
+            assert!(matches!(refused, Err(SourceError::Damaged { .. })), "{path:?} at {at}: {refused:?}");
         }
     }
     bench.assert_cache_is_empty();
@@ -204,7 +207,7 @@ fn what_is_no_image_is_refused_by_name() {
         fs::write(bench.path("x.img"), content).unwrap();
         bench.open(&bench.path("x.img")).unwrap_err()
     };
-    assert!(matches!(refusal(b""), ImageError::Empty { .. }));
+    assert!(matches!(refusal(b""), SourceError::Empty { .. }));
     for (content, word) in [
         (&b"7z\xBC\xAF\x27\x1C\0\x04"[..], "7z"),
         (b"QFI\xFB\0\0\0\x03", "qcow2"),
@@ -212,11 +215,11 @@ fn what_is_no_image_is_refused_by_name() {
         (b"<!DOCTYPE html><html>", "web page"),
     ] {
         let error = refusal(content);
-        assert!(matches!(error, ImageError::Unsupported { .. }) && error.to_string().contains(word), "{error}");
+        assert!(matches!(error, SourceError::Unsupported { .. }) && error.to_string().contains(word), "{error}");
     }
-    assert!(matches!(bench.open(bench.dir.path()), Err(ImageError::Open { .. })), "a directory");
-    assert!(matches!(bench.open(&bench.path("nowhere")), Err(ImageError::Open { .. })));
-    assert!(matches!(bench.open(Path::new("/dev/zero")), Err(ImageError::Open { .. })), "an endless device");
+    assert!(matches!(bench.open(bench.dir.path()), Err(SourceError::Open { .. })), "a directory");
+    assert!(matches!(bench.open(&bench.path("nowhere")), Err(SourceError::Open { .. })));
+    assert!(matches!(bench.open(Path::new("/dev/zero")), Err(SourceError::Open { .. })), "an endless device");
     bench.assert_cache_is_empty();
 }
 
@@ -243,18 +246,18 @@ fn the_digest_is_that_of_the_published_file_and_a_wrong_one_leaves_nothing() {
     let of_the_image: Sha256Digest = bench.digest.parse().unwrap();
     let with = |digest, path: &Path| open_spec(&SourceSpec::file(path, Some(digest)), &bench.cache(), &Silent);
     let error = with(of_the_image, &path).unwrap_err();
-    assert!(matches!(error, ImageError::Checksum { .. }), "{error}");
+    assert!(matches!(error, SourceError::Checksum { .. }), "{error}");
     assert!(error.to_string().contains(&right.to_string()) && error.to_string().contains(&bench.digest));
     bench.assert_cache_is_empty();
     // A damaged download of the right file is told as what a person can act on: not the file that was published.
     let whole = fs::read(&path).unwrap();
     fs::write(bench.path("cut.xz"), &whole[..whole.len() / 2]).unwrap();
-    assert!(matches!(with(right, &bench.path("cut.xz")), Err(ImageError::Checksum { .. })));
+    assert!(matches!(with(right, &bench.path("cut.xz")), Err(SourceError::Checksum { .. })));
     bench.assert_cache_is_empty();
     assert_eq!(with(right, &path).unwrap().digest, right);
     // Also when the cache already has what the digest names, the file itself is looked at.
-    assert!(matches!(with(right, &bench.path("cut.xz")), Err(ImageError::Checksum { .. })));
-    assert!(matches!(with(right, &bench.raw), Err(ImageError::Checksum { .. })), "a raw image is checked, too");
+    assert!(matches!(with(right, &bench.path("cut.xz")), Err(SourceError::Checksum { .. })));
+    assert!(matches!(with(right, &bench.raw), Err(SourceError::Checksum { .. })), "a raw image is checked, too");
     assert!(with(of_the_image, &bench.raw).is_ok());
 }
 
@@ -370,7 +373,7 @@ fn a_download_is_checked_before_it_is_decoded_and_fetched_only_once() {
         open_spec(&spec, &bench.cache(), &Silent)
     };
     let wrong = fetch(Sha256Digest::of(b"something else")).unwrap_err();
-    assert!(matches!(wrong, ImageError::Checksum { .. }), "{wrong}");
+    assert!(matches!(wrong, SourceError::Checksum { .. }), "{wrong}");
     bench.assert_cache_is_empty();
     for _ in 0..2 {
         let opened = fetch(digest).unwrap();
@@ -399,15 +402,15 @@ fn downloads_that_fail_say_why_and_leave_nothing() {
     });
     let spec = SourceSpec::from_recipe(&format!("http://{address}/a.xz"), bench.dir.path(), digest).unwrap();
     let error = open_spec(&spec, &bench.cache(), &Silent).unwrap_err();
-    assert!(matches!(error, ImageError::Download { .. }), "{error}");
+    assert!(matches!(error, SourceError::Download { .. }), "{error}");
     bench.assert_cache_is_empty();
 
     let spec = |url: &str, digest| SourceSpec::from_recipe(url, bench.dir.path(), digest);
-    assert!(matches!(spec("https://example.org/a.xz", None), Err(ImageError::DigestRequired { .. })));
+    assert!(matches!(spec("https://example.org/a.xz", None), Err(SourceError::DigestRequired { .. })));
     for url in
         ["http://example.org/a.xz", "ftp://example.org/a.xz", "file:///etc/passwd", "http://localhost.example.org/"]
     {
-        assert!(matches!(spec(url, digest), Err(ImageError::NotHttps { .. })), "{url}");
+        assert!(matches!(spec(url, digest), Err(SourceError::NotHttps { .. })), "{url}");
     }
     assert!(spec("images/a.xz", None).is_ok());
 }
@@ -436,5 +439,5 @@ fn noise_behind_any_magic_never_panics_and_never_becomes_an_image() {
 fn a_pipe_is_refused_instead_of_waited_for() {
     let bench = Bench::new();
     run(Command::new("mkfifo").arg(bench.path("pipe")));
-    assert!(matches!(bench.open(&bench.path("pipe")), Err(ImageError::Open { .. })));
+    assert!(matches!(bench.open(&bench.path("pipe")), Err(SourceError::Open { .. })));
 }

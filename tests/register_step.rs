@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use cardsmith::prepare::register::{ACTIVATION_FILE, Register, SCRIPT, UNIT};
 use cardsmith::prepare::{Plan, Step, View};
+use cardsmith::provision::register::{ACTIVATION_FILE, Register, SCRIPT, UNIT};
 
 use crate::support::host_tree::{HostTree, carry_out};
 use crate::support::{need, need_root, path};
@@ -486,7 +486,7 @@ path = "activations.csv"
 
 fn plan_of(recipe: &str, root: &HostTree) -> Plan {
     let loaded = cardsmith::recipe::parse(recipe, Path::new("/recipes/kiosk.toml")).unwrap();
-    cardsmith::prepare::plan(root, &HostTree::boot(), &loaded, cardsmith::fs::clock::Clock { seconds: 0 }).unwrap()
+    cardsmith::golden::plan(root, &HostTree::boot(), &loaded, cardsmith::fs::clock::Clock { seconds: 0 }).unwrap()
 }
 
 #[test]

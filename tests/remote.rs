@@ -7,9 +7,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cardsmith::image::source::open_spec;
-use cardsmith::image::{ImageError, OpenedSource, Sha256Digest, SourceSpec, digest_of};
+use cardsmith::digest::Sha256Digest;
+use cardsmith::image::digest_of;
 use cardsmith::progress::Silent;
+use cardsmith::source::open_spec;
+use cardsmith::source::{OpenedSource, SourceError, SourceSpec};
 
 use crate::golden::ACCEPT;
 use crate::support::binary::{Home, Run, names_in};
@@ -32,7 +34,7 @@ fn body(seed: u64) -> Vec<u8> {
     bytes
 }
 
-fn fetch(server: &WebServer, expected: &[u8], cache: &Path) -> Result<OpenedSource, ImageError> {
+fn fetch(server: &WebServer, expected: &[u8], cache: &Path) -> Result<OpenedSource, SourceError> {
     let url = server.url("/a.img");
     open_spec(&SourceSpec::from_recipe(&url, cache, Some(Sha256Digest::of(expected)))?, cache, &Silent)
 }
@@ -70,7 +72,7 @@ fn a_file_that_changes_while_it_is_fetched_never_becomes_a_mixture() {
     });
     let cache = tempfile::tempdir().unwrap();
     let wrong = fetch(&server, &old, cache.path()).unwrap_err();
-    assert!(matches!(wrong, ImageError::Checksum { .. }), "{wrong}");
+    assert!(matches!(wrong, SourceError::Checksum { .. }), "{wrong}");
     assert_empty(cache.path());
     let opened = fetch(&server, &new, cache.path()).unwrap();
     assert_eq!(digest_of(&*opened.image, &mut |_| {}).unwrap(), Sha256Digest::of(&new));
@@ -91,7 +93,7 @@ fn a_server_without_ranges_is_asked_again_from_the_beginning_but_not_for_ever() 
     let served = bytes.clone();
     let server = WebServer::plain(move |_, _| Answer::ok(&served).cut_after(3_000_000));
     let error = fetch(&server, &bytes, cache.path()).unwrap_err();
-    assert!(matches!(error, ImageError::Download { .. }), "{error}");
+    assert!(matches!(error, SourceError::Download { .. }), "{error}");
     assert!(server.requests().len() < 10, "{}", server.requests().len());
     assert_empty(cache.path());
 }
@@ -126,7 +128,7 @@ fn a_lying_server_is_found_out_and_leaves_nothing() {
         let (cache, served) = (tempfile::tempdir().unwrap(), bytes.clone());
         let server = WebServer::plain(move |request, _| lie(request, &served));
         let error = fetch(&server, &bytes, cache.path()).unwrap_err();
-        assert!(matches!(error, ImageError::Download { .. }), "{name}: {error}");
+        assert!(matches!(error, SourceError::Download { .. }), "{name}: {error}");
         assert!(error.to_string().contains(message), "{name}: {error}");
         assert_empty(cache.path());
     }

@@ -9,7 +9,8 @@ use cardsmith::fs::ext4::inode::slot_at;
 use cardsmith::fs::repair::repair;
 use cardsmith::fs::{BootFs, Clock, FsError, RootFs, check};
 use cardsmith::image::overlay::Overlay;
-use cardsmith::image::{ByteOffset, ReadAt, WriteAt};
+use cardsmith::image::{ReadAt, WriteAt};
+use cardsmith::units::ByteOffset;
 use std::sync::Arc;
 
 use crate::bootfs::{assert_fat_clean, fat, get};

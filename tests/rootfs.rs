@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use cardsmith::fs::{Attributes, Clock, FileKind, FsError, ImagePath, RootFs, Tree, TreeMut};
-use cardsmith::image::{ByteOffset, WriteAt};
+use cardsmith::image::WriteAt;
+use cardsmith::units::ByteOffset;
 
 use crate::support::ext4_disk::{Disk, FEATURE_SETS, run};
 use crate::support::need;

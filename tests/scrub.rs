@@ -11,8 +11,9 @@ use std::sync::Arc;
 use cardsmith::fs::scrub::{inside, scrub, scrub_touched};
 use cardsmith::fs::{Attributes, BootFs, Clock, FsError, ImagePath, RootFs, TreeMut, check, e2fsck};
 use cardsmith::image::overlay::Overlay;
-use cardsmith::image::{ByteOffset, ByteRange, ReadAt, WriteAt};
+use cardsmith::image::{ReadAt, WriteAt};
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::{ByteOffset, ByteRange};
 
 use crate::bootfs::{assert_fat_clean, fat, get, put};
 use crate::support::ext4_disk::{Disk, FEATURE_SETS, FileBytes, run};
@@ -142,7 +143,7 @@ fn a_journal_that_has_to_be_replayed_is_not_scrubbed() {
 struct Counting(FileBytes, std::sync::atomic::AtomicU64);
 
 impl ReadAt for Counting {
-    fn size(&self) -> cardsmith::image::ByteSize {
+    fn size(&self) -> cardsmith::units::ByteSize {
         self.0.size()
     }
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> std::io::Result<()> {

@@ -6,7 +6,7 @@ mod system;
 mod units;
 
 use cardsmith::fs::Clock;
-use cardsmith::prepare::{self, Plan, Severity, StepError};
+use cardsmith::prepare::{Plan, Severity, StepError};
 
 use crate::support::host_tree::{HostTree, carry_out};
 
@@ -22,7 +22,7 @@ fn plan(image: &(HostTree, HostTree), sections: &str) -> Result<Plan, StepError>
     let path = dir.path().join("r.toml");
     std::fs::write(&path, format!("name = \"r\"\n[image]\nsource = \"x.img\"\n{sections}")).unwrap();
     let loaded = cardsmith::recipe::load(&path).unwrap_or_else(|error| panic!("{error}: {}\n{sections}", error.help()));
-    let made = prepare::plan(&image.0, &image.1, &loaded, CLOCK).map_err(|(_, error)| error)?;
+    let made = cardsmith::golden::plan(&image.0, &image.1, &loaded, CLOCK).map_err(|(_, error)| error)?;
     if made.obstacles().next().is_none() {
         // Files of the recipe are read when a plan is carried out: before the directory goes.
         carry_out(&made, &image.0, &image.1);

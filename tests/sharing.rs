@@ -6,9 +6,11 @@ use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use cardsmith::digest::Sha256Digest;
 use cardsmith::flash::{CardImage, Guard, Medium, MediumRecord, ReadBack, SharedPieces, WriteOptions, write_card_of};
-use cardsmith::image::{BlockMap, ByteOffset, ByteRange, ByteSize, MappedRange, ReadAt, Sha256Digest};
+use cardsmith::image::{BlockMap, MappedRange, ReadAt};
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::{ByteOffset, ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Fault, FaultyCard};
 

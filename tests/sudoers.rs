@@ -6,7 +6,7 @@ mod oracle;
 use std::fmt::Write as _;
 use std::os::unix::fs::{MetadataExt as _, chown};
 
-use cardsmith::prepare::sudoers::HardenSudo;
+use cardsmith::harden::sudoers::HardenSudo;
 use cardsmith::prepare::{Change, Step as _, View};
 use cardsmith::recipe::schema::{Lockout, Sudo};
 use cardsmith::sudoers::{Accounts, Command, Decision, Host, Policy, ProblemKind};

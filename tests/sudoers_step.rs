@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use cardsmith::prepare::sudoers::HardenSudo;
+use cardsmith::harden::sudoers::HardenSudo;
 use cardsmith::prepare::{Plan, Severity, Step, StepError, View};
 use cardsmith::recipe::schema::{Lockout, Nopasswd, SsmUser, Sudo};
 

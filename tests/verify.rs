@@ -7,8 +7,9 @@ use cardsmith::flash::receipt::RECEIPT_VERSION;
 use cardsmith::flash::verify::{OpenedMedium, VerifyReport, WrongReceipt, expected_with, verify};
 use cardsmith::flash::writer::WriteReport;
 use cardsmith::flash::{BlankReport, MediumRecord, Outcome, ProbeReport, Receipt};
-use cardsmith::image::{BlockMap, ByteRange, ByteSize};
+use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::{ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Bytes, Fault, FaultyCard};
 use crate::support::loop_device::LoopDevice;

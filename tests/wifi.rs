@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cardsmith::fs::clock::Clock;
-use cardsmith::prepare::card::{CardIdentity, CardOwn, card_edits};
 use cardsmith::prepare::{Plan, Severity};
+use cardsmith::provision::card::{CardIdentity, CardOwn, card_edits};
 use cardsmith::recipe;
 use cardsmith::secrets::Secret;
 
@@ -226,7 +226,7 @@ fn plan(root: &HostTree, boot: &HostTree) -> Plan {
     let text = "name = \"a\"\n[image]\nsource = \"a.img\"\n[sudo]\nlockout = \"accept\"\n\
                 [network.wifi]\nssid = \"Depot\"\ncountry = \"DE\"\npsk = { env = \"A\" }\nhidden = true\n";
     let loaded = recipe::parse(text, Path::new("/recipes/a.toml")).unwrap();
-    cardsmith::prepare::plan(root, boot, &loaded, Clock { seconds: 0 }).unwrap()
+    cardsmith::golden::plan(root, boot, &loaded, Clock { seconds: 0 }).unwrap()
 }
 
 fn bullseye() -> (HostTree, HostTree) {

@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use cardsmith::digest::Sha256Digest;
 use cardsmith::flash::{
     Blank, BlankReport, CardFailure, CardImage, FailureKind, Guard, LeftOnCard, Medium, ProbeReport, Stage,
     WriteOptions, WriteReport, write_card,
 };
-use cardsmith::image::{BlockMap, ByteRange, ByteSize, MappedRange, Sha256Digest};
+use cardsmith::image::{BlockMap, MappedRange};
 use cardsmith::progress::{Progress, Silent};
+use cardsmith::units::{ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Bytes, Fault, FaultyCard, boots, has_partition_table};
 

@@ -9,9 +9,11 @@ use aws_sdk_ssm::primitives::DateTime;
 use aws_sdk_ssm::types::Tag;
 
 use super::file::{is_code, is_uuid};
-use super::service::aws_error;
-use super::{Activation, ActivationCode, ActivationError, AwsError, CardRequest, Service};
-use crate::ledger::{fault, now};
+use super::{Activation, ActivationCode, ActivationError, CardRequest};
+use crate::aws::aws_error;
+use crate::aws::{AwsError, Service};
+use crate::fault;
+use crate::ledger::now;
 use crate::progress::Progress;
 use crate::recipe::{Lifetime, is_region, schema};
 

@@ -8,8 +8,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::sweep::{Scope, delete_due, sweep_scope};
-use super::{Activation, ActivationError, AwsError, AwsIssuer, CardRequest, Issuer, Service};
-use crate::image::Sha256Digest;
+use super::{Activation, ActivationError, AwsIssuer, CardRequest, Issuer};
+use crate::aws::{AwsError, Service};
+use crate::digest::Sha256Digest;
 use crate::ledger::{ActivationKey, ActivationState, CardReservation, FileRow, Ledger, Left, Run, Source};
 use crate::progress::Progress;
 

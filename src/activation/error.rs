@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::service::AwsError;
+use crate::aws::AwsError;
 use crate::ledger::LedgerError;
 
 /// What can go wrong before a card has its activation. No variant ever holds a code.

@@ -7,9 +7,7 @@ mod desk;
 mod error;
 mod file;
 mod issuer;
-mod parameter;
 mod request;
-mod service;
 mod sweep;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -19,10 +17,7 @@ pub use desk::{Desk, Order};
 pub use error::ActivationError;
 pub use file::ActivationFile;
 pub use issuer::Issuer;
-pub use parameter::Parameter;
 pub use request::CardRequest;
-pub(crate) use service::aws_error;
-pub use service::{AwsError, KnownActivation, Service, sdk_config};
 pub use sweep::{SweepReport, Swept, SweptActivation, sweep};
 
 /// The code of one activation. It has no `Debug`, `Display`, `Serialize` or `Clone` on purpose.

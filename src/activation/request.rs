@@ -1,6 +1,6 @@
 //! What an activation is asked for with, and how it is recognised at AWS when its answer never arrived.
 
-use crate::image::Sha256Digest;
+use crate::digest::Sha256Digest;
 
 /// One card that needs an activation.
 #[derive(Debug, Clone, Copy)]

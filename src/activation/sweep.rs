@@ -6,7 +6,8 @@ use std::ops::Deref;
 
 use serde::Serialize;
 
-use super::{ActivationError, AwsError, Service, request};
+use super::{ActivationError, request};
+use crate::aws::{AwsError, Service};
 use crate::ledger::{ActivationRecord, ActivationState, CardState, Crashed, Ledger, Source, now};
 use crate::progress::Progress;
 
@@ -227,7 +228,7 @@ impl Region<'_> {
     fn find(
         &mut self,
         lost: &[ActivationRecord],
-        unknown: &mut Vec<super::KnownActivation>,
+        unknown: &mut Vec<crate::aws::KnownActivation>,
     ) -> Result<Vec<ActivationRecord>, ActivationError> {
         let mut found = Vec::new();
         let mut left = Vec::new();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 
 use crate::image::partitions::PartitionTable;
-use crate::image::{ByteOffset, ReadAt, Window};
+use crate::image::{ReadAt, Window};
+use crate::units::ByteOffset;
 
 /// So much of one file is read; what the rules look at is far smaller.
 const READ_LIMIT: u64 = 8 << 20;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::{Error, Exit, Ui};
 use crate::audit::{self, AuditOptions, Kind, RULES, find_rule};
 use crate::golden::layout;
-use crate::image::source;
 use crate::recipe;
+use crate::source;
 
 /// Find what an image or card holds that it should not: registrations, keys, passwordless sudo, residue
 ///

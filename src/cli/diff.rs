@@ -9,7 +9,8 @@ use super::{Error, Exit, Ui};
 use crate::diff::{self, DiffError, Difference, TableDifference};
 use crate::golden::layout::{self, Opened};
 use crate::golden::{Golden, Manifest};
-use crate::image::{ReadAt, source};
+use crate::image::ReadAt;
+use crate::source;
 
 /// Show what differs between two images or golden images: every path with mode, owner, size and digest
 ///

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::plan::show;
 use super::{Error, Exit, Ui, passphrase};
 use crate::golden::{self, Destination, Extras, GoldenError, Signer};
-use crate::image::{ImageError, Location};
 use crate::recipe;
+use crate::source::{Location, SourceError};
 
 /// Make the golden image of a recipe
 ///
@@ -47,7 +47,7 @@ pub(super) struct Args {
     locked: bool,
 }
 
-fn usage(error: ImageError) -> Error {
+fn usage(error: SourceError) -> Error {
     Error::of(Exit::Usage, &error).state("nothing was written")
 }
 

@@ -13,8 +13,10 @@ use crate::golden::{Outputs, layout};
 use crate::image::partitions::{Partition, PartitionTable};
 use crate::image::picture::{Block, Ink, Picture};
 use crate::image::volume::VolumeKind;
-use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Window, source};
+use crate::image::{ReadAt, Window};
 use crate::inspect::{self, Facts};
+use crate::source;
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Show what an image or a card is: partitions, system, agent, registration, sudo rules, space
 ///

@@ -3,20 +3,24 @@
 
 mod activations;
 mod audit;
+pub mod bars;
 mod completions;
 mod demo;
 mod devices;
 mod diff;
 pub mod error;
+pub mod events;
 pub mod exit;
 mod flash;
 mod fleet;
 mod golden;
 mod inspect;
+pub mod lines;
 mod man;
 mod passphrase;
 mod plan;
 mod recipe;
+pub mod screen;
 pub mod table;
 pub mod ui;
 mod verify;
@@ -25,8 +29,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+pub use bars::Bars;
 pub use error::Error;
+pub use events::Events;
 pub use exit::Exit;
+pub use lines::Lines;
+pub use screen::Screen;
 pub use ui::Ui;
 
 /// Prepare SD cards for Raspberry Pi fleets that AWS Systems Manager manages.

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::error::Error;
+use crate::cli::{Bars, Events, Lines, screen};
 use crate::golden::Settings;
-use crate::progress::{Bars, Events, Lines, Progress, screen};
+use crate::progress::Progress;
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]

@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 
 use super::{Error, Exit, Ui};
+use crate::digest::Sha256Digest;
 use crate::flash::ReadBack;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::verify::{OpenedMedium, VerifyReport, expected_with, verify};
 use crate::golden::{GoldenError, Manifest, TrustedKeys};
-use crate::image::{BlockMap, Location, Sha256Digest};
+use crate::image::BlockMap;
 use crate::ledger::Ledger;
+use crate::source::Location;
 
 /// Read a card back against what was written
 ///

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::DiffError;
+use crate::digest::Sha256Digest;
 use crate::fs::node::{Spot, Walk};
-use crate::image::Sha256Digest;
 use crate::progress::Task;
 
 const CHUNK: usize = 1 << 20;
@@ -91,6 +91,6 @@ pub fn same(
         }
         at += left.len() as u64;
         *done += left.len() as u64;
-        task.at(crate::image::ByteSize(*done));
+        task.at(crate::units::ByteSize(*done));
     }
 }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::DiffError;
-use crate::image::{ByteOffset, ByteRange, ByteSize, Partition, PartitionTable, ReadAt, TableKind};
+use crate::image::{Partition, PartitionTable, ReadAt, TableKind};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Something about an image as a whole that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

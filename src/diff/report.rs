@@ -4,9 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::digest::Sha256Digest;
 use crate::fs::ImagePath;
 use crate::fs::node::{Node, NodeKind};
-use crate::image::{ByteSize, Sha256Digest};
+use crate::units::ByteSize;
 
 /// What of a file differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -18,9 +18,10 @@ use super::shared::SharedPieces;
 use super::writer::{Arriving, BlankReport, Guard, WriteReport, write_card_arriving, write_card_of};
 use crate::activation::{Activation, Desk};
 use crate::causes::in_one_line;
-use crate::image::{ArrivingImage, BlockMap};
+use crate::image::BlockMap;
 use crate::ledger::{CardReservation, Left};
 use crate::progress::{Progress, Task};
+use crate::source::StreamingImage;
 
 /// Makes one card's image of a golden image.
 pub trait CardMaker: Sync {
@@ -32,7 +33,7 @@ pub trait CardMaker: Sync {
 
     /// The golden image, where it is still being decoded: what every card has of it is written before the card's own
     /// image is made.
-    fn arriving(&self) -> Option<&ArrivingImage> {
+    fn arriving(&self) -> Option<&StreamingImage> {
         None
     }
 }

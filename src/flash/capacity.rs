@@ -21,7 +21,7 @@ use super::medium::Medium;
 use super::nonce::noise;
 use super::region::HEAD;
 use super::writer::report::ProbeReport;
-use crate::image::{ByteOffset, ByteSize};
+use crate::units::{ByteOffset, ByteSize};
 
 const SAMPLE: u64 = 4096;
 /// How flash is put together: true sizes of fakes that were taken apart are multiples of it.

@@ -16,20 +16,20 @@ use std::time::{Duration, Instant};
 use super::buffer::{Pooled, SharedBytes};
 use super::limits::RequestLimits;
 use super::medium::{Medium, MediumRecord, ReadBack};
-use crate::image::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// How long a device may be silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct IoTimeout {
     /// What any request may take, however small.
     pub pause: Duration,
     /// How many times as long as its size lets expect a read or write may take on top of that.
     pub times: u32,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience { pause: Duration::from_secs(30), times: 20 }
+impl Default for IoTimeout {
+    fn default() -> IoTimeout {
+        IoTimeout { pause: Duration::from_secs(30), times: 20 }
     }
 }
 
@@ -67,7 +67,7 @@ struct Worker {
 /// A medium that answers in time or not at all.
 pub struct WithDeadlines {
     medium: Arc<Box<dyn Medium>>,
-    patience: Patience,
+    patience: IoTimeout,
     pace: Mutex<Pace>,
     idle: Mutex<Vec<Worker>>,
     /// What it did not answer to.
@@ -76,7 +76,7 @@ pub struct WithDeadlines {
 
 impl WithDeadlines {
     /// Puts deadlines on a device. A file's file system is not watched: that is this machine's own disk.
-    pub fn on(medium: Box<dyn Medium>, patience: Patience) -> Box<dyn Medium> {
+    pub fn on(medium: Box<dyn Medium>, patience: IoTimeout) -> Box<dyn Medium> {
         if medium.is_fresh() {
             return medium;
         }

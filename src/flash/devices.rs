@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 
 use super::obstacle::Obstacle;
 use super::usage::{Use, Uses};
-use crate::image::units::SECTOR_BYTES;
-use crate::image::{ByteOffset, ByteSize, Sector};
+use crate::units::SECTOR_BYTES;
+use crate::units::{ByteOffset, ByteSize, Sector};
 
 /// Where the kernel tells about devices. A field and not a constant, so that tests can show a Raspberry Pi's.
 #[derive(Debug, Clone)]

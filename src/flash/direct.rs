@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::buffer::{AlignedBuffer, is_aligned};
-use crate::image::ByteOffset;
+use crate::units::ByteOffset;
 
 #[cfg(target_os = "linux")]
 const DIRECT: OFlags = OFlags::DIRECT;

@@ -9,11 +9,11 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::cleared::{ClearedDevice, ClearedFile};
 use super::devices::{self, DeviceNumber, Host};
 use super::medium::Medium;
 use super::obstacle::Obstacle;
-use crate::image::ByteSize;
+use crate::flash::vetted::{VettedDevice, VettedFile};
+use crate::units::ByteSize;
 
 /// What a person said about the targets.
 #[derive(Debug, Clone, Default)]
@@ -240,7 +240,7 @@ fn clear_device(
         return Err(GateError::Refused { path, obstacle });
     }
 
-    let cleared = ClearedDevice::open(host, target, device).map_err(|source| match source.kind() {
+    let cleared = VettedDevice::open(host, target, device).map_err(|source| match source.kind() {
         io::ErrorKind::ResourceBusy => GateError::Busy { path: path.clone() },
         io::ErrorKind::PermissionDenied => GateError::Permission { path: path.clone() },
         io::ErrorKind::ReadOnlyFilesystem => GateError::Refused { path: path.clone(), obstacle: Obstacle::ReadOnly },
@@ -261,7 +261,7 @@ fn clear_device(
 fn clear_file(target: &Path, replace: bool, needed: ByteSize) -> Result<Box<dyn Medium>, GateError> {
     let path = target.to_owned();
     let dir = parent(target).ok_or_else(|| GateError::NotThere { path: path.clone() })?;
-    let file = ClearedFile::create(&dir, target, replace, needed).map_err(|source| match source.kind() {
+    let file = VettedFile::create(&dir, target, replace, needed).map_err(|source| match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => GateError::Permission { path },
         _ => GateError::Io { doing: "could not make", path, source },
     })?;

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::image::ByteRange;
+use crate::units::ByteRange;
 
 #[cfg(target_os = "linux")]
 mod linux {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::buffer::{Pooled, SharedBytes};
 use super::limits::RequestLimits;
-use crate::image::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Something that can be read past every cache of this machine.
 pub trait ReadBack: Send + Sync {
@@ -34,7 +34,7 @@ pub trait ReadBack: Send + Sync {
 
 /// A medium that may be written to.
 ///
-/// In this library only what passed the gate is one: [`super::gate::ClearedDevice`] and [`super::gate::ClearedFile`].
+/// In this library only what passed the gate is one: [`super::gate::VettedDevice`] and [`super::gate::VettedFile`].
 /// The writer takes nothing else. Tests add cards that misbehave.
 pub trait Medium: ReadBack {
     /// How people and receipts know it.

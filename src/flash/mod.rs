@@ -6,7 +6,6 @@ pub mod batch;
 pub mod bench;
 pub mod buffer;
 mod capacity;
-mod cleared;
 mod deadline;
 pub mod devices;
 mod direct;
@@ -26,11 +25,11 @@ pub mod shared;
 pub mod slots;
 pub mod usage;
 pub mod verify;
+mod vetted;
 pub mod writer;
 
 pub use batch::{BatchOutcome, CardMaker, FlashJob, MakeError, Verdict, flash};
-pub use cleared::{ClearedDevice, ClearedFile};
-pub use deadline::{Patience, WithDeadlines};
+pub use deadline::{IoTimeout, WithDeadlines};
 pub use devices::{Device, Host};
 pub use failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 pub use gate::{GateError, GateOptions};
@@ -41,6 +40,7 @@ pub use options::WriteOptions;
 pub use receipt::{CardName, Outcome, Receipt};
 pub use region::CardImage;
 pub use shared::SharedPieces;
+pub use vetted::{VettedDevice, VettedFile};
 pub use writer::{
     Arriving, Blank, BlankReport, Guard, ProbeReport, WriteReport, write_card, write_card_arriving, write_card_of,
 };

@@ -7,7 +7,8 @@
 use super::buffer::AlignedBuffer;
 use super::failure::Trouble;
 use super::medium::Medium;
-use crate::image::{ByteOffset, Sha256Digest};
+use crate::digest::Sha256Digest;
+use crate::units::ByteOffset;
 
 /// One block, which holds the MBR and, with sectors of 512 bytes, the header of a GPT.
 const LEN: usize = 4096;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::devices::Device;
 use super::usage::Use;
-use crate::image::ByteSize;
+use crate::units::ByteSize;
 
 /// The largest card that SDXC allows, and the largest disk whose end an MBR can name. What is larger is no card, or a
 /// card that lies.

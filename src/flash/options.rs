@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::deadline::Patience;
+use super::deadline::IoTimeout;
 use super::writer::Blank;
 
 /// What may be chosen about writing a card. By default the recipe's default, with the probe.
@@ -15,21 +15,21 @@ pub struct WriteOptions {
     /// Whether what the card holds already is compared instead of written.
     pub changed_only: bool,
     /// How long a device may be silent.
-    pub patience: Patience,
+    pub patience: IoTimeout,
 }
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { blank: Blank::default(), probe: true, changed_only: false, patience: Patience::default() }
+        WriteOptions { blank: Blank::default(), probe: true, changed_only: false, patience: IoTimeout::default() }
     }
 }
 
-impl Patience {
-    /// As the environment says: `CARDSMITH_PATIENCE` (seconds) is for readers that pause for longer than half a
+impl IoTimeout {
+    /// As the environment says: `CARDSMITH_IO_TIMEOUT` (seconds) is for readers that pause for longer than half a
     /// minute, and for tests that cannot wait that long.
-    pub fn from_environment() -> Patience {
-        let wanted = std::env::var("CARDSMITH_PATIENCE").ok().and_then(|text| text.parse().ok());
+    pub fn from_environment() -> IoTimeout {
+        let wanted = std::env::var("CARDSMITH_IO_TIMEOUT").ok().and_then(|text| text.parse().ok());
         let pause = wanted.filter(|&seconds| seconds > 0).map(Duration::from_secs);
-        pause.map_or_else(Patience::default, |pause| Patience { pause, ..Patience::default() })
+        pause.map_or_else(IoTimeout::default, |pause| IoTimeout { pause, ..IoTimeout::default() })
     }
 }

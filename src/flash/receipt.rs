@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::failure::CardFailure;
 use super::medium::MediumRecord;
 use super::writer::WriteReport;
-use crate::image::{ByteRange, MappedRange, Sha256Digest};
+use crate::digest::Sha256Digest;
+use crate::image::MappedRange;
+use crate::units::ByteRange;
 
 /// The version of the receipt's format that this cardsmith writes and reads.
 pub const RECEIPT_VERSION: u32 = 1;

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::failure::Trouble;
-use crate::image::{BlockMap, ByteOffset, ByteRange, ByteSize, MappedRange, ReadAt, Sha256Digest};
+use crate::digest::Sha256Digest;
+use crate::image::{BlockMap, MappedRange, ReadAt};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Withheld until everything else is verified: partition table, and with GPT its first copy.
 pub const HEAD: u64 = 1 << 20;

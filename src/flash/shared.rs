@@ -10,7 +10,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::buffer::{Pool, Pooled};
 use super::failure::Trouble;
-use crate::image::{BlockMap, ByteRange, ByteSize, MappedRange};
+use crate::image::{BlockMap, MappedRange};
+use crate::units::{ByteRange, ByteSize};
 
 /// How many pieces are kept besides those that cards hold: 24 MiB, a quarter of a second of one fast card, or of eight.
 const KEPT: usize = 6;

@@ -15,7 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::devices::Device;
-use crate::image::whole_file::write_whole;
+use crate::atomic_file::write_atomically;
 use crate::recipe::{Mistake, closest};
 
 /// The largest bench file that is read, in bytes.
@@ -195,7 +195,7 @@ impl BenchFile {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(cannot)?;
         }
-        write_whole(path, self.text().as_bytes()).map_err(cannot)
+        write_atomically(path, self.text().as_bytes()).map_err(cannot)
     }
 
     fn text(&self) -> String {

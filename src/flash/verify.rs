@@ -14,8 +14,10 @@ use super::lanes::in_lanes;
 use super::medium::ReadBack;
 use super::receipt::{Outcome, Receipt};
 use super::region::PIECE;
-use crate::image::{BlockMap, ByteOffset, ByteRange, ByteSize, MappedRange, Sha256Digest};
+use crate::digest::Sha256Digest;
+use crate::image::{BlockMap, MappedRange};
 use crate::progress::Task;
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Requests at a time: one is read while another one is hashed.
 const LANES: usize = 2;

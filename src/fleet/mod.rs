@@ -13,7 +13,8 @@ mod survey;
 pub use node::Node;
 pub use survey::{CardAtAws, Survey, survey};
 
-use crate::activation::{ActivationError, AwsError};
+use crate::activation::ActivationError;
+use crate::aws::AwsError;
 use crate::ledger::LedgerError;
 
 /// What can go wrong in this room.

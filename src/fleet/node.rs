@@ -3,7 +3,7 @@
 use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
 use serde::Serialize;
 
-use crate::activation::{AwsError, Service};
+use crate::aws::{AwsError, Service};
 
 /// The most values in one filter of DescribeInstanceInformation is 100 (botocore, ssm 2014-11-06); half of it is a page.
 const IDS_PER_QUESTION: usize = 50;

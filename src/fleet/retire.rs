@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::FleetError;
 use super::node::{Node, nodes_of};
-use crate::activation::Service;
+use crate::aws::Service;
 use crate::ledger::{ActivationRecord, ActivationState, CardRecord, CardState, Ledger, Source};
 
 /// A card to be retired, and what that will do.

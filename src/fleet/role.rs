@@ -4,7 +4,7 @@ use aws_sdk_iam::Client;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::activation::{AwsError, Service, aws_error, sdk_config};
+use crate::aws::{AwsError, Service, aws_error, sdk_config};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::FleetError;
 use super::node::{Node, nodes_of};
-use crate::activation::{AwsError, KnownActivation, Service};
+use crate::aws::{AwsError, KnownActivation, Service};
 use crate::ledger::{ActivationRecord, ActivationState, CardRecord, Ledger, Source};
 
 /// One card that got an activation, with what AWS says of it.

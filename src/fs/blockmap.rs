@@ -5,7 +5,8 @@ use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::fat::FatVolume;
 use super::probe;
-use crate::image::{ByteRange, ByteSize, ReadAt, VolumeKind};
+use crate::image::{ReadAt, VolumeKind};
+use crate::units::{ByteRange, ByteSize};
 
 /// The header of a swap area is one page; no machine that Linux runs on has larger ones.
 const SWAP_HEADER: u64 = 64 << 10;

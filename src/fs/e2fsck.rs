@@ -17,8 +17,9 @@ use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::ext4::inode::{InodeKind, walk_table};
 use super::ext4::mapping::Mapping;
+use crate::image::ReadAt;
 use crate::image::zeros::all_zeros;
-use crate::image::{ByteOffset, ByteRange, ReadAt};
+use crate::units::{ByteOffset, ByteRange};
 
 const CHUNK: u64 = 1 << 20;
 /// Of the temporary file's name; lines that begin with that name only count.

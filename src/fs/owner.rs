@@ -7,7 +7,7 @@ use fs_ext4::Filesystem;
 use super::path::ImagePath;
 use super::rootfs::RootFs;
 use super::tree::FsError;
-use crate::image::ByteOffset;
+use crate::units::ByteOffset;
 
 const ROOT_INODE: u32 = 2;
 

@@ -10,7 +10,9 @@ use super::ext4::inode::{Inode, InodeKind};
 use super::ext4::reader::Reader;
 use super::path::ImagePath;
 use super::tree::{Attributes, FileKind};
-use crate::image::{ByteOffset, ReadAt, Sha256Digest};
+use crate::digest::Sha256Digest;
+use crate::image::ReadAt;
+use crate::units::ByteOffset;
 
 /// What has to stand at a path. The last component is not followed.
 #[derive(Debug, Clone, PartialEq, Eq)]

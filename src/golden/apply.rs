@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FsError, ImagePath, TreeMut};
-use crate::image::Sha256Digest;
 use crate::prepare::{Change, Content, Edit, Plan, Volume};
 
 /// Why a plan could not be carried out. The overlay is then thrown away; nothing else was touched.

@@ -12,11 +12,14 @@ use super::layout::{self, Opened};
 use super::manifest::Base;
 use super::output::{self, Extras, Outputs, Written};
 use crate::fs::clock::Clock;
-use crate::image::source::{self, OpenedBase};
-use crate::image::{ByteSize, Format, PublishedDigest, ReadAt, Stoppable};
-use crate::prepare::{self, Plan};
+use crate::image::{ReadAt, Stoppable};
+use crate::prepare::Plan;
 use crate::progress::Progress;
 use crate::recipe::LoadedRecipe;
+use crate::source;
+use crate::source::OpenedBase;
+use crate::source::{Format, PublishedDigest};
+use crate::units::ByteSize;
 
 /// Where things are kept while a golden image is made.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +102,7 @@ fn open_and_plan(
     if let Some(repaired) = &opened.repaired {
         progress.note(repaired);
     }
-    let plan = prepare::plan(&opened.root, &opened.boot, recipe, opened.clock)
+    let plan = super::steps::plan(&opened.root, &opened.boot, recipe, opened.clock)
         .map_err(|(step, source)| GoldenError::Step { step, source })?;
     Ok((opened, plan))
 }

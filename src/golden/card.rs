@@ -11,12 +11,13 @@ use super::{Golden, apply, layout};
 use crate::activation::Activation;
 use crate::fs::clock::Clock;
 use crate::fs::scrub::{inside, scrub_touched};
-use crate::image::{BlockMap, ByteRange, Overlay, ReadAt};
+use crate::image::{BlockMap, Overlay, ReadAt};
 use crate::prepare::StepError;
-use crate::prepare::card::{CardIdentity, CardOwn, card_edits};
 use crate::progress::{Progress, Silent};
+use crate::provision::card::{CardIdentity, CardOwn, card_edits};
 use crate::recipe::schema::Wifi;
 use crate::secrets::{CardSecrets, Secret};
+use crate::units::ByteRange;
 
 /// One card, ready to be written. It holds secrets in its overlay, the activation's code first of all, and shows
 /// them to nobody.

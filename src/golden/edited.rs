@@ -14,10 +14,11 @@ use super::map::{gaps_with_data, mapped_runs};
 use super::needles::{self, Hit, Needles};
 use super::prove::prove;
 use crate::fs::scrub::{ScrubReport, scrub};
-use crate::image::{BlockMap, ByteRange, ByteSize, Overlay, ReadAt, WriteAt, blockmap};
+use crate::image::{BlockMap, Overlay, ReadAt, WriteAt, blockmap};
 use crate::prepare::Plan;
 use crate::progress::{Progress, Task};
 use crate::recipe::LoadedRecipe;
+use crate::units::{ByteRange, ByteSize};
 
 /// An edited image, of which nothing was proven yet.
 pub(super) struct Edited {

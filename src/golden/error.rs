@@ -7,9 +7,9 @@ use super::apply::ApplyError;
 use super::manifest::ManifestError;
 use super::signature::SignatureError;
 use crate::fs::FsError;
-use crate::image::ImageError;
 use crate::image::partitions::PartitionError;
 use crate::prepare::StepError;
+use crate::source::SourceError;
 
 /// Why there is no golden image, or no card image.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ use crate::prepare::StepError;
 pub enum GoldenError {
     /// The base image cannot be opened.
     #[error(transparent)]
-    Source(#[from] ImageError),
+    Source(#[from] SourceError),
     /// It has no usable partition table.
     #[error("{image}: its partition table cannot be used")]
     Partitions {
@@ -88,7 +88,7 @@ pub enum GoldenError {
         /// Where it was taken from.
         origin: String,
         /// Where it still is, as an offset in the image.
-        at: crate::image::ByteOffset,
+        at: crate::units::ByteOffset,
         /// The file or region that holds it.
         owner: String,
     },

@@ -10,8 +10,10 @@ use super::error::GoldenError;
 use super::layout::{self, Opened};
 use super::manifest::Manifest;
 use super::{Golden, Outputs};
+use crate::digest::Sha256Digest;
 use crate::fs::{Clock, ImagePath, Tree};
-use crate::image::{ByteSize, ReadAt, Sha256Digest};
+use crate::image::ReadAt;
+use crate::units::ByteSize;
 
 /// The repository's text. `address` is where the image will be downloaded from, a directory that ends in `/`; without
 /// it, Imager is sent to the file on this machine.

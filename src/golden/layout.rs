@@ -10,7 +10,8 @@ use crate::fs::rootfs::RootFs;
 use crate::fs::{FsError, ImagePath, Tree};
 use crate::image::partitions::{Partition, PartitionTable};
 use crate::image::volume::VolumeKind;
-use crate::image::{ByteOffset, Overlay, ReadAt, Window, WriteAt};
+use crate::image::{Overlay, ReadAt, Window, WriteAt};
+use crate::units::ByteOffset;
 
 /// An image with its two file systems open for editing in an overlay.
 pub struct Opened {

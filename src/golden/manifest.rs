@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::{BlockMap, ByteRange, ByteSize, Sha256Digest};
+use crate::digest::Sha256Digest;
+use crate::image::BlockMap;
 use crate::prepare::{Change, Content, Plan};
 use crate::recipe::Recipe;
+use crate::units::{ByteRange, ByteSize};
 
 /// The version of the manifest's format that this cardsmith writes and reads.
 pub const MANIFEST_VERSION: u32 = 1;

@@ -7,7 +7,8 @@ use super::error::GoldenError;
 use super::layout::Opened;
 use crate::fs::blockmap::{used_if_known, used_ranges};
 use crate::image::zeros::all_zeros;
-use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, TableKind};
+use crate::image::{ReadAt, TableKind};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// So much is looked at together.
 const BLOCK: u64 = 4096;

@@ -17,6 +17,7 @@ mod prove;
 mod provenance;
 mod remote;
 pub mod signature;
+mod steps;
 mod trusted;
 mod upload;
 
@@ -27,12 +28,14 @@ pub use manifest::Manifest;
 pub use output::{Extras, Outputs, check_output};
 pub use provenance::BUILDER;
 pub use signature::{SignatureError, Signer, TrustedKeys};
+pub use steps::{places, plan, steps};
 pub use upload::Destination;
 
 use std::sync::{Arc, OnceLock};
 
+use crate::image::ReadAt;
 use crate::image::verified::VerifiedImage;
-use crate::image::{ArrivingImage, ReadAt};
+use crate::source::StreamingImage;
 
 /// A golden image: no secret, no identity; the same inputs give the same bytes.
 pub struct Golden {
@@ -41,13 +44,13 @@ pub struct Golden {
     /// What it is and how it came about.
     pub manifest: Manifest,
     /// The same bytes, where they are still being decoded.
-    pub arriving: Option<Arc<ArrivingImage>>,
+    pub arriving: Option<Arc<StreamingImage>>,
     /// The same bytes, each range compared with its digest when it is read: once for all cards.
     verified: OnceLock<Arc<VerifiedImage>>,
 }
 
 impl Golden {
-    fn new(image: Arc<dyn ReadAt>, manifest: Manifest, arriving: Option<Arc<ArrivingImage>>) -> Golden {
+    fn new(image: Arc<dyn ReadAt>, manifest: Manifest, arriving: Option<Arc<StreamingImage>>) -> Golden {
         Golden { image, manifest, arriving, verified: OnceLock::new() }
     }
 

@@ -11,13 +11,16 @@ use super::imager;
 use super::manifest::Manifest;
 use super::provenance;
 use super::signature::{Signer, signature_path};
-use crate::image::arriving::{ArrivingImage, open_arriving};
+use crate::atomic_file::AtomicFile;
+use crate::digest::Sha256Digest;
+use crate::image::ReadAt;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
-use crate::image::source::{self, SourceSpec};
-use crate::image::whole_file::WholeFile;
-use crate::image::{ByteRange, ByteSize, ReadAt, Sha256Digest};
 use crate::progress::Progress;
+use crate::source;
+use crate::source::SourceSpec;
+use crate::source::streaming::{StreamingImage, open_arriving};
+use crate::units::{ByteRange, ByteSize};
 
 /// The files that were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +133,7 @@ pub fn check_output(image: &Path, overwrite: bool) -> Result<(Outputs, OutputFor
 
 /// An image's file that is written and has no name yet: neither an error nor kill -9 leaves half a file.
 pub(super) struct Written {
-    file: WholeFile,
+    file: AtomicFile,
     digest: Sha256Digest,
 }
 
@@ -154,8 +157,8 @@ impl Written {
     }
 }
 
-fn begin(path: &Path) -> Result<WholeFile, GoldenError> {
-    WholeFile::create_in(&directory_of(path)).map_err(io(path))
+fn begin(path: &Path) -> Result<AtomicFile, GoldenError> {
+    AtomicFile::create_in(&directory_of(path)).map_err(io(path))
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> GoldenError + use<> {
@@ -204,7 +207,7 @@ impl Golden {
         let name = PathBuf::from(outputs.image.file_name().unwrap_or_default());
         self.manifest.image.file = Some(name.clone());
         self.manifest.image.file_sha256 = Some(digest);
-        let text = |path: &Path, text: &str| -> Result<WholeFile, GoldenError> {
+        let text = |path: &Path, text: &str| -> Result<AtomicFile, GoldenError> {
             let file = begin(path)?;
             file.file().write_all(text.as_bytes()).map_err(io(path))?;
             Ok(file)
@@ -216,7 +219,7 @@ impl Golden {
         let written = self.manifest.to_text().map_err(std::io::Error::other).map_err(io(&outputs.manifest))?;
         let manifest = text(&outputs.manifest, &written)?;
         let packed = ByteSize(file.file().metadata().map_err(io(&outputs.image))?.len());
-        let mut steps: Vec<(WholeFile, &Path)> =
+        let mut steps: Vec<(AtomicFile, &Path)> =
             vec![(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256)];
         if let Some((path, address)) = extras.imager {
             steps.push((text(path, &imager::repository(self, outputs, packed, address)?)?, path));
@@ -314,7 +317,7 @@ impl Golden {
     }
 
     pub(super) fn decoded_meanwhile(
-        arriving: ArrivingImage,
+        arriving: StreamingImage,
         name: &str,
         manifest: Manifest,
         progress: &dyn Progress,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::layout::Opened;
 use crate::fs::ImagePath;
-use crate::image::{ByteOffset, ByteRange};
+use crate::units::{ByteOffset, ByteRange};
 
 /// What a byte belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl fmt::Display for Owner {
 
 /// Who owns the byte at `at`.
 pub fn owner(opened: &Opened, at: ByteOffset) -> Owner {
-    let byte = ByteRange { start: at, len: crate::image::ByteSize(1) };
+    let byte = ByteRange { start: at, len: crate::units::ByteSize(1) };
     let Some(partition) = opened.table.partitions.iter().find(|p| p.range.intersect(&byte).is_some()) else {
         return Owner::Gap;
     };

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::error::GoldenError;
 use super::layout::Opened;
+use crate::digest::Sha256Digest;
 use crate::fs::reread::{self, Expect};
 use crate::fs::{ImagePath, Tree};
-use crate::image::Sha256Digest;
 use crate::prepare::{Change, Content, Plan, Volume};
 
 /// Runs every check on the partitions of `opened` after `plan` was applied to them. Returns what was checked, in words.

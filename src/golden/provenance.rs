@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Outputs;
 use super::manifest::Manifest;
-use crate::image::Sha256Digest;
+use crate::digest::Sha256Digest;
 
 /// What is made how: the meaning of the parameters below.
 const BUILD_TYPE: &str = "https://github.com/cardsmith/cardsmith/golden@v1";

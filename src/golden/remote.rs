@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 use super::Golden;
 use super::error::GoldenError;
 use super::manifest::{MANIFEST_LIMIT, Manifest};
-use crate::image::arriving::fetch_arriving;
-use crate::image::source::{self, SourceSpec};
-use crate::image::{ImageError, Location};
 use crate::progress::Progress;
+use crate::source;
+use crate::source::SourceSpec;
+use crate::source::streaming::fetch_arriving;
+use crate::source::{Location, SourceError};
 
 impl Manifest {
     /// The bytes of a manifest, wherever it is; nothing in them is believed yet. Not over plain http: nothing else says
@@ -20,7 +21,7 @@ impl Manifest {
     /// [`GoldenError::Source`].
     pub fn fetch(place: &Location) -> Result<Vec<u8>, GoldenError> {
         if !place.is_protected() {
-            return Err(ImageError::NotHttps { url: place.to_string() }.into());
+            return Err(SourceError::NotHttps { url: place.to_string() }.into());
         }
         Ok(place.read_small(MANIFEST_LIMIT)?)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Manifest;
 use super::error::GoldenError;
 use super::signature::{FILE_LIMIT, SignatureError, TrustedKeys};
-use crate::image::{ImageError, Location};
+use crate::source::{Location, SourceError};
 
 impl Manifest {
     /// Reads a manifest whose signature, beside it, is by one of `trusted`.
@@ -28,7 +28,7 @@ impl Manifest {
         let (manifest, beside) = (PathBuf::from(place.to_string()), place.with_suffix(".sig"));
         let signature = match beside.read_small(FILE_LIMIT) {
             Ok(signature) => signature,
-            Err(ImageError::NotThere { .. }) => {
+            Err(SourceError::NotThere { .. }) => {
                 let signature = PathBuf::from(beside.to_string());
                 return Err(SignatureError::Missing { manifest, signature }.into());
             }

@@ -7,11 +7,12 @@ use std::sync::atomic::AtomicBool;
 use super::Golden;
 use super::error::GoldenError;
 use super::output::Outputs;
+use crate::aws::s3::{Bucket, S3Error, Upload};
+use crate::digest::Sha256Digest;
 use crate::image::bmap::to_bmap;
 use crate::image::output::{OutputFormat, stream_image};
-use crate::image::s3::{Bucket, S3Error, Upload};
-use crate::image::{ImageError, Location, Sha256Digest};
 use crate::progress::{Progress, Task};
+use crate::source::{Location, SourceError};
 
 /// Where a golden image goes in a bucket: checked, and known to be writable.
 pub struct Destination {
@@ -41,7 +42,7 @@ impl Destination {
         let (outputs, beside) = (Outputs::beside(&path), Outputs::beside(Path::new(key)));
         let keys = [beside.image, beside.bmap, beside.sha256, beside.manifest];
         let keys = keys.map(|key| key.to_string_lossy().into_owned());
-        let bucket = Bucket::connect(name)?;
+        let bucket = crate::source::s3::bucket(name)?;
         let unusable = |key: &str, error: &S3Error| failed(&bucket, key, &format!("{error}; nothing was written"));
         for key in keys.iter().filter(|_| !overwrite) {
             match bucket.size_of(key) {
@@ -63,7 +64,7 @@ impl Destination {
 }
 
 fn failed(bucket: &Bucket, key: &str, what: &str) -> GoldenError {
-    ImageError::Upload { place: bucket.address(key), what: what.to_owned() }.into()
+    SourceError::Upload { place: bucket.address(key), what: what.to_owned() }.into()
 }
 
 impl Golden {

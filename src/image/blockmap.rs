@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::bytes::ReadAt;
-use super::digest::Sha256Digest;
 use super::hashing::AT_A_TIME;
 use super::parallel::in_parallel;
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::digest::Sha256Digest;
 use crate::progress::Task;
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// The grain of a map. Cards, loop devices and O_DIRECT all agree with it.
 pub const MAP_BLOCK: u64 = 4096;

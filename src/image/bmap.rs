@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::blockmap::{BlockMap, MAP_BLOCK};
-use super::digest::Sha256Digest;
-use super::units::ByteSize;
+use crate::digest::Sha256Digest;
+use crate::units::ByteSize;
 
 /// The text of a `.bmap` for an image of `size` bytes with this map.
 ///

@@ -5,7 +5,7 @@ use sha1::Sha1;
 use sha2::digest::DynDigest;
 use sha2::{Sha256, Sha512};
 
-use super::units::{ByteRange, ByteSize};
+use crate::units::{ByteRange, ByteSize};
 
 /// A 1 TiB image with a hole between any two mapped runs of 1 MiB needs about this much.
 pub const LARGEST_BMAP: u64 = 64 << 20;

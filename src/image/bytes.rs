@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Bytes that can be read at any offset.
 pub trait ReadAt: Send + Sync {

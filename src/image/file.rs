@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::bytes::ReadAt;
 use super::hashing::AT_A_TIME;
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// A raw image in a regular file, or a whole block device, that is never written to.
 pub struct ImageFile {
@@ -45,7 +45,7 @@ impl ImageFile {
 }
 
 /// Opens a regular file or block device. Anything else is not even opened: a FIFO would wait for a writer for ever.
-pub(super) fn open_for_reading(path: &Path) -> io::Result<File> {
+pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_file() || kind.is_block_device() {
         return File::open(path);

@@ -5,8 +5,8 @@ use std::io;
 use sha2::{Digest, Sha256};
 
 use super::bytes::ReadAt;
-use super::digest::Sha256Digest;
-use super::units::{ByteOffset, ByteSize};
+use crate::digest::Sha256Digest;
+use crate::units::{ByteOffset, ByteSize};
 
 /// So much is read or written through the page cache at a time. It is still in the core's own cache when it is hashed; and for more the kernel's copy
 /// (`rep movsb`) goes past the caches on AMD's cores: 2 GB/s instead of 8 (Linux 6.18, EPYC).

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::bytes::ReadAt;
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// An image of which only some runs count; the rest reads as zeros, and is not read.
 pub struct MappedImage<T> {

@@ -2,8 +2,8 @@
 
 use super::bytes::{ReadAt, Seekable};
 use super::partitions::{Partition, PartitionError, PartitionTable, TableKind, sectors};
-use super::units::ByteOffset;
 use super::volume::VolumeKind;
+use crate::units::ByteOffset;
 
 /// What sector 0 says.
 pub(super) enum Found {

@@ -1,63 +1,35 @@
-//! Bytes of an image: opening what was published, the copy-on-write overlay, partition tables and the block map.
-//! Nothing here knows about files inside a partition, about recipes or about people.
+//! Bytes of an image: the copy-on-write overlay, partition tables, volumes, the block map and sparse output.
+//! Nothing here knows where an image comes from, about files inside a partition, about recipes or about people.
 //! A base image is only ever opened for reading.
 
-pub mod arriving;
 pub mod blockmap;
 pub mod bmap;
-mod bmap_beside;
 pub mod bmap_file;
 pub mod bytes;
-pub mod cache;
-mod decode;
-pub mod digest;
-mod download;
-pub mod error;
 pub mod file;
-mod fingerprint;
 mod flushing;
-pub mod format;
 mod gpt;
 pub mod hashing;
-mod https;
-mod known_digests;
-pub mod location;
-mod mapped;
+pub mod mapped;
 mod mbr;
 pub mod output;
 pub mod overlay;
-mod packed;
 mod parallel;
 pub mod partitions;
 pub mod picture;
-mod published;
 mod runs;
-pub mod s3;
-pub mod source;
-mod sparse;
-mod stamp;
-mod stoppable;
-pub mod units;
+pub mod sparse;
+pub mod stoppable;
 pub mod verified;
 pub mod volume;
-pub mod whole_file;
 pub mod zeros;
-mod zip_entry;
 
-pub use arriving::ArrivingImage;
 pub use blockmap::{BlockMap, MappedRange};
 pub use bytes::{Memory, ReadAt, Window, WriteAt};
-pub use digest::Sha256Digest;
-pub use error::ImageError;
 pub use file::ImageFile;
-pub use format::Format;
 pub use hashing::digest_of;
-pub use location::Location;
 pub use mapped::MappedImage;
 pub use overlay::Overlay;
 pub use partitions::{Partition, PartitionTable, TableKind};
-pub use published::PublishedDigest;
-pub use source::{OpenedBase, OpenedSource, SourceSpec};
 pub use stoppable::Stoppable;
-pub use units::{BlockNumber, ByteOffset, ByteRange, ByteSize, Sector};
 pub use volume::VolumeKind;

@@ -12,13 +12,13 @@ use liblzma::stream::{Check, MtStreamBuilder};
 use sha2::{Digest, Sha256};
 
 use super::bytes::ReadAt;
-use super::digest::Sha256Digest;
 use super::hashing::{AT_A_TIME, digest_of};
 use super::mapped::MappedImage;
 use super::sparse::SparseFile;
 use super::stoppable::Stoppable;
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::digest::Sha256Digest;
 use crate::progress::Task;
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// How an image is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 
 use super::bytes::{ReadAt, WriteAt};
 use super::runs::{Kind, Runs};
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// The grain of copying: what one write of a byte costs.
 pub const OVERLAY_BLOCK: u64 = 4096;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 
 use super::bytes::{ReadAt, Seekable};
-use super::units::{ByteOffset, ByteRange, ByteSize, Sector};
 use super::{gpt, mbr};
+use crate::units::{ByteOffset, ByteRange, ByteSize, Sector};
 
 /// Which kind of table an image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -147,7 +147,7 @@ impl PartitionTable {
     /// [`PartitionError`] for everything that is not a plain, sound table.
     pub fn read(image: &dyn ReadAt) -> Result<PartitionTable, PartitionError> {
         let size = image.size();
-        if size.0 < 3 * super::units::SECTOR_BYTES {
+        if size.0 < 3 * crate::units::SECTOR_BYTES {
             return Err(PartitionError::TooShort { size });
         }
         let mut reader = Seekable::new(image);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// What a run of bytes is; where several apply, the last one in this order wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

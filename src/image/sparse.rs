@@ -6,14 +6,14 @@ use std::os::unix::fs::FileExt;
 
 use super::flushing::Flusher;
 use super::hashing::AT_A_TIME;
-use super::units::{ByteOffset, ByteSize};
 use super::zeros::all_zeros;
+use crate::units::{ByteOffset, ByteSize};
 
 /// Written runs are at least so large, and zeros become holes in this grain: the block of every Linux file system.
 const GRAIN: usize = 4096;
 
 /// A sparse file that is being written.
-pub(super) struct SparseFile<'f> {
+pub(crate) struct SparseFile<'f> {
     file: &'f File,
     flusher: Flusher,
 }
@@ -23,7 +23,7 @@ impl<'f> SparseFile<'f> {
     ///
     /// # Errors
     /// What the system reports.
-    pub(super) fn new(file: &'f File) -> io::Result<SparseFile<'f>> {
+    pub(crate) fn new(file: &'f File) -> io::Result<SparseFile<'f>> {
         Ok(SparseFile { file, flusher: Flusher::of(file)? })
     }
 
@@ -31,7 +31,7 @@ impl<'f> SparseFile<'f> {
     ///
     /// # Errors
     /// What the system reports. What was written then is of no use.
-    pub(super) fn put(&mut self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn put(&mut self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
         let mut place = 0;
         let mut run = 0..0;
         // Not in runs of more than this, because of how the kernel copies.
@@ -61,7 +61,7 @@ impl<'f> SparseFile<'f> {
     ///
     /// # Errors
     /// What the system reports, also of writes that failed behind our back.
-    pub(super) fn finish(self, size: ByteSize) -> io::Result<()> {
+    pub(crate) fn finish(self, size: ByteSize) -> io::Result<()> {
         self.file.set_len(size.0)?;
         self.flusher.finish()
     }

@@ -8,7 +8,7 @@ use super::blockmap::{BlockMap, MappedRange, digest_of};
 use super::bytes::ReadAt;
 use super::hashing::AT_A_TIME;
 use super::parallel::in_parallel;
-use super::units::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Notes which mapped ranges were read. What was made of them counts only after [`VerifiedImage::check`]. Each is hashed
 /// once, so whoever looks at a few structures pays for a few ranges, not for the image.

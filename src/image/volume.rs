@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::bytes::ReadAt;
-use super::units::ByteOffset;
+use crate::units::ByteOffset;
 
 /// The kind of a file system or container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]

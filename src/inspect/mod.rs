@@ -11,10 +11,10 @@ pub use agent::{AgentFacts, Registration};
 pub use system::SystemFacts;
 
 use crate::fs::{FsError, ImagePath, Tree};
-use crate::image::ByteSize;
 use crate::prepare::place::{Action, Place};
 use crate::prepare::{Class, View, Volume, identity, ssm};
 use crate::sudoers::{Policy, TreeFiles};
+use crate::units::ByteSize;
 
 /// Everything known of the files in an image.
 #[derive(Debug, Clone, Serialize)]

@@ -5,7 +5,6 @@
 mod activations;
 mod cards;
 mod error;
-pub mod fault;
 mod rows;
 mod runs;
 mod schema;
@@ -91,7 +90,7 @@ impl Ledger {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Change>,
     ) -> Result<T, LedgerError> {
         let sql = |source| LedgerError::Sql { doing, path: self.path.clone(), source };
-        fault::point(doing);
+        crate::fault::point(doing);
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
         let value = change(&transaction).map_err(|change| match change {
@@ -100,7 +99,7 @@ impl Ledger {
         })?;
         transaction.commit().map_err(sql)?;
         drop(connection);
-        fault::point(doing);
+        crate::fault::point(doing);
         Ok(value)
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::cards::{Left, fail_card};
 use super::{CardKey, Ledger, LedgerError, event, now};
-use crate::image::Sha256Digest;
+use crate::digest::Sha256Digest;
 
 /// One start of `flash`. Ends when it is given to [`Ledger::end_run`]; dropped without that, or killed, it counts as
 /// crashed and the next run looks after what it left.

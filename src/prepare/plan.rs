@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, ImagePath};
-use crate::image::{ByteSize, Sha256Digest};
+use crate::units::ByteSize;
 
 /// Which of the two file systems of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -12,7 +12,7 @@ use super::mistake::Mistake;
 use super::schema::{Card, Recipe};
 use super::texts::{Places, Texts};
 use super::{check, extends, literal, shape};
-use crate::image::Sha256Digest;
+use crate::digest::Sha256Digest;
 
 /// The largest recipe that is read, in bytes. The longest sensible one has a few KiB.
 const LARGEST: u64 = 1 << 20;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::LoadedRecipe;
-use crate::image::Sha256Digest;
+use crate::digest::Sha256Digest;
 
 /// The version of the lock file's format.
 const VERSION: u32 = 1;

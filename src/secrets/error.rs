@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::activation::AwsError;
+use crate::aws::AwsError;
 
 /// Why a secret that the recipe names cannot be had.
 #[derive(Debug, thiserror::Error)]

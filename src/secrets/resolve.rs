@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{CardSecrets, Secret, SecretError, psk};
-use crate::activation::Service;
+use crate::aws::Service;
 use crate::progress::Progress;
 use crate::recipe::{Recipe, SecretRef};
 

@@ -60,7 +60,7 @@ fn a_locale_that_is_missing_is_generated_at_the_first_boot_or_refused() {
         apply(&image, &locale("locale = \"C.UTF-8\""));
     }
     if need("systemd-analyze") {
-        let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/src/prepare/locale/cardsmith-locale.service");
+        let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/src/provision/locale/cardsmith-locale.service");
         let text = std::fs::read_to_string(unit).unwrap().replace("/usr/sbin/locale-gen", "/bin/true");
         let dir = tempfile::tempdir().unwrap();
         let copy = dir.path().join("cardsmith-locale.service");

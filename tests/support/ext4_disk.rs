@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use cardsmith::digest::Sha256Digest;
+use cardsmith::image::ReadAt;
 use cardsmith::image::overlay::Overlay;
-use cardsmith::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Sha256Digest};
+use cardsmith::units::{ByteOffset, ByteRange, ByteSize};
 use tempfile::TempDir;
 
 /// Feature sets that Pi OS images have had, and others that people meet.

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
 use cardsmith::flash::{Medium, MediumRecord, ReadBack};
-use cardsmith::image::{ByteOffset, ByteRange, ByteSize, ReadAt};
+use cardsmith::image::ReadAt;
+use cardsmith::units::{ByteOffset, ByteRange, ByteSize};
 
 pub enum Fault {
     /// Every write from the n-th on (counted from 0) is refused.

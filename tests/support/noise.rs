@@ -4,7 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use cardsmith::image::{ByteRange, ReadAt};
+use cardsmith::image::ReadAt;
+use cardsmith::units::ByteRange;
 
 /// A new file of `size` bytes of noise, the same for the same seed. No block of it is zeros, or like another one.
 pub fn noise(path: &Path, size: u64, seed: u64) -> File {

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use crate::audit::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Rule, Severity};
-use crate::image::{ByteOffset, ReadAt, Sha256Digest};
+use crate::digest::Sha256Digest;
+use crate::image::ReadAt;
+use crate::units::ByteOffset;
 
 /// `residue`
 pub const RESIDUE: Rule = Rule {

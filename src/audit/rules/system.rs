@@ -5,7 +5,8 @@ use ext4_view::FileType;
 use crate::audit::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Rule, Severity};
-use crate::image::{ByteOffset, ReadAt};
+use crate::image::ReadAt;
+use crate::units::ByteOffset;
 
 /// `unit-script-missing`
 pub const UNIT_SCRIPT: Rule = Rule {

@@ -11,7 +11,8 @@ use super::machine::{Machine, filler};
 use crate::cli::Error;
 use crate::fs::ext4::device::PartitionDevice;
 use crate::fs::{Attributes, Clock, ImagePath, RootFs, TreeMut};
-use crate::image::{ByteOffset, ByteRange, ByteSize, ReadAt, Window, WriteAt};
+use crate::image::{ReadAt, Window, WriteAt};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 const MIB: u64 = 1 << 20;
 const SECTOR: u32 = 512;

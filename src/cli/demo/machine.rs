@@ -114,10 +114,10 @@ pub(super) fn pre_issued(count: usize) -> String {
 /// Bytes that do not compress, to stand for a kernel or firmware.
 pub(super) fn filler(name: &str, count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 32);
-    let mut block = crate::image::Sha256Digest::of(name.as_bytes());
+    let mut block = crate::digest::Sha256Digest::of(name.as_bytes());
     while bytes.len() < count {
         bytes.extend_from_slice(&block.0);
-        block = crate::image::Sha256Digest::of(&block.0);
+        block = crate::digest::Sha256Digest::of(&block.0);
     }
     bytes.truncate(count);
     bytes

@@ -19,9 +19,10 @@ use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::verify::{OpenedMedium, expected_with, verify};
 use crate::flash::{GateOptions, Host, Verdict};
 use crate::golden::{self, Extras, Golden, Settings};
-use crate::image::{BlockMap, ByteOffset, ByteSize, ImageFile, ReadAt};
+use crate::image::{BlockMap, ImageFile, ReadAt};
 use crate::recipe;
 use crate::secrets::CardSecrets;
+use crate::units::{ByteOffset, ByteSize};
 
 /// Go the whole way on a small built-in image: no root, no AWS, no network
 ///

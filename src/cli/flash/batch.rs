@@ -12,16 +12,16 @@ use crate::flash::gate::{self, GateOptions};
 use crate::flash::hotplug::Hotplug;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::{
-    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, MakeError, Patience, SharedPieces, WriteOptions,
+    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, IoTimeout, MakeError, SharedPieces, WriteOptions,
     flash,
 };
 use crate::golden::Golden;
-use crate::image::ArrivingImage;
 use crate::ledger::{CardReservation, Ledger};
-use crate::prepare::card::CardIdentity;
 use crate::progress::Progress;
+use crate::provision::card::CardIdentity;
 use crate::recipe::CardName;
 use crate::secrets::CardSecrets;
+use crate::source::StreamingImage;
 
 /// What a run is to do.
 pub(in crate::cli) struct Batch<'a> {
@@ -63,7 +63,7 @@ impl CardMaker for Maker<'_> {
         Ok(CardImage { image: made.image, map: made.map })
     }
 
-    fn arriving(&self) -> Option<&ArrivingImage> {
+    fn arriving(&self) -> Option<&StreamingImage> {
         self.0.arriving.as_deref()
     }
 }
@@ -113,7 +113,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
             blank: recipe.card.blank,
             probe: batch.probe,
             changed_only: batch.changed_only,
-            patience: Patience::from_environment(),
+            patience: IoTimeout::from_environment(),
         },
         progress,
         cancel: &cancel,

@@ -7,16 +7,18 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::{Value, json};
 
+use crate::cli::screen;
+use crate::cli::screen::{Board, Keys, Mark};
 use crate::cli::table::Table;
 use crate::cli::{Error, Ui};
+use crate::cli::{Lines, Screen};
 use crate::flash::bench::{BenchView, Notes, SlotNews, holds_something};
 use crate::flash::devices::{self, Device, Host};
 use crate::flash::gate::GateOptions;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::slots::{self, BenchFile, BenchFileError, Slot};
-use crate::image::ByteSize;
-use crate::progress::screen::{self, Board, Keys, Mark};
-use crate::progress::{Lines, Progress, Screen, Task};
+use crate::progress::{Progress, Task};
+use crate::units::ByteSize;
 
 /// Which slots, and how they are shown.
 #[derive(clap::Args)]

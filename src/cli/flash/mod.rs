@@ -10,9 +10,10 @@ use std::sync::atomic::Ordering;
 use crate::flash::gate::{self, GateOptions};
 use crate::flash::{Host, Verdict};
 use crate::golden::{self, Golden, GoldenError, Manifest, TrustedKeys};
-use crate::image::{ByteSize, Location};
 use crate::recipe;
 use crate::secrets::{self, CardSecrets};
+use crate::source::Location;
+use crate::units::ByteSize;
 
 use super::{Error, Exit, Ui};
 

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use crate::digest::Sha256Digest;
 use crate::flash::medium::ReadBack;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::region::{HEAD, PIECE};
 use crate::flash::verify::OpenedMedium;
-use crate::image::{ByteOffset, MappedRange, Sha256Digest};
+use crate::image::MappedRange;
+use crate::units::ByteOffset;
 
 /// Which of the finished cards `medium` is: the one whose own blocks (name, activation) it holds, all of them. No two cards
 /// have the same, and a card that was not finished lacks them or its head. What cannot be read is not recognised.

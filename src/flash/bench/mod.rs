@@ -21,7 +21,7 @@ use super::devices::{self, Host};
 use super::gate::GateOptions;
 use super::hotplug::Hotplug;
 use super::slots::{Slot, SlotPlace};
-use crate::image::ByteSize;
+use crate::units::ByteSize;
 
 pub use done::holds_something;
 pub use view::{BenchView, Notes, SlotNews};

@@ -18,8 +18,8 @@ use crate::flash::gate;
 use crate::flash::medium::Medium;
 use crate::flash::region::CardImage;
 use crate::flash::slots::{Slot, SlotPlace};
-use crate::image::ArrivingImage;
 use crate::ledger::CardReservation;
+use crate::source::StreamingImage;
 
 pub(super) struct SlotWork<'a> {
     bench: &'a Bench<'a>,
@@ -244,7 +244,7 @@ impl CardMaker for Announced<'_> {
         self.maker.make(card, activation)
     }
 
-    fn arriving(&self) -> Option<&ArrivingImage> {
+    fn arriving(&self) -> Option<&StreamingImage> {
         self.maker.arriving()
     }
 }

@@ -3,9 +3,9 @@
 use crate::flash::devices::Device;
 use crate::flash::receipt::Receipt;
 use crate::flash::slots::Slot;
-use crate::image::ByteSize;
 use crate::ledger::CardReservation;
 use crate::progress::{Progress, Task};
+use crate::units::ByteSize;
 
 /// What became of a slot.
 #[derive(Debug)]

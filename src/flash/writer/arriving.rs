@@ -13,13 +13,15 @@ use crate::flash::medium::Medium;
 use crate::flash::options::WriteOptions;
 use crate::flash::region::{CardImage, Region, left_over, mapped_regions, widen};
 use crate::flash::shared::SharedPieces;
-use crate::image::{ArrivingImage, BlockMap, ByteSize, ReadAt};
+use crate::image::{BlockMap, ReadAt};
 use crate::progress::Task;
+use crate::source::StreamingImage;
+use crate::units::ByteSize;
 
 /// A golden image that is still being decoded, and what makes a card's image of it.
 pub struct Arriving<'a> {
     /// It waits for what is not there yet.
-    pub image: &'a ArrivingImage,
+    pub image: &'a StreamingImage,
     /// The golden image's map.
     pub golden: &'a BlockMap,
     /// Makes the card's image; called once, when all is there.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{TRIES, Writer};
+use crate::digest::Sha256Digest;
 use crate::flash::buffer::{Pooled, SharedBytes};
 use crate::flash::failure::{Stage, Trouble};
 use crate::flash::lanes::in_lanes;
@@ -13,8 +14,9 @@ use crate::flash::medium::Medium;
 use crate::flash::region::{Content, HEAD, Region, not_golden, part, place, read_image, widen};
 use crate::flash::shared::Piece;
 use crate::image::zeros::all_zeros;
-use crate::image::{ByteOffset, ByteRange, ByteSize, MappedRange, ReadAt, Sha256Digest};
+use crate::image::{MappedRange, ReadAt};
 use crate::progress::Task;
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// One run that was written: where on the medium, and what must be read back.
 #[derive(Clone, Copy)]

@@ -15,12 +15,13 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Writer;
 use super::body::read_whole;
+use crate::digest::Sha256Digest;
 use crate::flash::failure::{Stage, Trouble};
 use crate::flash::lanes::in_lanes;
 use crate::flash::region::{Content, HEAD, PIECE, Region, part, widen};
 use crate::image::zeros::all_zeros;
-use crate::image::{ByteRange, ByteSize, Sha256Digest};
 use crate::progress::Task;
+use crate::units::{ByteRange, ByteSize};
 
 /// What of blank space can be discarded: whole pieces, joined where they touch. The rest must become zeros.
 pub(super) fn discardable(blank: Vec<Region>) -> (Vec<ByteRange>, Vec<Region>) {

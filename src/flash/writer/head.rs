@@ -7,8 +7,8 @@ use crate::flash::buffer::AlignedBuffer;
 use crate::flash::failure::{LeftOnCard, Trouble};
 use crate::flash::nonce;
 use crate::flash::region::HEAD;
-use crate::image::ByteOffset;
 use crate::image::zeros::all_zeros;
+use crate::units::ByteOffset;
 
 impl Writer<'_> {
     /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::flash::failure::Stage;
-use crate::image::ByteSize;
+use crate::units::ByteSize;
 
 /// How writing a card went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,8 @@ use fs_ext4::block_io::BlockDevice;
 use fs_ext4::runtime::Runtime;
 
 use crate::fs::Clock;
-use crate::image::{ByteOffset, WriteAt};
+use crate::image::WriteAt;
+use crate::units::ByteOffset;
 
 /// A window of an image as a block device. Flushing is the overlay's owner's business.
 pub struct PartitionDevice(pub Arc<dyn WriteAt>);

@@ -4,7 +4,8 @@ use super::features::incompat;
 use super::raw::{halves, u16_at, u32_at};
 use super::superblock::Superblock;
 use crate::fs::FsError;
-use crate::image::{BlockNumber, ByteOffset, ByteSize, ReadAt};
+use crate::image::ReadAt;
+use crate::units::{BlockNumber, ByteOffset, ByteSize};
 
 /// `bg_flags`: inode table and bitmap are not initialised.
 pub const INODE_UNINIT: u16 = 1;

@@ -5,7 +5,8 @@ use super::groups::{Bitmap, Groups, place_of};
 use super::raw::{halves, put_u16, u16_at, u32_at};
 use super::superblock::Superblock;
 use crate::fs::FsError;
-use crate::image::{ByteOffset, ReadAt};
+use crate::image::ReadAt;
+use crate::units::ByteOffset;
 
 /// The root directory.
 pub const ROOT_INODE: u32 = 2;

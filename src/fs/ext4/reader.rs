@@ -11,9 +11,10 @@ use super::inode::{INLINE_FLAG, Inode, InodeKind, ROOT_INODE};
 use super::mapping::Mapping;
 use super::raw::u16_at;
 use super::superblock::Superblock;
+use crate::digest::Sha256Digest;
 use crate::fs::path::ImagePath;
 use crate::fs::tree::{Attributes, FsError, resolve_with};
-use crate::image::{ReadAt, Sha256Digest};
+use crate::image::ReadAt;
 
 /// A target is never longer: a link is one block at most.
 const MOST_LINK_BYTES: u64 = 4096;

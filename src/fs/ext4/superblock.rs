@@ -9,7 +9,8 @@ use super::features::{self, compat, incompat, ro_compat};
 use super::raw::{halves, put_u16, put_u32, u16_at, u32_at};
 use crate::fs::FsError;
 use crate::fs::probe;
-use crate::image::{ByteOffset, ReadAt, WriteAt};
+use crate::image::{ReadAt, WriteAt};
+use crate::units::ByteOffset;
 
 /// Where the superblock lies in its partition, in bytes.
 pub const SUPERBLOCK_AT: u64 = 1024;

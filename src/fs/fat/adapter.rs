@@ -7,7 +7,8 @@ use std::sync::Arc;
 use fatfs::{Date, DateTime, FileSystem, FsOptions, Time, TimeProvider};
 
 use crate::fs::Clock;
-use crate::image::{ByteOffset, WriteAt};
+use crate::image::WriteAt;
+use crate::units::ByteOffset;
 
 /// Opens the volume for one operation on this thread. The volume must have passed [`super::FatTree::read`].
 ///

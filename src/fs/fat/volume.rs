@@ -6,7 +6,8 @@ use std::io;
 use crate::fs::FsError;
 use crate::fs::ext4::raw::{put_u16, put_u32, u16_at, u32_at};
 use crate::fs::probe;
-use crate::image::{ByteOffset, ByteRange, ReadAt, WriteAt};
+use crate::image::{ReadAt, WriteAt};
+use crate::units::{ByteOffset, ByteRange};
 
 /// How wide an entry of the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use super::volume::{FIRST_CLUSTER, FatVolume, corrupt};
 use crate::fs::FsError;
 use crate::fs::ext4::raw::{u16_at, u32_at};
-use crate::image::{ByteOffset, ByteRange, ReadAt};
+use crate::image::ReadAt;
+use crate::units::{ByteOffset, ByteRange};
 
 /// Bytes in a directory entry.
 pub const ENTRY_BYTES: usize = 32;

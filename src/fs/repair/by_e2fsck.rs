@@ -11,7 +11,8 @@ use super::RepairReport;
 use crate::fs::e2fsck::{program, words};
 use crate::fs::{Clock, FsError};
 use crate::image::zeros::all_zeros;
-use crate::image::{ByteOffset, ReadAt, WriteAt};
+use crate::image::{ReadAt, WriteAt};
+use crate::units::ByteOffset;
 
 const CHUNK: u64 = 1 << 20;
 const BLOCK: usize = 4096;

@@ -5,7 +5,8 @@ use super::RepairReport;
 use crate::fs::FsError;
 use crate::fs::fat::volume::FIRST_CLUSTER;
 use crate::fs::fat::{FatKind, FatTree, FatVolume};
-use crate::image::{ByteOffset, WriteAt};
+use crate::image::WriteAt;
+use crate::units::ByteOffset;
 
 /// Repairs the FAT in `window`.
 ///

@@ -89,7 +89,7 @@ fn adopt(window: &dyn WriteAt, attempt: &Overlay) -> Result<(), FsError> {
         let mut at = range.start.0;
         while at < range.end().0 {
             let mut bytes = vec![0; usize::try_from(CHUNK.min(range.end().0 - at)).unwrap_or(0)];
-            let place = crate::image::ByteOffset(at);
+            let place = crate::units::ByteOffset(at);
             attempt.read_at(place, &mut bytes).map_err(by_e2fsck::copying)?;
             window.write_at(place, &bytes).map_err(by_e2fsck::copying)?;
             at += bytes.len() as u64;

@@ -10,7 +10,7 @@ use crate::fs::ext4::directory::{entries, index_blocks, stamp_leaf};
 use crate::fs::ext4::inode::Inode;
 use crate::fs::ext4::mapping::Mapping;
 use crate::fs::ext4::raw::u16_at;
-use crate::image::{ByteOffset, ByteRange};
+use crate::units::{ByteOffset, ByteRange};
 
 pub fn scrub(
     wiper: &Wiper<'_>,

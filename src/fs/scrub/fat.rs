@@ -7,7 +7,7 @@ use crate::fs::FsError;
 use crate::fs::fat::volume::FIRST_CLUSTER;
 use crate::fs::fat::walk::{ATTR_LONG_NAME, ENTRY_BYTES, Node, directory_places};
 use crate::fs::fat::{FatTree, FatVolume};
-use crate::image::ByteRange;
+use crate::units::ByteRange;
 
 const DELETED: u8 = 0xE5;
 

@@ -11,7 +11,7 @@ use crate::fs::ext4::directory::inline_places;
 use crate::fs::ext4::inode::{EXTENTS_FLAG, INLINE_FLAG, Inode, InodeKind};
 use crate::fs::ext4::mapping::Mapping;
 use crate::fs::ext4::raw::{put_u32, u16_at};
-use crate::image::{ByteOffset, ByteRange, ByteSize};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 pub fn content(
     wiper: &Wiper<'_>,

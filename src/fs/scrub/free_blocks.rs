@@ -6,7 +6,7 @@ use super::wiper::Wiper;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::groups::{BLOCK_UNINIT, Groups, INODE_UNINIT};
-use crate::image::ByteRange;
+use crate::units::ByteRange;
 
 pub fn scrub(
     wiper: &Wiper<'_>,

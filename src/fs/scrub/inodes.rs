@@ -9,7 +9,7 @@ use crate::fs::ext4::Superblock;
 use crate::fs::ext4::groups::{Groups, table_blocks};
 use crate::fs::ext4::inode::{Inode, InodeKind, ROOT_INODE, slot_at, walk_table};
 use crate::fs::ext4::mapping::Mapping;
-use crate::image::{ByteOffset, ByteRange};
+use crate::units::{ByteOffset, ByteRange};
 
 pub fn scrub(
     wiper: &Wiper<'_>,
@@ -32,7 +32,7 @@ pub fn scrub(
         if in_use {
             return live(wiper, sb, inode, at, report);
         }
-        let place = ByteRange { start: at, len: crate::image::ByteSize(slot) };
+        let place = ByteRange { start: at, len: crate::units::ByteSize(slot) };
         if inode.raw.iter().any(|&byte| byte != 0) && wiper.touches(place) {
             wiper.replace(at, &vec![0; inode.raw.len()])?;
             report.unused_inodes += 1;

@@ -8,7 +8,7 @@ use crate::fs::ext4::groups::{Groups, read_block};
 use crate::fs::ext4::inode::Inode;
 use crate::fs::ext4::mapping::Mapping;
 use crate::fs::ext4::raw::be32_at;
-use crate::image::ByteRange;
+use crate::units::ByteRange;
 
 const JOURNAL_MAGIC: u32 = 0xC03B_3998;
 /// `s_start` in the journal's superblock: where replay would begin, 0 where there is nothing to replay.

@@ -16,8 +16,9 @@ use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::fat::{FatTree, FatVolume};
 use super::probe;
-use crate::image::{ByteRange, ByteSize, WriteAt};
+use crate::image::WriteAt;
 use crate::progress::Task;
+use crate::units::{ByteRange, ByteSize};
 pub use report::ScrubReport;
 use wiper::Wiper;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::ByteSize;
+use crate::units::ByteSize;
 
 /// What a scrub wiped. All zeros where there was nothing left to wipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use std::io;
 
 use crate::fs::FsError;
 use crate::image::zeros::all_zeros;
-use crate::image::{ByteOffset, ByteRange, ReadAt, WriteAt};
+use crate::image::{ReadAt, WriteAt};
+use crate::units::{ByteOffset, ByteRange};
 
 /// Punching whole blocks of this size costs an overlay nothing.
 const GRAIN: u64 = 4096;

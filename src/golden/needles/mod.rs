@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 use super::manifest::NeedleRecord;
-use crate::image::Sha256Digest;
+use crate::digest::Sha256Digest;
 
 /// Where a needle must not be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::grams::Grams;
 use super::{Needle, Needles};
-use crate::image::ByteOffset;
+use crate::units::ByteOffset;
 
 /// So many hits are enough; an image full of them need not be listed whole.
 const MOST_HITS: usize = 100;

@@ -1,0 +1,289 @@
+//! Unpacking: one pass over the published file that hashes it, and one over the image that writes it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+
+use liblzma::stream::MtStreamBuilder;
+use sha2::{Digest, Sha256};
+
+use super::fingerprint::{Fingerprint, Taking};
+use super::format::Format;
+use super::zip_entry;
+use crate::digest::Sha256Digest;
+use crate::image::hashing::AT_A_TIME;
+use crate::image::sparse::SparseFile;
+use crate::progress::Task;
+use crate::units::{ByteOffset, ByteSize};
+
+/// No card is larger, and no image that comes out larger is one.
+pub const LARGEST_IMAGE: ByteSize = ByteSize(1 << 40);
+/// A multiple of what the image is written by.
+const CHUNK: usize = 8 * AT_A_TIME;
+/// Chunks between decoder and writer.
+const AHEAD: usize = 8;
+/// Dictionaries of all threads together. Official images need 65 MiB per thread.
+const XZ_THREADS_MEMORY: u64 = 1 << 30;
+/// One thread with the largest dictionary that xz can be told to use (1.5 GiB) is refused; `xz -9` needs 65 MiB.
+const XZ_MEMORY: u64 = 1 << 30;
+/// `zstd --long=30`; the largest, 31, would take 2 GiB.
+const ZSTD_WINDOW_LOG: u32 = 30;
+
+/// What came out.
+#[derive(Debug, Clone)]
+pub(super) struct Decoded {
+    /// SHA-256 of the file as published.
+    pub published: Sha256Digest,
+    /// By which the cache knows the image again.
+    pub image: Fingerprint,
+    /// Size of the image.
+    pub size: ByteSize,
+}
+
+/// Why nothing came out.
+pub(super) enum DecodeError {
+    /// The file could not be read.
+    Read { at: ByteOffset, source: io::Error },
+    /// The file is damaged. Its digest tells whether it is the right file at all.
+    Damaged { at: ByteOffset, decoded: ByteSize, source: io::Error, published: Sha256Digest },
+    /// The zip archive does not hold one image.
+    Entries(Vec<String>),
+    /// More than [`LARGEST_IMAGE`].
+    TooLarge,
+    /// The decoded image could not be written.
+    Write { decoded: ByteSize, source: io::Error },
+}
+
+/// Decodes all of `file` into `sink`, sparse. `arrived` hears how many bytes of the image are there; an error of it ends
+/// the work.
+pub(super) fn decode(
+    file: &File,
+    format: Format,
+    sink: &File,
+    task: &mut dyn Task,
+    arrived: &dyn Fn(u64) -> io::Result<()>,
+) -> Result<Decoded, DecodeError> {
+    let read_so_far = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let (send, receive) = sync_channel(AHEAD);
+        let (give_back, empty) = channel();
+        let counter = &read_so_far;
+        let reader = scope.spawn(move || unpack(file, format, counter, &mut Chunks { send, empty }));
+        let written = write(&receive, &give_back, sink, |there| {
+            task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
+            arrived(there)
+        });
+        // An early end of the writer is what makes the reader stop.
+        drop(receive);
+        let unpacked = match reader.join() {
+            Ok(unpacked) => unpacked,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let (image, size) = written?;
+        let read_error = |source| DecodeError::Read { at: ByteOffset(read_so_far.load(Ordering::Relaxed)), source };
+        match unpacked {
+            Ok((published, Ok(()))) => Ok(Decoded { published, image, size }),
+            Ok((published, Err(Broken { at, source }))) => {
+                Err(DecodeError::Damaged { at, decoded: size, source, published })
+            }
+            Err(Unread::Io(source)) => Err(read_error(source)),
+            Err(Unread::Entries(entries)) => Err(DecodeError::Entries(entries)),
+        }
+    })
+}
+
+/// Where a decoder gave up.
+struct Broken {
+    at: ByteOffset,
+    source: io::Error,
+}
+
+enum Unread {
+    Io(io::Error),
+    Entries(Vec<String>),
+}
+
+/// The file as published: hashed and counted while it passes. An error of its own is kept apart from the decoder's.
+struct Published<'a> {
+    file: &'a File,
+    at: u64,
+    hasher: Sha256,
+    counter: &'a AtomicU64,
+    failed: Option<io::Error>,
+}
+
+impl Read for Published<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.file.read_at(buf, self.at) {
+            Ok(n) => {
+                self.hasher.update(buf.get(..n).unwrap_or_default());
+                self.at += n as u64;
+                self.counter.store(self.at, Ordering::Relaxed);
+                Ok(n)
+            }
+            Err(error) => {
+                self.failed = Some(io::Error::from(error.kind()));
+                Err(error)
+            }
+        }
+    }
+}
+
+type Unpacked = Result<(Sha256Digest, Result<(), Broken>), Unread>;
+
+fn unpack(file: &File, format: Format, counter: &AtomicU64, to: &mut Chunks) -> Unpacked {
+    let mut published = Published { file, at: 0, hasher: Sha256::new(), counter, failed: None };
+    let result = if format == Format::Zip {
+        // The directory of a zip archive is at its end, so the file is hashed in a pass of its own, below.
+        zip_entry::with_image(file, counter, |entry| to.pump(entry)).map_err(|error| match error {
+            zip_entry::ZipError::Io(source) => Unread::Io(source),
+            zip_entry::ZipError::Entries(entries) => Unread::Entries(entries),
+        })?
+    } else {
+        let buffered = BufReader::with_capacity(CHUNK, &mut published);
+        match format {
+            Format::Xz => to.pump(XzStreams::new(buffered)),
+            Format::Gzip => to.pump(flate2::bufread::MultiGzDecoder::new(buffered)),
+            Format::Zstd => zstd_frames(buffered).and_then(|frames| to.pump(frames)),
+            Format::Raw | Format::Zip => to.pump(buffered),
+        }
+    };
+    if let Some(error) = published.failed.take() {
+        return Err(Unread::Io(error));
+    }
+    let at = ByteOffset(counter.load(Ordering::Relaxed));
+    // What is behind the packed data belongs to the published file, too.
+    io::copy(&mut published, &mut io::sink()).map_err(Unread::Io)?;
+    Ok((Sha256Digest::from_hasher(published.hasher), result.map_err(|source| Broken { at, source })))
+}
+
+/// The way to the writer, and the way back for memory that was used: fresh memory costs more than to fill it.
+struct Chunks {
+    send: SyncSender<Vec<u8>>,
+    empty: Receiver<Vec<u8>>,
+}
+
+impl Chunks {
+    /// Reads to the end, in chunks, until nobody wants more.
+    fn pump(&mut self, mut from: impl Read) -> io::Result<()> {
+        loop {
+            let mut chunk = self.empty.try_recv().unwrap_or_default();
+            chunk.resize(CHUNK, 0);
+            let mut filled = 0;
+            while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                match from.read(rest) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            chunk.truncate(filled);
+            if chunk.is_empty() || self.send.send(chunk).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn zstd_frames<R: BufRead>(from: R) -> io::Result<zstd::Decoder<'static, R>> {
+    let mut frames = zstd::Decoder::with_buffer(from)?;
+    frames.window_log_max(ZSTD_WINDOW_LOG)?;
+    Ok(frames)
+}
+
+/// The streams of an .xz file, one after the other (`cat a.xz b.xz`, and what pixz writes), each decoded on all cores
+/// where it has several blocks.
+struct XzStreams<R: BufRead> {
+    /// `None` between two streams.
+    stream: Option<liblzma::bufread::XzDecoder<R>>,
+    rest: Option<R>,
+}
+
+impl<R: BufRead> XzStreams<R> {
+    fn new(from: R) -> XzStreams<R> {
+        XzStreams { stream: None, rest: Some(from) }
+    }
+
+    fn begin(from: R) -> io::Result<liblzma::bufread::XzDecoder<R>> {
+        let threads = thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        let decoder = MtStreamBuilder::new()
+            .threads(threads)
+            .memlimit_threading(XZ_THREADS_MEMORY)
+            .memlimit_stop(XZ_MEMORY)
+            .decoder()
+            .map_err(io::Error::other)?;
+        Ok(liblzma::bufread::XzDecoder::new_stream(from, decoder))
+    }
+}
+
+impl<R: BufRead> Read for XzStreams<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if let Some(from) = self.rest.take() {
+                self.stream = Some(XzStreams::begin(from)?);
+            }
+            let Some(stream) = &mut self.stream else { return Ok(0) };
+            let n = stream.read(buf)?;
+            if n > 0 {
+                return Ok(n);
+            }
+            let Some(mut from) = self.stream.take().map(liblzma::bufread::XzDecoder::into_inner) else { return Ok(0) };
+            if !another_stream(&mut from)? {
+                return Ok(0);
+            }
+            self.rest = Some(from);
+        }
+    }
+}
+
+/// Skips the padding behind a stream (zeros, a multiple of four: the .xz file format, 2.2); whether more follows.
+fn another_stream(from: &mut impl BufRead) -> io::Result<bool> {
+    let mut padding = 0u64;
+    loop {
+        let waiting = from.fill_buf()?;
+        let zeros = waiting.iter().take_while(|&&b| b == 0).count();
+        let at_end = waiting.is_empty();
+        let more = zeros < waiting.len();
+        from.consume(zeros);
+        padding += zeros as u64;
+        if at_end || more {
+            if !padding.is_multiple_of(4) {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "padding that is no multiple of four bytes"));
+            }
+            return Ok(more);
+        }
+    }
+}
+
+/// Writes what arrives, leaving out zeros, and gives the memory back; returns the image's fingerprint and size.
+fn write(
+    receive: &Receiver<Vec<u8>>,
+    empty: &Sender<Vec<u8>>,
+    sink: &File,
+    mut tell: impl FnMut(u64) -> io::Result<()>,
+) -> Result<(Fingerprint, ByteSize), DecodeError> {
+    let mut taking = Taking::default();
+    let mut at = 0u64;
+    let failed = |at, source| DecodeError::Write { decoded: ByteSize(at), source };
+    let mut sparse = SparseFile::new(sink).map_err(|source| failed(0, source))?;
+    for chunk in receive {
+        if at.saturating_add(chunk.len() as u64) > LARGEST_IMAGE.0 {
+            return Err(DecodeError::TooLarge);
+        }
+        taking.next(&chunk);
+        sparse.put(ByteOffset(at), &chunk).map_err(|source| failed(at, source))?;
+        at += chunk.len() as u64;
+        tell(at).map_err(|source| failed(at, source))?;
+        // Nobody wants it any more where all is decoded.
+        let _ = empty.send(chunk);
+    }
+    sparse.finish(ByteSize(at)).map_err(|source| failed(at, source))?;
+    Ok((taking.done(), ByteSize(at)))
+}

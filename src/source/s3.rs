@@ -1,0 +1,48 @@
+//! Base images that are fetched from S3 buckets.
+
+use super::download::{Answer, Refusal, Remote};
+use super::error::SourceError;
+use super::https::parse_range;
+use crate::aws::s3::{Bucket, S3Error};
+
+/// An object that is fetched.
+pub(super) struct S3File {
+    bucket: Bucket,
+    key: String,
+}
+
+impl S3File {
+    pub(super) fn new(bucket: Bucket, key: &str) -> S3File {
+        S3File { bucket, key: key.to_owned() }
+    }
+}
+
+impl Remote for S3File {
+    fn name(&self) -> String {
+        self.bucket.address(&self.key)
+    }
+
+    fn open(&self, from: u64, version: Option<&str>) -> Result<Answer, Refusal> {
+        let object = self.bucket.get(&self.key, from, version).map_err(|error| refusal(&error, from > 0))?;
+        let (from, total) = object.range.as_deref().and_then(parse_range).unwrap_or((0, object.size));
+        Ok(Answer { from, total, version: object.version, body: object.body })
+    }
+}
+
+/// The bucket of an address. Nothing is asked yet.
+pub fn bucket(name: &str) -> Result<Bucket, SourceError> {
+    Bucket::connect(name).map_err(|error| SourceError::Upload {
+        place: format!("s3://{name}"),
+        what: format!("could not start what talks to AWS: {error}"),
+    })
+}
+
+fn refusal(error: &S3Error, resuming: bool) -> Refusal {
+    match error.status {
+        Some(404) if error.code.as_deref() == Some("NoSuchKey") => Refusal::NotThere,
+        Some(412 | 416) if resuming => Refusal::Changed,
+        None if error.code.is_none() => Refusal::Unreachable(error.to_string()),
+        Some(500..) => Refusal::Later(error.to_string()),
+        _ => Refusal::Never(error.to_string()),
+    }
+}

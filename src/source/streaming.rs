@@ -1,0 +1,251 @@
+//! A packed image that is read while it is still being decoded: who asks for bytes that are not there yet waits for them.
+//!
+//! Decoding goes from the beginning to the end, and so does writing a card: cards wait as long as decoding takes, and
+//! no longer. That what was handed out is right is not known before all of it was decoded, because the digest is that of
+//! the whole file. So nothing that was made of these bytes may count before [`StreamingImage::wait`] says so.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::cache::Cache;
+use super::decode::Decoded;
+use super::error::SourceError;
+use super::format::Format;
+use super::location::Location;
+use super::packed::{Packed, decode_checked, fetch};
+use crate::atomic_file::AtomicFile;
+use crate::causes::in_one_line;
+use crate::digest::Sha256Digest;
+use crate::image::bytes::ReadAt;
+use crate::image::file::ImageFile;
+use crate::progress::{Progress, Silent};
+use crate::source::base::{OpenFile, SourceSpec, open_cache};
+use crate::units::{ByteOffset, ByteRange, ByteSize};
+
+/// How often who waits looks whether it was stopped.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// An image that is being decoded, or was.
+pub struct StreamingImage {
+    image: ImageFile,
+    arrival: Arc<Arrival>,
+    decoder: Option<JoinHandle<()>>,
+}
+
+/// What decoder and readers tell each other.
+struct Arrival {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Set from outside: the whole run is to end.
+    cancel: Arc<AtomicBool>,
+    /// Nobody reads any more.
+    unread: AtomicBool,
+}
+
+enum State {
+    /// So many bytes, from the beginning on, can be read.
+    Decoded(u64),
+    /// All of them, and the packed file had the digest that it must have.
+    Whole,
+    /// The image cannot be used, and why.
+    Failed(String),
+}
+
+/// Opens the packed image at `path`, which must have this digest and unpack to `size` bytes, and decodes it in the
+/// background into the cache under `cache_directory`. `Ok(None)` where there is nothing to wait for: it is not packed, or
+/// it may be in the cache already.
+///
+/// # Errors
+/// [`SourceError`] for what can be said before decoding; what comes later, readers and [`StreamingImage::wait`] hear.
+pub fn open_arriving(
+    path: &Path,
+    expected: Sha256Digest,
+    size: ByteSize,
+    cache_directory: &Path,
+    cancel: Arc<AtomicBool>,
+) -> Result<Option<StreamingImage>, SourceError> {
+    let opened = OpenFile::new(path)?;
+    let cache = open_cache(cache_directory)?;
+    if opened.format == Format::Raw || cache.may_hold(opened.size) {
+        return Ok(None);
+    }
+    begin(SourceSpec::file(path, Some(expected)), opened.into_packed(), size, cache, cancel).map(Some)
+}
+
+/// As [`open_arriving`], for a file that a server has: it is fetched whole first, and nothing is decoded that has another
+/// digest.
+///
+/// # Errors
+/// As [`open_arriving`], and those of the download; nothing is in the cache then that was not there before.
+pub fn fetch_arriving(
+    place: &Location,
+    expected: Sha256Digest,
+    size: ByteSize,
+    cache_directory: &Path,
+    cancel: Arc<AtomicBool>,
+    progress: &dyn Progress,
+) -> Result<Option<StreamingImage>, SourceError> {
+    let (spec, cache) = (SourceSpec::remote(place.clone(), Some(expected))?, open_cache(cache_directory)?);
+    if cache.has(&expected) {
+        return Ok(None);
+    }
+    let mut task = progress.task(&place.name(), None);
+    let fetched = fetch(&spec, place, &cache, task.as_mut());
+    match &fetched {
+        Ok(packed) => task.done(&format!("fetched {}, which is what the manifest names", packed.size)),
+        Err(_) => task.failed("not usable"),
+    }
+    begin(spec, fetched?, size, cache, cancel).map(Some)
+}
+
+fn begin(
+    spec: SourceSpec,
+    packed: Packed,
+    size: ByteSize,
+    cache: Cache,
+    cancel: Arc<AtomicBool>,
+) -> Result<StreamingImage, SourceError> {
+    let unusable = cache.unusable("begin a decoded image");
+    let whole = cache.begin().map_err(&unusable)?;
+    // At its full length from the start: zeros are not written, and must be there to be read all the same.
+    whole.file().set_len(size.0).map_err(&unusable)?;
+    let image = whole.file().try_clone().and_then(ImageFile::from_file).map_err(&unusable)?;
+
+    let state = Mutex::new(State::Decoded(0));
+    let arrival = Arc::new(Arrival { state, changed: Condvar::new(), cancel, unread: AtomicBool::new(false) });
+    let decoder = Decoder { arrival: arrival.clone(), spec, packed, cache, size };
+    let decoder = thread::Builder::new().name("decoder".to_owned()).spawn(move || decoder.run(whole));
+    Ok(StreamingImage { image, arrival, decoder: Some(decoder.map_err(unusable)?) })
+}
+
+impl StreamingImage {
+    /// Whether all of it is there and right, so that nobody has to wait.
+    ///
+    /// # Errors
+    /// Why it cannot be used, where that is known already.
+    pub fn is_whole(&self) -> io::Result<bool> {
+        match &*self.arrival.state() {
+            State::Whole => Ok(true),
+            State::Decoded(_) => Ok(false),
+            State::Failed(why) => Err(io::Error::other(why.clone())),
+        }
+    }
+
+    /// Waits until all of it was decoded and found to be the right file.
+    ///
+    /// # Errors
+    /// Why it is not, or that the run was cancelled. Nothing that was read of it may be used then.
+    pub fn wait(&self) -> io::Result<()> {
+        self.arrival.wait_for(u64::MAX)
+    }
+}
+
+impl ReadAt for StreamingImage {
+    fn size(&self) -> ByteSize {
+        self.image.size()
+    }
+
+    fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        let end = at.0.checked_add(buf.len() as u64).filter(|&end| end <= self.size().0);
+        self.arrival.wait_for(end.ok_or(io::ErrorKind::UnexpectedEof)?)?;
+        self.image.read_at(at, buf)
+    }
+
+    fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        // A hole may be one that is not filled yet.
+        self.wait()?;
+        self.image.next_data(from)
+    }
+}
+
+impl Drop for StreamingImage {
+    fn drop(&mut self) {
+        self.arrival.unread.store(true, Ordering::Relaxed);
+        // An image that is complete is still being put into the cache, which must not be cut off.
+        if let Some(decoder) = self.decoder.take() {
+            let _ = decoder.join();
+        }
+    }
+}
+
+impl Arrival {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, state: State) {
+        *self.state() = state;
+        self.changed.notify_all();
+    }
+
+    /// Returns when the first `end` bytes can be read.
+    fn wait_for(&self, end: u64) -> io::Result<()> {
+        let mut state = self.state();
+        loop {
+            match &*state {
+                State::Whole => return Ok(()),
+                State::Failed(why) => return Err(io::Error::other(why.clone())),
+                State::Decoded(there) if *there >= end => return Ok(()),
+                State::Decoded(_) => self.go_on()?,
+            }
+            state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn go_on(&self) -> io::Result<()> {
+        match self.cancel.load(Ordering::Relaxed) || self.unread.load(Ordering::Relaxed) {
+            true => Err(io::Error::new(io::ErrorKind::Interrupted, "it was stopped while the image was decoded")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What the thread in the background works with.
+struct Decoder {
+    arrival: Arc<Arrival>,
+    spec: SourceSpec,
+    packed: Packed,
+    cache: Cache,
+    size: ByteSize,
+}
+
+impl Decoder {
+    fn run(self, whole: AtomicFile) {
+        match self.decode(&whole) {
+            Ok(decoded) => {
+                self.arrival.set(State::Whole);
+                // The cards go on with what is there. An entry that cannot be kept is decoded once more another time.
+                let _ = self.cache.put(whole, &decoded.published, self.packed.size, decoded.image);
+            }
+            Err(why) => self.arrival.set(State::Failed(why)),
+        }
+    }
+
+    fn decode(&self, whole: &AtomicFile) -> Result<Decoded, String> {
+        let arrived = |bytes: u64| {
+            self.arrival.set(State::Decoded(bytes.min(self.size.0)));
+            self.arrival.go_on()
+        };
+        let mut silent = Silent.task("", None);
+        let decoded = decode_checked(&self.cache, &self.spec, &self.packed, whole, silent.as_mut(), &arrived)
+            .map_err(|error| in_one_line(&error))?;
+        match decoded.size == self.size {
+            true => Ok(decoded),
+            false => Err(format!("it unpacks to {} bytes, not to {}", decoded.size.0, self.size.0)),
+        }
+    }
+}
+
+impl Drop for Decoder {
+    /// Whatever ends the thread, nobody waits for it any longer.
+    fn drop(&mut self) {
+        let unfinished = matches!(*self.arrival.state(), State::Decoded(_));
+        if unfinished {
+            self.arrival.set(State::Failed("decoding broke off".to_owned()));
+        }
+    }
+}
