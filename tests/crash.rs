@@ -8,6 +8,16 @@ use crate::support::binary::Home;
 use crate::support::fake_ssm::{FakeSsm, Fault};
 use cardsmith::ledger::{ActivationState, CardState, Ledger};
 
+/// The environment that kills the program at its `n`-th boundary.
+#[track_caller]
+fn dies_at(n: &str) -> (&'static str, &str) {
+    assert!(
+        cfg!(feature = "fault-points"),
+        "this program has no fault points: run scripts/test, or cargo with --features fault-points"
+    );
+    ("CARDSMITH_FAULT_AT", n)
+}
+
 /// The cards that a Pi would boot, with the activation that each holds.
 fn bootable(bench: &Bench) -> Vec<(String, String)> {
     let mut cards = Vec::new();
@@ -66,7 +76,7 @@ fn assert_accounted_for(bench: &Bench, said: &Said, when: &str) {
 fn killed_at(n: u64, more: &[(&str, &str)]) -> Option<(Bench, Said)> {
     let bench = Bench::new();
     let at = n.to_string();
-    let mut env = vec![("CARDSMITH_FAULT_AT", at.as_str())];
+    let mut env = vec![dies_at(&at)];
     env.extend_from_slice(more);
     let said = bench.run(2, &env);
     if said.0.status.signal() == Some(9) {
@@ -111,13 +121,13 @@ fn kill_9_while_a_sweep_is_at_work_leaves_it_to_the_next_sweep() {
         let bench = Bench::new();
         bench.aws.fail_next("CreateActivation", Fault::LoseAnswer);
         // Dies right after the first question's answer was lost, long before the second one.
-        let died = bench.run(1, &[("CARDSMITH_FAULT_AT", "13")]);
+        let died = bench.run(1, &[dies_at("13")]);
         assert_eq!(died.0.status.signal(), Some(9), "{}", died.text());
         assert_eq!(bench.aws.live().len(), 1, "AWS made it, and nobody knows");
         assert_eq!(bench.states().len(), 1);
         let mut command = crate::support::binary::command(bench.dir.path());
         command.args(["activations", "sweep", "--ledger"]).arg(bench.dir.path().join("ledger.sqlite3"));
-        command.envs(bench.aws.env()).env("CARDSMITH_FAULT_AT", n.to_string());
+        command.envs(bench.aws.env()).envs([dies_at(&n.to_string())]);
         let output = command.output().unwrap();
         let survived = output.status.signal().is_none();
         let said = sweep(&bench);
@@ -161,7 +171,7 @@ fn flash_killed_at_any_boundary_leaves_no_activation_without_a_verified_card() {
         let ledger = cards.path().join("ledger.sqlite3");
         let mut flash = home.command(["flash", "aws.manifest.json", "--to"]);
         flash.arg(cards.path().join("1.img")).arg("--to").arg(cards.path().join("2.img")).arg("--ledger").arg(&ledger);
-        flash.envs(aws.env()).env("CARDSMITH_FAULT_AT", boundaries.to_string());
+        flash.envs(aws.env()).envs([dies_at(&boundaries.to_string())]);
         let flash = flash.output().unwrap();
         let mut said = [flash.stdout.clone(), flash.stderr.clone()].concat();
         survived = flash.status.signal() != Some(9);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aho_corasick::AhoCorasick;
 
 use super::error::GoldenError;
 use super::map::mapped_runs;
@@ -116,12 +115,12 @@ impl Golden {
 
 /// How often `text` stands in the changed runs. The golden image below was searched before there was a code.
 fn occurrences(image: &dyn ReadAt, changed: &[ByteRange], text: &[u8]) -> std::io::Result<usize> {
-    let automaton = AhoCorasick::new([text]).map_err(std::io::Error::other)?;
+    let finder = memchr::memmem::Finder::new(text);
     let mut times = 0;
     for run in changed {
         let mut bytes = zeroize::Zeroizing::new(vec![0; usize::try_from(run.len.0).map_err(std::io::Error::other)?]);
         image.read_at(run.start, &mut bytes)?;
-        times += automaton.find_iter(bytes.as_slice()).count();
+        times += finder.find_iter(&bytes).count();
     }
     Ok(times)
 }

@@ -1,9 +1,9 @@
 //! Master boot records.
 
-use super::bytes::{ReadAt, Seekable};
+use super::bytes::ReadAt;
 use super::partitions::{Partition, PartitionError, PartitionTable, TableKind, sectors};
 use super::volume::VolumeKind;
-use crate::units::ByteOffset;
+use crate::units::{ByteOffset, SECTOR_BYTES};
 
 /// What sector 0 says.
 pub(super) enum Found {
@@ -13,31 +13,65 @@ pub(super) enum Found {
     Protective,
 }
 
-pub(super) fn read(reader: &mut Seekable<'_>, image: &dyn ReadAt) -> Result<Found, PartitionError> {
-    let Ok(header) = mbrman::MBRHeader::read_from(reader) else {
+/// One of the four entries, as far as it is used here: a medium's cylinders and heads mean nothing any more.
+struct Entry {
+    number: u32,
+    sys: u8,
+    first: u32,
+    sectors: u32,
+}
+
+/// The bytes of sector 0 from `at`, which is a constant of the format: a run that leaves the sector is a table of zeros.
+fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+}
+
+/// The entries that say something. `None` where sector 0 is no table at all.
+fn entries(sector: &[u8]) -> Option<Vec<Entry>> {
+    if field(sector, 510) != [0x55, 0xAA] {
+        return None;
+    }
+    let mut used = Vec::new();
+    for (number, entry) in (1..).zip(sector.get(446..510)?.chunks_exact(16)) {
+        let [boot, ..] = field::<16>(entry, 0);
+        // What else is there at 55 AA is code, or the start of a volume.
+        if boot & 0x7F != 0 {
+            return None;
+        }
+        let [sys] = field(entry, 4);
+        let (first, sectors) = (u32::from_le_bytes(field(entry, 8)), u32::from_le_bytes(field(entry, 12)));
+        if sys != 0 {
+            used.push(Entry { number, sys, first, sectors });
+        }
+    }
+    Some(used)
+}
+
+pub(super) fn read(image: &dyn ReadAt) -> Result<Found, PartitionError> {
+    let mut sector = [0; SECTOR_BYTES as usize];
+    let used = image.read_at(ByteOffset(0), &mut sector).ok().and_then(|()| entries(&sector));
+    let Some(used) = used else {
         return Err(without_table(image, PartitionError::NoTable));
     };
-    let used: Vec<_> = header.iter().filter(|(_, entry)| entry.is_used()).collect();
     // A volume that begins at sector 0 can end it in 55 AA like a table. What once was in the gap before the first
     // partition is no argument against a table that has entries, so only then the content decides.
     if used.is_empty() {
         return Err(without_table(image, PartitionError::NoPartitions { kind: TableKind::Mbr }));
     }
-    if used.iter().any(|(_, entry)| entry.sys == 0xEE) {
+    if used.iter().any(|entry| entry.sys == 0xEE) {
         return Ok(Found::Protective);
     }
     // The kernel prints the id as a little-endian number: PARTUUID=4f2a9c31-02.
-    let disk_id = format!("{:08x}", u32::from_le_bytes(header.disk_signature));
+    let disk_id = format!("{:08x}", u32::from_le_bytes(field(&sector, 440)));
     let mut partitions = Vec::new();
-    for (index, entry) in used {
-        let number = u32::try_from(index).unwrap_or(u32::MAX);
-        if entry.is_extended() || matches!(entry.sys, 0x05 | 0x0F | 0x85) {
-            return Err(PartitionError::Extended { number, type_id: entry.sys });
+    for Entry { number, sys, first, sectors: length } in used {
+        if matches!(sys, 0x05 | 0x0F | 0x85 | 0xC5 | 0xD5) {
+            return Err(PartitionError::Extended { number, type_id: sys });
         }
         partitions.push(Partition {
             number,
-            range: sectors(TableKind::Mbr, number, entry.starting_lba.into(), entry.sectors.into())?,
-            type_text: type_text(entry.sys),
+            range: sectors(TableKind::Mbr, number, first.into(), length.into())?,
+            type_text: type_text(sys),
             part_uuid: format!("{disk_id}-{number:02x}"),
         });
     }

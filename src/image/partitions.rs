@@ -150,10 +150,9 @@ impl PartitionTable {
         if size.0 < 3 * crate::units::SECTOR_BYTES {
             return Err(PartitionError::TooShort { size });
         }
-        let mut reader = Seekable::new(image);
-        let table = match mbr::read(&mut reader, image)? {
+        let table = match mbr::read(image)? {
             mbr::Found::Table(table) => table,
-            mbr::Found::Protective => gpt::read(&mut reader)?,
+            mbr::Found::Protective => gpt::read(&mut Seekable::new(image))?,
         };
         table.checked(size)
     }

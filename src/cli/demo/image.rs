@@ -84,22 +84,17 @@ pub(super) fn make(path: &Path, machine: &Machine) -> Result<(), Error> {
     Ok(())
 }
 
+/// The id at 440, four entries of 16 bytes from 446, and 55 AA at the sector's end. Of an entry only the type, the first
+/// sector and their number are set: nobody reads cylinders and heads where there are none.
 fn partition_table(file: &File, machine: &Machine) -> io::Result<()> {
-    let mut file = file.try_clone()?;
-    let mut table = mbrman::MBR::new_from(&mut file, SECTOR, machine.disk_id).map_err(io::Error::other)?;
+    file.write_all_at(&machine.disk_id, 440)?;
     let sectors = |bytes: u64| u32::try_from(bytes / u64::from(SECTOR)).map_err(io::Error::other);
-    for (number, sys, start, size) in [(1, 0x0c, BOOT_START, BOOT_SIZE), (2, 0x83, ROOT_START, ROOT_SIZE)] {
-        let entry = table.get_mut(number).ok_or_else(|| io::Error::other("an MBR has four entries"))?;
-        *entry = mbrman::MBRPartitionEntry {
-            boot: mbrman::BOOT_INACTIVE,
-            first_chs: mbrman::CHS::empty(),
-            sys,
-            last_chs: mbrman::CHS::empty(),
-            starting_lba: sectors(start)?,
-            sectors: sectors(size)?,
-        };
+    for (at, sys, start, size) in [(446, 0x0c, BOOT_START, BOOT_SIZE), (462, 0x83, ROOT_START, ROOT_SIZE)] {
+        file.write_all_at(&[sys], at + 4)?;
+        file.write_all_at(&sectors(start)?.to_le_bytes(), at + 8)?;
+        file.write_all_at(&sectors(size)?.to_le_bytes(), at + 12)?;
     }
-    table.write_into(&mut file).map_err(io::Error::other)
+    file.write_all_at(&[0x55, 0xAA], 510)
 }
 
 /// The boot partition is made in memory, and only what is not zero goes to the file: it stays sparse.

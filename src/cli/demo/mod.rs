@@ -7,7 +7,6 @@ mod story;
 
 use std::path::{Path, PathBuf};
 
-use aho_corasick::AhoCorasick;
 use serde_json::json;
 
 use self::machine::{Machine, Trace};
@@ -211,8 +210,6 @@ fn before_and_after(traces: &[Trace], images: &[&Path; 4], ui: &Ui) -> Result<bo
 /// How often each trace stands in the bytes of a file, holes left out.
 fn count(traces: &[Trace], path: &Path) -> std::io::Result<Vec<usize>> {
     const CHUNK: u64 = 4 << 20;
-    let patterns = traces.iter().map(|trace| trace.bytes.as_slice());
-    let automaton = AhoCorasick::new(patterns).map_err(std::io::Error::other)?;
     let overlap = traces.iter().map(|trace| trace.bytes.len() as u64).max().unwrap_or(0);
     let image = ImageFile::open(path)?;
     let mut counts = vec![0; traces.len()];
@@ -226,12 +223,9 @@ fn count(traces: &[Trace], path: &Path) -> std::io::Result<Vec<usize>> {
             image.read_at(ByteOffset(at), &mut bytes)?;
             let last = end == run.end().0;
             let kept = if last { end } else { end.saturating_sub(overlap) };
-            for found in automaton.find_overlapping_iter(&bytes) {
-                if at + (found.start() as u64) < kept
-                    && let Some(count) = counts.get_mut(found.pattern().as_usize())
-                {
-                    *count += 1;
-                }
+            for (trace, count) in traces.iter().zip(&mut counts) {
+                let found = memchr::memmem::find_iter(&bytes, &trace.bytes);
+                *count += found.filter(|&found| at + (found as u64) < kept).count();
             }
             at = if last { end } else { kept };
         }
