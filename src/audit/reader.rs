@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 
-use crate::image::partitions::PartitionTable;
+use crate::image::partition_table::PartitionTable;
 use crate::image::{ReadAt, Window};
 use crate::units::ByteOffset;
 
@@ -21,7 +21,7 @@ const WALK_LIMIT: usize = 2_000_000;
 pub enum AuditError {
     /// There is no partition table.
     #[error(transparent)]
-    Partitions(#[from] crate::image::partitions::PartitionError),
+    Partitions(#[from] crate::image::partition_table::PartitionError),
     /// There is no root file system.
     #[error("found no root file system: none of the {partitions} partitions is ext4 with an /etc directory{}", .reasons.join(""))]
     NoRoot {
