@@ -1,6 +1,6 @@
 //! `cardsmith` prepares SD cards for Raspberry Pi fleets that AWS Systems Manager (SSM) manages.
 //!
-//! The rooms, from the ground up: [`units`], [`digest`], [`progress`] and [`atomic_file`] (the ground), [`image`] (bytes),
+//! The rooms, from the ground up: [`units`], [`digest`], [`read_limited`], [`percent`], [`progress`] and [`atomic_file`] (the ground), [`image`] (bytes),
 //! [`fs`] (files inside an image), [`aws`] (every call to AWS), [`source`] (where base images come from), [`recipe`],
 //! [`ledger`], [`activation`], [`secrets`], [`prepare`] (the plan and the view that steps share), [`provision`] and
 //! [`harden`] (the steps), [`golden`] (plan, apply, prove, output), [`flash`] (cards), [`inspect`], [`diff`], [`audit`] and
@@ -23,9 +23,11 @@ pub mod harden;
 pub mod image;
 pub mod inspect;
 pub mod ledger;
+pub mod percent;
 pub mod prepare;
 pub mod progress;
 pub mod provision;
+pub mod read_limited;
 pub mod recipe;
 pub mod secrets;
 pub mod source;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cardsmith::image::partitions::PartitionError;
+use cardsmith::image::partition_table::PartitionError;
 use cardsmith::image::{ImageFile, Memory, PartitionTable, TableKind, VolumeKind};
 
 use crate::support;

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{Activation, ActivationCode, ActivationError};
 use crate::ledger::{FileRow, now};
+use crate::read_limited::read_limited_into;
 use crate::recipe::{is_host_name, is_region};
 
 /// Larger than any real file: some 100,000 rows. Nothing beyond it is read.
@@ -35,13 +36,13 @@ impl ActivationFile {
     /// code may stand in the wrong column.
     pub fn open(path: &Path) -> Result<ActivationFile, ActivationError> {
         let read = |source| ActivationError::Read { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(read)?;
+        let file = File::open(path).map_err(read)?;
         let metadata = file.metadata().map_err(read)?;
         let mut bytes = Zeroizing::new(Vec::new());
-        file.by_ref().take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(read)?;
-        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST_BYTES {
-            return Err(read(std::io::Error::other("it is larger than 16 MiB: not a list of activations")));
-        }
+        read_limited_into(file, MOST_BYTES, &mut bytes).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => read(std::io::Error::other(format!("{error}: not a list of activations"))),
+            _ => read(error),
+        })?;
         let mut warnings = Vec::new();
         if metadata.is_file() && metadata.permissions().mode() & 0o044 != 0 {
             warnings.push(format!("{0} can be read by other users: chmod 600 {0}", path.display()));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 
-use crate::image::partitions::PartitionTable;
+use crate::image::partition_table::PartitionTable;
 use crate::image::{ReadAt, Window};
+use crate::read_limited::read_beginning;
 use crate::units::ByteOffset;
 
 /// So much of one file is read; what the rules look at is far smaller.
@@ -21,7 +22,7 @@ const WALK_LIMIT: usize = 2_000_000;
 pub enum AuditError {
     /// There is no partition table.
     #[error(transparent)]
-    Partitions(#[from] crate::image::partitions::PartitionError),
+    Partitions(#[from] crate::image::partition_table::PartitionError),
     /// There is no root file system.
     #[error("found no root file system: none of the {partitions} partitions is ext4 with an /etc directory{}", .reasons.join(""))]
     NoRoot {
@@ -269,8 +270,7 @@ impl AuditImage {
     pub fn boot_text(&self, name: &str) -> Result<Option<String>, AuditError> {
         let Some(boot) = &self.boot else { return Ok(None) };
         let Ok(file) = boot.root_dir().open_file(name) else { return Ok(None) };
-        let mut content = Vec::new();
-        file.take(READ_LIMIT).read_to_end(&mut content)?;
+        let content = read_beginning(file, READ_LIMIT)?;
         Ok(Some(String::from_utf8_lossy(&content).into_owned()))
     }
 

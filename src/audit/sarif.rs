@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::report::Report;
 use super::rule::{RULES, Severity};
+use crate::percent::encoded_path;
 
 /// The report as a SARIF log about `image`, a path relative to the repository where CI runs.
 pub fn sarif(report: &Report, image: &str) -> Value {
@@ -37,7 +38,7 @@ pub fn sarif(report: &Report, image: &str) -> Value {
                 "level": level(finding.severity),
                 "message": { "text": format!("{}: {}", finding.place, finding.text) },
                 "locations": [{
-                    "physicalLocation": { "artifactLocation": { "uri": uri(image) } },
+                    "physicalLocation": { "artifactLocation": { "uri": encoded_path(image) } },
                     "logicalLocations": [{ "fullyQualifiedName": finding.place, "kind": "member" }],
                 }],
             });
@@ -57,16 +58,4 @@ pub fn sarif(report: &Report, image: &str) -> Value {
             "columnKind": "unicodeCodePoints",
         }],
     })
-}
-
-/// A path as a URI reference: everything but unreserved characters and `/` is escaped.
-fn uri(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

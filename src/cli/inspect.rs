@@ -10,7 +10,7 @@ use super::{Error, Exit, Ui};
 use crate::fs::blockmap::used_ranges;
 use crate::golden::manifest::Manifest;
 use crate::golden::{Outputs, layout};
-use crate::image::partitions::{Partition, PartitionTable};
+use crate::image::partition_table::{Partition, PartitionTable};
 use crate::image::picture::{Block, Ink, Picture};
 use crate::image::volume::VolumeKind;
 use crate::image::{ReadAt, Window};

@@ -2,7 +2,7 @@
 //!
 //! A block that holds an activation code cannot be guessed from its digest: the code has more than a hundred bits.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::medium::MediumRecord;
 use super::writer::WriteReport;
 use crate::digest::Sha256Digest;
 use crate::image::MappedRange;
+use crate::read_limited::read_limited;
 use crate::units::ByteRange;
 
 /// The version of the receipt's format that this cardsmith writes and reads.
@@ -110,12 +111,7 @@ impl Receipt {
     /// [`ReceiptError`]; a receipt is untrusted input.
     pub fn read(path: &Path) -> Result<Receipt, ReceiptError> {
         let unreadable = |source| ReceiptError::Read { path: path.to_owned(), source };
-        let mut text = Vec::new();
-        std::fs::File::open(path)
-            .map_err(unreadable)?
-            .take(RECEIPT_LIMIT)
-            .read_to_end(&mut text)
-            .map_err(unreadable)?;
+        let text = std::fs::File::open(path).and_then(|file| read_limited(file, RECEIPT_LIMIT)).map_err(unreadable)?;
         let unparsable = |source| ReceiptError::Parse { path: path.to_owned(), source };
         let receipt: Receipt = serde_json::from_slice(&text).map_err(unparsable)?;
         if receipt.receipt_version == RECEIPT_VERSION {

@@ -7,7 +7,7 @@
 //! ```
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::devices::Device;
 use crate::atomic_file::write_atomically;
+use crate::read_limited::read_limited;
 use crate::recipe::{Mistake, closest};
 
 /// The largest bench file that is read, in bytes.
@@ -150,11 +151,7 @@ impl BenchFile {
     /// [`BenchFileError`].
     pub fn read(path: &Path) -> Result<BenchFile, BenchFileError> {
         let cannot = |source| BenchFileError::Read { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        std::fs::File::open(path).map_err(cannot)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(cannot)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(cannot(io::Error::other("it has more than 1 MiB")));
-        }
+        let bytes = std::fs::File::open(path).and_then(|file| read_limited(file, LARGEST)).map_err(cannot)?;
         let text = String::from_utf8(bytes).map_err(|error| cannot(io::Error::other(error)))?;
         BenchFile::parse(&text, path)
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::aws::{AwsError, Service, aws_error, sdk_config};
+use crate::percent::decoded;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,6 +55,7 @@ pub fn check(role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
 
     match aws.block_on(iam.get_role().role_name(name).send()).map_err(|error| aws_error("read the role", error)) {
         Ok(answer) => {
+            // IAM sends policies percent-encoded.
             let document = answer.role.and_then(|role| role.assume_role_policy_document).unwrap_or_default();
             findings.push(judge_trust(name, &decoded(&document)));
             findings.extend(check_policies(&aws, &iam, name)?);
@@ -223,23 +225,6 @@ fn statements(policy: &Value) -> impl Iterator<Item = &Value> {
 fn words(value: &Value) -> impl Iterator<Item = &str> {
     let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
     list.iter().filter_map(Value::as_str)
-}
-
-/// IAM sends policies percent-encoded (RFC 3986).
-fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match byte {
-            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
-                (Some(high), Some(low)) => out.push(u8::try_from(high * 16 + low).unwrap_or(b'?')),
-                _ => out.push(b'?'),
-            },
-            byte => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::fat::{FatTree, FatVolume};
 use super::path::ImagePath;
 use super::tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut};
 use crate::image::WriteAt;
+use crate::read_limited::read_limited;
 
 const VOLUME: &str = "boot";
 /// A name of 255 UTF-16 units takes 20 long entries and a short one.
@@ -131,8 +132,7 @@ impl Tree for BootFs {
             if entry.len() > limit {
                 return Err(FsError::TooLarge { path: path.clone(), size: entry.len(), limit });
             }
-            let mut content = Vec::new();
-            entry.to_file().take(limit).read_to_end(&mut content).map_err(|e| fail(e, "read", path))?;
+            let content = read_limited(entry.to_file(), limit).map_err(|e| fail(e, "read", path))?;
             if content.len() as u64 != entry.len() {
                 return Err(FsError::Corrupt { volume: VOLUME, what: format!("{path} ends before its size") });
             }

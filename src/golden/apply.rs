@@ -1,12 +1,10 @@
 //! Carries out a plan on the file systems of an overlay: the only place that turns edits into changes.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use crate::digest::Sha256Digest;
+use crate::digest::{Hashing, Sha256Digest};
 use crate::fs::{Attributes, FsError, ImagePath, TreeMut};
 use crate::prepare::{Change, Content, Edit, Plan, Volume};
 
@@ -93,27 +91,14 @@ fn copy_in(
     attributes: Attributes,
 ) -> Result<(), ApplyError> {
     let unreadable = |source| ApplyError::HostFile { path: host.to_owned(), source };
-    let mut reader = HashingReader { inner: File::open(host).map_err(unreadable)?, hasher: Sha256::new() };
+    let mut reader = Hashing::new(File::open(host).map_err(unreadable)?);
     tree.write_file(path, attributes, &mut reader).map_err(|source| ApplyError::Edit {
         doing: "write",
         path: path.clone(),
         source,
     })?;
-    if Sha256Digest::from_hasher(reader.hasher) != *planned {
+    if reader.into_parts().1 != *planned {
         return Err(ApplyError::HostFileChanged { path: host.to_owned(), planned: *planned });
     }
     Ok(())
-}
-
-struct HashingReader<R> {
-    inner: R,
-    hasher: Sha256,
-}
-
-impl<R: Read> Read for HashingReader<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.hasher.update(buf.get(..n).unwrap_or_default());
-        Ok(n)
-    }
 }

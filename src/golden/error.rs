@@ -7,7 +7,7 @@ use super::apply::ApplyError;
 use super::manifest::ManifestError;
 use super::signature::SignatureError;
 use crate::fs::FsError;
-use crate::image::partitions::PartitionError;
+use crate::image::partition_table::PartitionError;
 use crate::prepare::StepError;
 use crate::source::SourceError;
 

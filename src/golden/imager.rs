@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::error::GoldenError;
 use super::layout::{self, Opened};
@@ -12,7 +11,8 @@ use super::manifest::Manifest;
 use super::{Golden, Outputs};
 use crate::digest::Sha256Digest;
 use crate::fs::{Clock, ImagePath, Tree};
-use crate::image::ReadAt;
+use crate::image::{MappedImage, digest_of};
+use crate::percent::encoded_path;
 use crate::units::ByteSize;
 
 /// The repository's text. `address` is where the image will be downloaded from, a directory that ends in `/`; without
@@ -30,8 +30,8 @@ pub fn repository(
     let io = |source| GoldenError::Io { doing: "read the golden image for Imager's entry".to_owned(), source };
     let name = manifest.image.file.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned();
     let url = match address {
-        Some(base) => format!("{}/{}", base.trim_end_matches('/'), escaped(&name)),
-        None => format!("file://{}", escaped(&std::path::absolute(&outputs.image).map_err(io)?.to_string_lossy())),
+        Some(base) => format!("{}/{}", base.trim_end_matches('/'), encoded_path(&name)),
+        None => format!("file://{}", encoded_path(&std::path::absolute(&outputs.image).map_err(io)?.to_string_lossy())),
     };
     let opened = layout::open(golden.image.clone(), &name, Some(Clock { seconds: manifest.clock }))?;
     let mut entry = json!({
@@ -50,32 +50,17 @@ pub fn repository(
     if let (Some(base), Some(name), Some(entry)) =
         (address, outputs.bmap.file_name().and_then(|name| name.to_str()), entry.as_object_mut())
     {
-        entry.insert("bmap_url".to_owned(), Value::String(format!("{}/{}", base.trim_end_matches('/'), escaped(name))));
+        entry.insert(
+            "bmap_url".to_owned(),
+            Value::String(format!("{}/{}", base.trim_end_matches('/'), encoded_path(name))),
+        );
     }
     Ok(format!("{:#}\n", json!({ "os_list": [entry] })))
 }
 
 /// The digest of the image as it was written: what the map has, and zeros elsewhere.
 fn written_digest(golden: &Golden) -> std::io::Result<Sha256Digest> {
-    let mut hasher = Sha256::new();
-    let zeros = [0; 1 << 16];
-    let skip = |hasher: &mut Sha256, mut n: u64| {
-        while n > 0 {
-            let take = n.min(zeros.len() as u64);
-            hasher.update(zeros.get(..take as usize).unwrap_or_default());
-            n -= take;
-        }
-    };
-    let (mut at, mut buffer) = (0, Vec::new());
-    for mapped in golden.manifest.map.ranges() {
-        skip(&mut hasher, mapped.range.start.0.saturating_sub(at));
-        buffer.resize(usize::try_from(mapped.range.len.0).map_err(std::io::Error::other)?, 0);
-        golden.image.read_at(mapped.range.start, &mut buffer)?;
-        hasher.update(&buffer);
-        at = mapped.range.end().0;
-    }
-    skip(&mut hasher, golden.manifest.image.size.0.saturating_sub(at));
-    Ok(Sha256Digest::from_hasher(hasher))
+    digest_of(&MappedImage::new(&*golden.image, &golden.manifest.map.places()), &mut |_| ())
 }
 
 fn base_name(manifest: &Manifest) -> &str {
@@ -118,10 +103,4 @@ fn devices(opened: &Opened) -> Vec<String> {
     // pi-gen's arm64 kernel begins with the Pi 3.
     let fits = |model: &str| bits == "32bit" || !matches!(model, "pi1" | "pi2");
     models.iter().filter(|(chip, model)| has(chip) && fits(model)).map(|(_, model)| format!("{model}-{bits}")).collect()
-}
-
-/// A path as part of an address: everything but unreserved characters and `/` is escaped (RFC 3986).
-fn escaped(path: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

@@ -8,7 +8,7 @@ use crate::fs::clock::Clock;
 use crate::fs::repair::{RepairReport, repair};
 use crate::fs::rootfs::RootFs;
 use crate::fs::{FsError, ImagePath, Tree};
-use crate::image::partitions::{Partition, PartitionTable};
+use crate::image::partition_table::{Partition, PartitionTable};
 use crate::image::volume::VolumeKind;
 use crate::image::{Overlay, ReadAt, Window, WriteAt};
 use crate::units::ByteOffset;

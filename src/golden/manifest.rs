@@ -3,7 +3,7 @@
 //! It carries the recipe, so that `flash` and `verify` need nothing else, and no secret: of a secret file it says path
 //! and reason only. Everything in it follows from recipe, base image and cardsmith's version; no time, host or user.
 
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::image::BlockMap;
 use crate::prepare::{Change, Content, Plan};
+use crate::read_limited::read_limited;
 use crate::recipe::Recipe;
 use crate::units::{ByteRange, ByteSize};
 
@@ -218,13 +219,11 @@ impl Manifest {
     /// [`ManifestError::Read`], [`ManifestError::TooLarge`].
     pub fn read_text(path: &Path) -> Result<Vec<u8>, ManifestError> {
         let unreadable = |source| ManifestError::Read { path: path.to_owned(), source };
-        let mut text = Vec::new();
         let file = std::fs::File::open(path).map_err(unreadable)?;
-        file.take(MANIFEST_LIMIT + 1).read_to_end(&mut text).map_err(unreadable)?;
-        if text.len() as u64 > MANIFEST_LIMIT {
-            return Err(ManifestError::TooLarge { path: path.to_owned() });
-        }
-        Ok(text)
+        read_limited(file, MANIFEST_LIMIT).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => ManifestError::TooLarge { path: path.to_owned() },
+            _ => unreadable(error),
+        })
     }
 
     /// As [`Manifest::read`], of bytes that are here already; `path` is for messages.

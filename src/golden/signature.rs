@@ -4,13 +4,14 @@
 //! that a signature of the manifest covers all of them. The format is OpenSSH's own (`ssh-keygen -Y`, PROTOCOL.sshsig):
 //! anybody checks it without cardsmith, and keys in an agent or in hardware sign with `ssh-keygen -Y sign`.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use ssh_key::authorized_keys::ConfigOptsIter;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 use zeroize::Zeroizing;
+
+use crate::read_limited::read_limited;
 
 /// What the signature is for (`ssh-keygen -Y verify -n`): one for something else does not count.
 pub const NAMESPACE: &str = "cardsmith-manifest";
@@ -120,7 +121,7 @@ impl Signer {
         passphrase: &mut dyn FnMut() -> std::io::Result<SecretString>,
     ) -> Result<Signer, SignatureError> {
         let bad = |what: &str, next| SignatureError::Key { path: path.to_owned(), what: what.to_owned(), next };
-        let text = Zeroizing::new(read_limited(path).map_err(|error| bad(&error.to_string(), "nothing was written"))?);
+        let text = Zeroizing::new(read_file(path).map_err(|error| bad(&error.to_string(), "nothing was written"))?);
         if PublicKey::from_openssh(String::from_utf8_lossy(&text).trim()).is_ok() {
             let next = "give the file without .pub; for a key in an agent or in hardware, make the image without `--sign` and \
                         run `ssh-keygen -Y sign -n cardsmith-manifest -f KEY.pub FILE.manifest.json`";
@@ -177,7 +178,7 @@ impl TrustedKeys {
     pub fn open(path: &Path) -> Result<TrustedKeys, SignatureError> {
         const NEXT: &str = "give the public key (KEY.pub), or an allowed_signers file as ssh-keygen(1) describes it";
         let bad = |what: String| SignatureError::Key { path: path.to_owned(), what, next: NEXT };
-        let text = Zeroizing::new(read_limited(path).map_err(|error| bad(error.to_string()))?);
+        let text = Zeroizing::new(read_file(path).map_err(|error| bad(error.to_string()))?);
         let text = std::str::from_utf8(&text).map_err(|_| bad("it is not a text file".to_owned()))?;
         if text.contains("PRIVATE KEY-----") {
             return Err(bad("it is a private key".to_owned()));
@@ -230,7 +231,7 @@ impl TrustedKeys {
     /// [`SignatureError`].
     pub fn check_beside(&self, manifest: &Path, bytes: &[u8]) -> Result<String, SignatureError> {
         let path = signature_path(manifest);
-        let signature = match read_limited(&path) {
+        let signature = match read_file(&path) {
             Ok(signature) => signature,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(SignatureError::Missing { manifest: manifest.to_owned(), signature: path });
@@ -299,15 +300,10 @@ fn supported(key: PublicKey) -> Result<PublicKey, String> {
     }
 }
 
-fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     // A FIFO would wait for a writer for ever.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(FILE_LIMIT + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > FILE_LIMIT {
-        true => Err(std::io::Error::other("it is larger than 1 MiB")),
-        false => Ok(bytes),
-    }
+    read_limited(std::fs::File::open(path)?, FILE_LIMIT)
 }

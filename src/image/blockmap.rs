@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::bytes::ReadAt;
-use super::hashing::AT_A_TIME;
+use super::hashing::{AT_A_TIME, digest_of_range};
 use super::parallel::in_parallel;
 use crate::digest::Sha256Digest;
 use crate::progress::Task;
@@ -87,7 +87,7 @@ impl BlockMap {
         let mut ranges = Vec::new();
         let mut buffer = vec![0; AT_A_TIME];
         for range in cut(runs, image.size()) {
-            ranges.push(MappedRange { range, sha256: digest_of(image, range, &mut buffer, also)? });
+            ranges.push(MappedRange { range, sha256: digest_of_range(image, range, &mut buffer, also)? });
             task.at(ByteSize(range.end().0));
         }
         Ok(BlockMap { ranges })
@@ -105,7 +105,7 @@ impl BlockMap {
         let digest = |range: &ByteRange| {
             let sha256 = match known.get(range).filter(|_| untouched(range)) {
                 Some(sha256) => *sha256,
-                None => digest_of(image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())?,
+                None => digest_of_range(image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())?,
             };
             Ok::<_, io::Error>(MappedRange { range: *range, sha256 })
         };
@@ -138,23 +138,6 @@ impl BlockMap {
         }
         Sha256Digest::from_hasher(hasher)
     }
-}
-
-/// The digest of one range; `also` looks at what is read for it.
-pub(super) fn digest_of(
-    image: &dyn ReadAt,
-    range: ByteRange,
-    buffer: &mut [u8],
-    also: &mut dyn FnMut(ByteOffset, &[u8]),
-) -> io::Result<Sha256Digest> {
-    let mut hasher = Sha256::new();
-    for part in range.parts(buffer.len() as u64) {
-        let read = usize::try_from(part.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
-        image.read_at(part.start, read)?;
-        hasher.update(&*read);
-        also(part.start, read);
-    }
-    Ok(Sha256Digest::from_hasher(hasher))
 }
 
 /// The ranges of the map that covers `runs`: these, widened to whole blocks (the image's end excepted), merged, and cut where a multiple of 4 MiB lies. Cutting

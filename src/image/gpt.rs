@@ -6,7 +6,7 @@ use ::gpt::disk::LogicalBlockSize;
 use ::gpt::header::{Header, read_header_from_arbitrary_device};
 
 use super::bytes::Seekable;
-use super::partitions::{Partition, PartitionError, PartitionTable, TableKind, sectors};
+use super::partition_table::{Partition, PartitionError, PartitionTable, TableKind, sectors};
 use crate::units::{ByteOffset, Sector};
 
 /// The specification's minimum is 128 entries of 128 bytes, and nobody makes more.

@@ -1,7 +1,7 @@
 //! Master boot records.
 
 use super::bytes::ReadAt;
-use super::partitions::{Partition, PartitionError, PartitionTable, TableKind, sectors};
+use super::partition_table::{Partition, PartitionError, PartitionTable, TableKind, sectors};
 use super::volume::VolumeKind;
 use crate::units::{ByteOffset, SECTOR_BYTES};
 

@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use liblzma::stream::{Check, MtStreamBuilder};
-use sha2::{Digest, Sha256};
 
 use super::bytes::ReadAt;
 use super::hashing::{AT_A_TIME, digest_of};
 use super::mapped::MappedImage;
 use super::sparse::SparseFile;
 use super::stoppable::Stoppable;
-use crate::digest::Sha256Digest;
+use crate::digest::{Hashing, Sha256Digest};
 use crate::progress::Task;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
@@ -88,7 +87,7 @@ pub fn stream_image(
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
     let mut mapped = Pieces { image: MappedImage::new(image, places), at: 0 };
-    let mut out = Hashed { to, hasher: Sha256::new() };
+    let mut out = Hashing::new(to);
     match format {
         OutputFormat::Zstd => write_zstd(&mut mapped, &mut out, task)?,
         OutputFormat::Xz => {
@@ -99,8 +98,8 @@ pub fn stream_image(
         OutputFormat::Raw => copy(&mut mapped, &mut out, task)?,
         OutputFormat::Gzip => write_gzip(&mut mapped, &mut out, task)?,
     }
-    out.to.flush()?;
-    Ok(Sha256Digest::from_hasher(out.hasher))
+    out.flush()?;
+    Ok(out.into_parts().1)
 }
 
 /// One thread copies and the other one hashes, which takes longer: it hashes the zeros, too. Both read, because bytes
@@ -279,23 +278,5 @@ impl Pieces<'_> {
         self.image.read_at(ByteOffset(self.at), piece)?;
         self.at += len;
         Ok(len > 0)
-    }
-}
-
-/// Hashes what passes.
-struct Hashed<W> {
-    to: W,
-    hasher: Sha256,
-}
-
-impl<W: Write> Write for Hashed<W> {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = self.to.write(buf)?;
-        self.hasher.update(buf.get(..n).unwrap_or_default());
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }

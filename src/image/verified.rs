@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::blockmap::{BlockMap, MappedRange, digest_of};
+use super::blockmap::{BlockMap, MappedRange};
 use super::bytes::ReadAt;
-use super::hashing::AT_A_TIME;
+use super::hashing::{AT_A_TIME, digest_of_range};
 use super::parallel::in_parallel;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
@@ -39,7 +39,7 @@ impl VerifiedImage {
         let unsure = |seen: &Seen| seen.read.load(Ordering::Acquire) && !seen.right.load(Ordering::Relaxed);
         let read: Vec<_> = self.map.ranges().iter().zip(&self.seen).filter(|(_, seen)| unsure(seen)).collect();
         in_parallel(&read, |(MappedRange { range, sha256 }, seen)| {
-            if digest_of(&*self.image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())? != *sha256 {
+            if digest_of_range(&*self.image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())? != *sha256 {
                 let what = format!("the golden image is not what its manifest says at {}", range.start);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }

@@ -3,10 +3,7 @@
 //! same, when the plan is applied.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::Path;
-
-use sha2::{Digest as _, Sha256};
 
 use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
@@ -159,15 +156,9 @@ fn host_file(path: &Path) -> Result<Content, StepError> {
     if !metadata.is_file() {
         return Err(failed("is no regular file".to_owned(), "name a regular file"));
     }
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0u64, vec![0; 1 << 16]);
-    loop {
-        let n = file.read(&mut buffer).map_err(unreadable)?;
-        let Some(part) = buffer.get(..n).filter(|part| !part.is_empty()) else { break };
-        hasher.update(part);
-        size = size.saturating_add(n as u64);
-    }
-    Ok(Content::HostFile { path: path.to_owned(), size: ByteSize(size), sha256: Sha256Digest::from_hasher(hasher) })
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let (sha256, size) = Sha256Digest::of_all(file).map_err(unreadable)?;
+    Ok(Content::HostFile { path: path.to_owned(), size: ByteSize(size), sha256 })
 }
 
 fn attributes(entry: &FileEntry, accounts: &Accounts) -> Result<Attributes, StepError> {

@@ -1,6 +1,6 @@
 //! Loading: from a file's bytes to a checked recipe, or to the mistakes in it.
 
-use std::io::Read;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use super::schema::{Card, Recipe};
 use super::texts::{Places, Texts};
 use super::{check, extends, literal, shape};
 use crate::digest::Sha256Digest;
+use crate::read_limited::read_limited;
 
 /// The largest recipe that is read, in bytes. The longest sensible one has a few KiB.
 const LARGEST: u64 = 1 << 20;
@@ -107,11 +108,10 @@ fn read_text(path: &Path) -> Result<String, RecipeError> {
     }
     // A FIFO is fine (`recipe check <(…)`); a device could go on for ever, hence the limit below.
     let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(not("it has more than 1 MiB"));
-    }
+    let bytes = read_limited(file, LARGEST).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => not("it has more than 1 MiB"),
+        _ => cannot(error),
+    })?;
     String::from_utf8(bytes)
         .map_err(|error| not(&format!("byte {} is not UTF-8 text", error.utf8_error().valid_up_to())))
 }

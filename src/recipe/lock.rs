@@ -4,15 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::LoadedRecipe;
 use crate::digest::Sha256Digest;
+use crate::read_limited::read_limited;
 
 /// The version of the lock file's format.
 const VERSION: u32 = 1;
@@ -140,13 +140,13 @@ impl Lock {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(LockError::Missing { path }),
             other => other.map_err(|source| LockError::Io { doing: "read", path: path.clone(), source })?,
         };
-        let mut text = String::new();
-        file.take(LARGEST).read_to_string(&mut text).map_err(|source| LockError::Io {
-            doing: "read",
-            path: path.clone(),
-            source,
-        })?;
         let not = |what: String| LockError::NotALock { path: path.clone(), what };
+        let unreadable = |source| LockError::Io { doing: "read", path: path.clone(), source };
+        let bytes = read_limited(file, LARGEST).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => not(error.to_string()),
+            _ => unreadable(error),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(std::io::Error::other(error)))?;
         let lock: Lock = toml::from_str(&text)
             .map_err(|error| not(error.message().lines().next().unwrap_or_default().to_owned()))?;
         if lock.version != VERSION {
@@ -221,12 +221,5 @@ pub fn check_lock(loaded: &mut LoadedRecipe) -> Result<(), LockError> {
 
 fn digest(path: &Path) -> Result<Sha256Digest, LockError> {
     let io = |source| LockError::Io { doing: "read", path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(io)?;
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        let n = file.read(&mut buffer).map_err(io)?;
-        let Some(part) = buffer.get(..n).filter(|part| !part.is_empty()) else { break };
-        hasher.update(part);
-    }
-    Ok(Sha256Digest::from_hasher(hasher))
+    Ok(Sha256Digest::of_all(File::open(path).map_err(io)?).map_err(io)?.0)
 }

@@ -1,6 +1,6 @@
 //! From references to values.
 
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::{CardSecrets, Secret, SecretError, psk};
 use crate::aws::Service;
 use crate::progress::Progress;
+use crate::read_limited::read_limited_into;
 use crate::recipe::{Recipe, SecretRef};
 
 /// No secret that a recipe names is larger, in bytes.
@@ -79,10 +80,10 @@ fn from_file(key: &'static str, path: &Path, progress: &dyn Progress) -> Result<
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(failed("is too large for a secret (over 64 KiB)".to_owned()));
-    }
+    read_limited_into(file, LARGEST, &mut bytes).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => failed("is too large for a secret (over 64 KiB)".to_owned()),
+        _ => unreadable(error),
+    })?;
     let Ok(text) = std::str::from_utf8(&bytes) else { return Err(failed("is not text".to_owned())) };
     let value = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if value.is_empty() {

@@ -1,8 +1,6 @@
 //! Opening a base image: by content, not by name, and only for reading.
 
 use std::fmt;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,25 +8,20 @@ use std::time::SystemTime;
 use super::bmap_beside;
 use super::cache::Cache;
 use super::error::SourceError;
-use super::format::{Format, HEAD_BYTES, Told, tell};
+use super::format::Format;
 use super::known_digests::KnownDigest;
 use super::location::Location;
-use super::packed::{Packed, decode_into, fetch};
+use super::open_file::OpenFile;
+use super::packed::{decode_into, fetch};
 use super::published::PublishedDigest;
+use super::spec::SourceSpec;
 use super::stamp::Stamp;
 use crate::digest::Sha256Digest;
 use crate::image::bytes::ReadAt;
-use crate::image::file::{ImageFile, open_for_reading};
+use crate::image::file::ImageFile;
 use crate::image::hashing::digest_of;
 use crate::progress::{Progress, Task};
 use crate::units::{ByteOffset, ByteSize};
-
-/// Which image, and what it has to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceSpec {
-    place: Location,
-    sha256: Option<Sha256Digest>,
-}
 
 /// An image that is open for reading.
 pub struct OpenedSource {
@@ -47,44 +40,6 @@ pub struct OpenedSource {
 impl fmt::Debug for OpenedSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, {}, sha256 {})", self.name, self.format, self.size, self.digest)
-    }
-}
-
-impl SourceSpec {
-    /// An image in a file or on a block device.
-    pub fn file(path: impl Into<PathBuf>, sha256: Option<Sha256Digest>) -> SourceSpec {
-        SourceSpec { place: Location::File(path.into()), sha256 }
-    }
-
-    /// What a recipe's `[image]` says: an https:// or s3:// address, or a path from the recipe's directory.
-    ///
-    /// # Errors
-    /// [`SourceError::DigestRequired`] for an address without a digest; see also [`Location::parse`].
-    pub fn from_recipe(source: &str, beside: &Path, sha256: Option<Sha256Digest>) -> Result<SourceSpec, SourceError> {
-        match Location::parse(source)? {
-            Location::File(path) => Ok(SourceSpec::file(beside.join(path), sha256)),
-            remote => SourceSpec::remote(remote, sha256),
-        }
-    }
-
-    /// An image on a server.
-    ///
-    /// # Errors
-    /// [`SourceError::DigestRequired`] without a digest.
-    pub fn remote(place: Location, sha256: Option<Sha256Digest>) -> Result<SourceSpec, SourceError> {
-        match sha256 {
-            None => Err(SourceError::DigestRequired { url: place.to_string() }),
-            some => Ok(SourceSpec { place, sha256: some }),
-        }
-    }
-
-    fn name(&self) -> String {
-        self.place.name()
-    }
-
-    /// For messages: the whole path or address.
-    pub(super) fn full_name(&self) -> String {
-        self.place.to_string()
     }
 }
 
@@ -138,7 +93,7 @@ fn open_raw(
     let (began, before) = (SystemTime::now(), Stamp::of(&file));
     let known = KnownDigest::of(path, cache_directory);
     if let Some(digest) = before.as_ref().zip(known.as_ref()).and_then(|(stamp, known)| known.get(stamp)) {
-        let checked = check(&spec, digest);
+        let checked = spec.check(digest);
         match &checked {
             Ok(()) => task.done(&format!("raw image of {}, not changed since its digest was computed", image.size())),
             Err(_) => task.failed("not usable"),
@@ -153,7 +108,7 @@ fn open_raw(
         if let (Some(known), Some(stamp)) = (&known, after.filter(|stamp| stamp.is_settled(began))) {
             known.keep(stamp, found);
         }
-        check(&spec, found)
+        spec.check(found)
     };
     let published = PublishedDigest::computed(image.clone(), path, task, check)?;
     Ok(OpenedBase { image, published, format: Format::Raw })
@@ -203,53 +158,6 @@ pub fn open_to_inspect(
     open_spec(&SourceSpec::file(path, None), cache_directory, progress).map(|source| (source.image, source.format))
 }
 
-/// A file whose kind is known.
-pub(super) struct OpenFile<'a> {
-    path: &'a Path,
-    pub(super) file: File,
-    pub(super) format: Format,
-    pub(super) size: ByteSize,
-}
-
-impl<'a> OpenFile<'a> {
-    pub(super) fn new(path: &'a Path) -> Result<OpenFile<'a>, SourceError> {
-        let open = |source| SourceError::Open { path: path.to_owned(), source };
-        let file = open_for_reading(path).map_err(open)?;
-        let size = ImageFile::from_file(file.try_clone().map_err(open)?).map_err(open)?.size();
-        let format = format_of(&file, size, path, &path.display().to_string())?;
-        Ok(OpenFile { path, file, format, size })
-    }
-
-    fn into_image(self) -> Result<ImageFile, SourceError> {
-        ImageFile::from_file(self.file).map_err(|source| SourceError::Open { path: self.path.to_owned(), source })
-    }
-
-    pub(super) fn into_packed(self) -> Packed {
-        let OpenFile { file, format, size, .. } = self;
-        Packed { stamp: Stamp::of(&file), file, format, size }
-    }
-}
-
-pub(super) fn format_of(file: &File, size: ByteSize, path: &Path, name: &str) -> Result<Format, SourceError> {
-    if size.0 == 0 {
-        return Err(SourceError::Empty { path: path.to_owned() });
-    }
-    let mut head = vec![0; HEAD_BYTES.min(usize::try_from(size.0).unwrap_or(HEAD_BYTES))];
-    file.read_exact_at(&mut head, 0).map_err(|source| SourceError::Read {
-        path: path.to_owned(),
-        at: ByteOffset(0),
-        source,
-    })?;
-    supported(&head, name)
-}
-
-pub(super) fn supported(head: &[u8], name: &str) -> Result<Format, SourceError> {
-    match tell(head) {
-        Told::Format(format) => Ok(format),
-        Told::Other(what, next) => Err(SourceError::Unsupported { name: name.to_owned(), what, next }),
-    }
-}
-
 fn open_file(
     spec: &SourceSpec,
     path: &Path,
@@ -262,17 +170,17 @@ fn open_file(
         let image = opened.into_image()?;
         task.stage("checksum", Some(image.size()));
         let digest = digest_with(&image, path, task)?;
-        check(spec, digest)?;
+        spec.check(digest)?;
         return Ok(source(spec, Arc::new(image), digest, format));
     }
     let packed = opened.into_packed();
-    let cache = open_cache(cache_directory)?;
+    let cache = Cache::at(cache_directory)?;
     // Where something of this size was decoded before, it is probably this: hashing is quicker than decoding.
     if cache.may_hold(published_size) {
         task.stage("checksum", Some(published_size));
         let whole = ImageFile::open(path).map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
         let digest = digest_with(&whole, path, task)?;
-        check(spec, digest)?;
+        spec.check(digest)?;
         if let Some(image) = cache.get(&digest, task) {
             return Ok(source(spec, Arc::new(image), digest, format));
         }
@@ -289,7 +197,7 @@ fn open_remote(
     task: &mut dyn Task,
 ) -> Result<OpenedSource, SourceError> {
     let Some(expected) = spec.sha256 else { return Err(SourceError::DigestRequired { url: place.to_string() }) };
-    let cache = open_cache(cache_directory)?;
+    let cache = Cache::at(cache_directory)?;
     if let Some(image) = cache.get(&expected, task) {
         // How it was packed is not known any more, and does not matter: the digest is that of the packed file.
         return Ok(source(spec, Arc::new(image), expected, format_by_name(&spec.name())));
@@ -310,14 +218,6 @@ fn format_by_name(name: &str) -> Format {
     }
 }
 
-pub(super) fn open_cache(directory: &Path) -> Result<Cache, SourceError> {
-    Cache::at(directory).map_err(|source| SourceError::Cache {
-        doing: "make the directory",
-        directory: directory.to_owned(),
-        source,
-    })
-}
-
 fn source(spec: &SourceSpec, image: Arc<dyn ReadAt>, digest: Sha256Digest, format: Format) -> OpenedSource {
     let size = image.size();
     OpenedSource { image, digest, name: spec.name(), format, size }
@@ -330,11 +230,4 @@ fn digest_with(image: &ImageFile, path: &Path, task: &mut dyn Task) -> Result<Sh
         task.at(done);
     })
     .map_err(|source| SourceError::Read { path: path.to_owned(), at: ByteOffset(at.0), source })
-}
-
-pub(super) fn check(spec: &SourceSpec, found: Sha256Digest) -> Result<(), SourceError> {
-    match spec.sha256 {
-        Some(expected) if expected != found => Err(SourceError::Checksum { name: spec.full_name(), expected, found }),
-        _ => Ok(()),
-    }
 }

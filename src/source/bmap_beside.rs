@@ -2,8 +2,7 @@
 //! has the checksum that it says. What it does not list is free, whatever bytes stand there.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +17,7 @@ use crate::image::file::open_for_reading;
 use crate::image::hashing::AT_A_TIME;
 use crate::image::mapped::MappedImage;
 use crate::progress::{Progress, Task};
+use crate::read_limited::read_limited;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// More would only wait for the disk.
@@ -77,14 +77,10 @@ fn beside(path: &Path) -> Option<PathBuf> {
 
 fn read(place: &Path) -> Result<Vec<u8>, SourceError> {
     let bad = |what| SourceError::Bmap { path: place.to_owned(), what };
-    let io = |source: io::Error| bad(format!("it cannot be read: {source}"));
-    let size = fs::metadata(place).map_err(io)?.len();
-    if size > LARGEST_BMAP {
-        return Err(bad(format!("its {} are more than any map needs", ByteSize(size))));
-    }
-    let mut bytes = Vec::new();
-    open_for_reading(place).map_err(io)?.take(LARGEST_BMAP).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
+    open_for_reading(place).and_then(|file| read_limited(file, LARGEST_BMAP)).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => bad(format!("{error}, and no map needs so much")),
+        _ => bad(format!("it cannot be read: {error}")),
+    })
 }
 
 enum Wrong {

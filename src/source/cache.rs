@@ -50,9 +50,16 @@ const VERSION: u32 = 2;
 
 impl Cache {
     /// The cache under `directory`, made where it is not there.
-    pub(super) fn at(directory: &Path) -> io::Result<Cache> {
+    ///
+    /// # Errors
+    /// [`SourceError::Cache`].
+    pub(super) fn at(directory: &Path) -> Result<Cache, SourceError> {
         let images = directory.join("images");
-        fs::create_dir_all(&images)?;
+        fs::create_dir_all(&images).map_err(|source| SourceError::Cache {
+            doing: "make the directory",
+            directory: directory.to_owned(),
+            source,
+        })?;
         Ok(Cache { images })
     }
 

@@ -7,17 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
-use liblzma::stream::MtStreamBuilder;
-use sha2::{Digest, Sha256};
-
 use super::fingerprint::{Fingerprint, Taking};
 use super::format::Format;
 use super::zip_entry;
-use crate::digest::Sha256Digest;
+use crate::digest::{Hashing, Sha256Digest};
 use crate::image::hashing::AT_A_TIME;
 use crate::image::sparse::SparseFile;
 use crate::progress::Task;
 use crate::units::{ByteOffset, ByteSize};
+use liblzma::stream::MtStreamBuilder;
 
 /// No card is larger, and no image that comes out larger is one.
 pub const LARGEST_IMAGE: ByteSize = ByteSize(1 << 40);
@@ -106,26 +104,24 @@ enum Unread {
     Entries(Vec<String>),
 }
 
-/// The file as published: hashed and counted while it passes. An error of its own is kept apart from the decoder's.
+/// The file as published: counted while it passes. An error of its own is kept apart from the decoder's.
 struct Published<'a> {
     file: &'a File,
     at: u64,
-    hasher: Sha256,
     counter: &'a AtomicU64,
-    failed: Option<io::Error>,
+    failed: Option<io::ErrorKind>,
 }
 
 impl Read for Published<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self.file.read_at(buf, self.at) {
             Ok(n) => {
-                self.hasher.update(buf.get(..n).unwrap_or_default());
                 self.at += n as u64;
                 self.counter.store(self.at, Ordering::Relaxed);
                 Ok(n)
             }
             Err(error) => {
-                self.failed = Some(io::Error::from(error.kind()));
+                self.failed = Some(error.kind());
                 Err(error)
             }
         }
@@ -135,7 +131,7 @@ impl Read for Published<'_> {
 type Unpacked = Result<(Sha256Digest, Result<(), Broken>), Unread>;
 
 fn unpack(file: &File, format: Format, counter: &AtomicU64, to: &mut Chunks) -> Unpacked {
-    let mut published = Published { file, at: 0, hasher: Sha256::new(), counter, failed: None };
+    let mut published = Hashing::new(Published { file, at: 0, counter, failed: None });
     let result = if format == Format::Zip {
         // The directory of a zip archive is at its end, so the file is hashed in a pass of its own, below.
         zip_entry::with_image(file, counter, |entry| to.pump(entry)).map_err(|error| match error {
@@ -151,13 +147,15 @@ fn unpack(file: &File, format: Format, counter: &AtomicU64, to: &mut Chunks) -> 
             Format::Raw | Format::Zip => to.pump(buffered),
         }
     };
-    if let Some(error) = published.failed.take() {
-        return Err(Unread::Io(error));
-    }
     let at = ByteOffset(counter.load(Ordering::Relaxed));
-    // What is behind the packed data belongs to the published file, too.
-    io::copy(&mut published, &mut io::sink()).map_err(Unread::Io)?;
-    Ok((Sha256Digest::from_hasher(published.hasher), result.map_err(|source| Broken { at, source })))
+    // What is behind the packed data belongs to the published file, too. Not where it could not be read: a second try
+    // might bring other bytes, and a digest of those would accuse the file instead of the disk.
+    let rest = match published.inner().failed {
+        Some(kind) => Err(io::Error::from(kind)),
+        None => io::copy(&mut published, &mut io::sink()),
+    };
+    rest.map_err(Unread::Io)?;
+    Ok((published.into_parts().1, result.map_err(|source| Broken { at, source })))
 }
 
 /// The way to the writer, and the way back for memory that was used: fresh memory costs more than to fill it.

@@ -5,7 +5,6 @@
 //! directory is always safe.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::stamp::Stamp;
 use crate::atomic_file::write_atomically;
 use crate::digest::Sha256Digest;
+use crate::read_limited::read_limited;
 
 const VERSION: u32 = 1;
 const LARGEST: u64 = 4096;
@@ -39,8 +39,7 @@ impl KnownDigest {
 
     /// The digest, if it is that of the file with this stamp.
     pub(super) fn get(&self, stamp: &Stamp) -> Option<Sha256Digest> {
-        let mut text = Vec::new();
-        File::open(&self.place).ok()?.take(LARGEST).read_to_end(&mut text).ok()?;
+        let text = read_limited(File::open(&self.place).ok()?, LARGEST).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
         (record.version == VERSION && record.stamp == *stamp).then_some(record.sha256)
     }

@@ -3,14 +3,16 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::download::{self, Remote};
 use super::error::SourceError;
 use super::https::HttpsFile;
 use super::s3::S3File;
+use crate::percent::encoded_name;
 use crate::progress::{Progress, Silent};
+use crate::read_limited::read_limited;
 
 /// Where a file is. Shown without what could be a secret: a password or a query in an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl Location {
             Location::Https(url) => {
                 let (path, query) = split_query(url);
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-                Location::Https(format!("{directory}/{}{query}", percent_encoded(name)))
+                Location::Https(format!("{directory}/{}{query}", encoded_name(name)))
             }
             Location::S3 { bucket, key } => {
                 let directory = key.rsplit_once('/').map(|(directory, _)| format!("{directory}/")).unwrap_or_default();
@@ -127,15 +129,10 @@ impl Location {
             download::fetch(self.remote()?.as_ref(), &mut bytes, most, task.as_mut())?;
             return Ok(bytes);
         };
-        let unreadable = |source| SourceError::Open { path: path.clone(), source };
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > most {
-            return Err(SourceError::BadPlace { place: self.to_string(), what: "it is far too large" });
-        }
-        Ok(bytes)
+        File::open(path).and_then(|file| read_limited(file, most)).map_err(|source| match source.kind() {
+            ErrorKind::FileTooLarge => SourceError::BadPlace { place: self.to_string(), what: "it is far too large" },
+            _ => SourceError::Open { path: path.clone(), source },
+        })
     }
 
     /// What answers for an address; a path has none.
@@ -184,12 +181,6 @@ fn split_query(url: &str) -> (&str, &str) {
         Some(at) => url.split_at(at),
         None => (url, ""),
     }
-}
-
-/// RFC 3986: everything but unreserved characters.
-fn percent_encoded(name: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~+".contains(&b);
-    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 #[cfg(test)]

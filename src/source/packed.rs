@@ -11,12 +11,13 @@ use super::download::{self, LARGEST_DOWNLOAD};
 use super::error::SourceError;
 use super::format::{Format, HEAD_BYTES};
 use super::location::Location;
+use super::recognise::{format_of, supported};
+use super::spec::SourceSpec;
 use super::stamp::Stamp;
 use crate::atomic_file::AtomicFile;
 use crate::digest::Sha256Digest;
 use crate::image::file::ImageFile;
 use crate::progress::Task;
-use crate::source::base::{SourceSpec, check, format_of, supported};
 use crate::units::ByteSize;
 
 /// A packed file, open for reading.
@@ -39,7 +40,7 @@ pub(super) fn fetch(
 ) -> Result<Packed, SourceError> {
     let fetched = cache.begin().map_err(cache.unusable("begin a download"))?;
     let digest = download::fetch(place.remote()?.as_ref(), &mut fetched.file(), LARGEST_DOWNLOAD, task)?;
-    check(spec, digest)?;
+    spec.check(digest)?;
     let file = fetched.file().try_clone().map_err(cache.unusable("read the download"))?;
     let size = ByteSize(file.metadata().map_err(cache.unusable("read the download"))?.len());
     let format = format_of(&file, size, Path::new(&spec.full_name()), &spec.full_name())?;
@@ -73,7 +74,7 @@ pub(super) fn decode_checked(
     let decoded = decode(&packed.file, format, whole.file(), task, arrived).map_err(|error| match error {
         DecodeError::Read { at, source } => SourceError::Read { path: PathBuf::from(&name), at, source },
         // The wrong file is the better message than a damaged one.
-        DecodeError::Damaged { at, decoded, source, published } => match check(spec, published) {
+        DecodeError::Damaged { at, decoded, source, published } => match spec.check(published) {
             Err(wrong) => wrong,
             Ok(()) => SourceError::Damaged { name: name.clone(), format, at, decoded, source },
         },
@@ -84,7 +85,7 @@ pub(super) fn decode_checked(
         }
         DecodeError::Write { source, .. } => cache.unusable("write the decoded image")(source),
     })?;
-    check(spec, decoded.published)?;
+    spec.check(decoded.published)?;
     if !Stamp::unwritten(&packed.stamp, &Stamp::of(&packed.file)) {
         return Err(SourceError::Changed { path: PathBuf::from(name) });
     }

@@ -16,14 +16,15 @@ use super::decode::Decoded;
 use super::error::SourceError;
 use super::format::Format;
 use super::location::Location;
+use super::open_file::OpenFile;
 use super::packed::{Packed, decode_checked, fetch};
+use super::spec::SourceSpec;
 use crate::atomic_file::AtomicFile;
 use crate::causes::in_one_line;
 use crate::digest::Sha256Digest;
 use crate::image::bytes::ReadAt;
 use crate::image::file::ImageFile;
 use crate::progress::{Progress, Silent};
-use crate::source::base::{OpenFile, SourceSpec, open_cache};
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// How often who waits looks whether it was stopped.
@@ -69,7 +70,7 @@ pub fn open_arriving(
     cancel: Arc<AtomicBool>,
 ) -> Result<Option<StreamingImage>, SourceError> {
     let opened = OpenFile::new(path)?;
-    let cache = open_cache(cache_directory)?;
+    let cache = Cache::at(cache_directory)?;
     if opened.format == Format::Raw || cache.may_hold(opened.size) {
         return Ok(None);
     }
@@ -89,7 +90,7 @@ pub fn fetch_arriving(
     cancel: Arc<AtomicBool>,
     progress: &dyn Progress,
 ) -> Result<Option<StreamingImage>, SourceError> {
-    let (spec, cache) = (SourceSpec::remote(place.clone(), Some(expected))?, open_cache(cache_directory)?);
+    let (spec, cache) = (SourceSpec::remote(place.clone(), Some(expected))?, Cache::at(cache_directory)?);
     if cache.has(&expected) {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::NamedTempFile;
 
-use super::RepairReport;
+use super::report::RepairReport;
 use crate::fs::e2fsck::{program, words};
 use crate::fs::{Clock, FsError};
 use crate::image::zeros::all_zeros;

@@ -1,7 +1,7 @@
 //! FAT after a power cut: the mark that it was in use, copies of the table that differ, clusters that belong to
 //! nothing, and files whose size does not fit their clusters. Loops and shared clusters are damage, not this.
 
-use super::RepairReport;
+use super::report::RepairReport;
 use crate::fs::FsError;
 use crate::fs::fat::volume::FIRST_CLUSTER;
 use crate::fs::fat::{FatKind, FatTree, FatVolume};

@@ -7,8 +7,8 @@ mod counts;
 mod fat;
 mod orphan_file;
 mod replay;
+mod report;
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::ext4::Superblock;
@@ -17,21 +17,7 @@ use super::probe;
 use super::{Clock, FsError, check, e2fsck};
 use crate::image::overlay::Overlay;
 use crate::image::{ReadAt, WriteAt};
-
-/// What was repaired, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepairReport {
-    /// One line for each thing that was done.
-    pub done: Vec<String>,
-    /// Who did it.
-    pub by: &'static str,
-}
-
-impl fmt::Display for RepairReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (by {})", self.done.join("; "), self.by)
-    }
-}
+pub use report::RepairReport;
 
 /// Repairs the file system in `window`, ext4 or FAT, where that is needed, and makes sure that it is consistent.
 /// `None` where it was clean. Times that are written are `clock`'s.

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use crate::read_limited::read_limited;
+
 /// `control` as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Control {
@@ -69,8 +71,7 @@ fn text_of_control(name: &str, compressed: &[u8]) -> Result<String, String> {
         Some(".zst") => Box::new(zstd::stream::read::Decoder::new(compressed).map_err(broken)?),
         _ => return Err(format!("has a {name}, which is compressed in a way that cardsmith does not know")),
     };
-    let mut tar = Vec::new();
-    reader.take(LARGEST_CONTROL).read_to_end(&mut tar).map_err(broken)?;
+    let tar = read_limited(reader, LARGEST_CONTROL).map_err(broken)?;
     let mut rest = tar.as_slice();
     while let Some((header, after)) = rest.split_first_chunk::<512>() {
         let field = |from: usize, to: usize| {

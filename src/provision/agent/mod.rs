@@ -6,8 +6,6 @@ mod present;
 
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FsError, ImagePath};
 use crate::prepare::plan::{Class, Content, Volume};
@@ -155,10 +153,8 @@ fn read_package(path: &Path, wanted: Sha256Digest) -> Result<(u64, Control), Ste
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err(host_file(path, "is no regular file", "name the agent's .deb in [agent] package"));
     }
-    let mut hasher = Sha256::new();
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let size = std::io::copy(&mut file, &mut HashWriter(&mut hasher)).map_err(unreadable)?;
-    let found = Sha256Digest::from_hasher(hasher);
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let (found, size) = Sha256Digest::of_all(file).map_err(unreadable)?;
     if found != wanted {
         return Err(host_file(
             path,
@@ -171,19 +167,6 @@ fn read_package(path: &Path, wanted: Sha256Digest) -> Result<(u64, Control), Ste
         host_file(path, what, "name the agent's .deb (not an .rpm, .snap or archive) in [agent] package")
     })?;
     Ok((size, control))
-}
-
-struct HashWriter<'h>(&'h mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn check_architecture(view: &mut View<'_>, path: &Path, control: &Control) -> Result<(), StepError> {
