@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::sweep::{Scope, delete_due, sweep_scope};
 use super::{Activation, ActivationError, AwsIssuer, CardRequest, Issuer};
-use crate::aws::{AwsError, Service};
+use crate::aws::{AwsError, Ssm};
 use crate::digest::Sha256Digest;
 use crate::ledger::{ActivationKey, ActivationState, CardReservation, FileRow, Ledger, Left, Run, Source};
 use crate::progress::Progress;
@@ -101,7 +101,7 @@ impl<'a> Desk<'a> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let key = self.ledger.intend_activation(card.key, aws.region(), aws.service().account(), &description)?;
+            let key = self.ledger.intend_activation(card.key, aws.region(), aws.ssm().account(), &description)?;
             let error = match aws.create(&request, self.progress) {
                 Ok(activation) => {
                     self.ledger.activation_issued(key, &activation.id, activation.expires)?;
@@ -116,7 +116,7 @@ impl<'a> Desk<'a> {
             self.ledger.activation_lost(key)?;
             let name = &card.name;
             self.progress.warn(&format!("no answer from AWS for {name}; looking for what it may have made ({error})"));
-            self.delete_lost(aws.service(), key, &description)?;
+            self.delete_lost(aws.ssm(), key, &description)?;
             if tries == TRIES {
                 return Err(ActivationError::NoAnswer { card: card.name.clone(), tries, last: error });
             }
@@ -124,7 +124,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Finds by its description the activation whose answer was lost, and deletes it: its code is lost too.
-    fn delete_lost(&self, aws: &Service, key: ActivationKey, description: &str) -> Result<(), ActivationError> {
+    fn delete_lost(&self, aws: &Ssm, key: ActivationKey, description: &str) -> Result<(), ActivationError> {
         for wait in LOOKS {
             sleep(wait);
             let all = match aws.activations() {
@@ -134,7 +134,7 @@ impl<'a> Desk<'a> {
             };
             if let Some(found) = all.iter().find(|known| known.description == description) {
                 self.ledger.activation_found(key, &found.id)?;
-                if aws.delete(&found.id).is_ok() {
+                if aws.delete_activation(&found.id).is_ok() {
                     self.ledger.activation_deleted(key)?;
                 }
                 return Ok(());
@@ -167,7 +167,7 @@ impl<'a> Desk<'a> {
         let activations = self.ledger.activations_of(card.key)?;
         let mut told = Vec::new();
         if let Some(Issuer::Aws(aws)) = self.issuer {
-            for (activation, result) in delete_due(self.ledger, aws.service(), &activations)? {
+            for (activation, result) in delete_due(self.ledger, aws.ssm(), &activations)? {
                 told.push(match result {
                     Ok(()) => format!("activation {activation} was deleted"),
                     Err(error) => {
@@ -206,21 +206,21 @@ impl<'a> Desk<'a> {
 /// The service of one region: the issuer's own where it is that one.
 fn connect<'i>(issuer: Option<&'i Issuer>, region: &str) -> Result<Connected<'i>, AwsError> {
     match issuer {
-        Some(Issuer::Aws(aws)) if aws.region() == region => Ok(Connected::Shared(aws.service())),
-        _ => Service::connect(region).map(Connected::Own),
+        Some(Issuer::Aws(aws)) if aws.region() == region => Ok(Connected::Shared(aws.ssm())),
+        _ => Ssm::connect(region).map(Connected::Own),
     }
 }
 
 /// A service that somebody else holds, or one made for the occasion.
 pub(super) enum Connected<'i> {
-    Shared(&'i Service),
-    Own(Service),
+    Shared(&'i Ssm),
+    Own(Ssm),
 }
 
 impl std::ops::Deref for Connected<'_> {
-    type Target = Service;
+    type Target = Ssm;
 
-    fn deref(&self) -> &Service {
+    fn deref(&self) -> &Ssm {
         match self {
             Connected::Shared(service) => service,
             Connected::Own(service) => service,

@@ -2,7 +2,7 @@
 //! and writes each step to the ledger. An activation's code lives in memory and on the card, nowhere else: not in the
 //! ledger, a log, JSON, an error or the environment. This room touches no image and no device.
 
-mod aws;
+mod aws_issuer;
 mod desk;
 mod error;
 mod file;
@@ -12,7 +12,7 @@ mod sweep;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use aws::AwsIssuer;
+pub use aws_issuer::AwsIssuer;
 pub use desk::{Desk, Order};
 pub use error::ActivationError;
 pub use file::ActivationFile;
@@ -32,6 +32,12 @@ impl ActivationCode {
     /// The code, for the one place that writes it: the card's activation file.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+}
+
+impl From<SecretString> for ActivationCode {
+    fn from(code: SecretString) -> ActivationCode {
+        ActivationCode(code)
     }
 }
 
