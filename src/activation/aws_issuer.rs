@@ -70,7 +70,7 @@ impl AwsIssuer {
     /// Asks for one activation. Only what certainly was not done is tried again here (throttling, a role that is too
     /// new): CreateActivation knows no client token, so that a blind second try after a lost answer would leave an
     /// activation behind that nobody has the code of. The SDK's own retries are off for the same reason. After an
-    /// ambiguous failure the [`super::Desk`] looks for the activation by its description.
+    /// ambiguous failure the [`super::Dispenser`] looks for the activation by its description.
     pub(super) fn create(&self, card: &CardRequest<'_>, progress: &dyn Progress) -> Result<Activation, AwsError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut throttled, mut new_role) = (THROTTLED.iter(), NEW_ROLE.iter());

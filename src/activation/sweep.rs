@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use serde::Serialize;
 
+use super::connection::Connected;
 use super::{ActivationError, request};
 use crate::aws::{AwsError, Ssm};
 use crate::ledger::{ActivationRecord, ActivationState, CardState, Crashed, Ledger, Source, now};
@@ -115,7 +116,7 @@ pub(super) struct Scope<'s> {
 /// Only the ledger's. An AWS that cannot be reached is part of the report.
 pub fn sweep(ledger: &Ledger, dry_run: bool) -> Result<SweepReport, ActivationError> {
     let scope = Scope { dry_run, own_run: None, strays: true };
-    sweep_scope(ledger, scope, &|region| Ssm::connect(region).map(super::desk::Connected::Own))
+    sweep_scope(ledger, scope, &|region| Ssm::connect(region).map(Connected::Own))
 }
 
 pub(super) fn sweep_scope<S: Deref<Target = Ssm>>(
