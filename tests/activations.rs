@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use cardsmith::activation::{ActivationError, ActivationFile, Desk, Issuer, Order};
-use cardsmith::ledger::{Ledger, Left};
+use cardsmith::activation::{ActivationError, ActivationFile, Dispenser, Issuer, Order};
+use cardsmith::ledger::{Bootability, Ledger};
 use cardsmith::progress::Silent;
 use tempfile::TempDir;
 
@@ -116,51 +116,53 @@ fn a_file_that_others_can_read_is_warned_of() {
 #[test]
 fn each_row_is_used_once_and_too_few_are_refused_before_anything_is_recorded() {
     let (_dir, issuer, ledger) = bench(2);
-    let Err(error) = Desk::open(&ledger, Some(&issuer), order(3), &Silent) else { panic!("three cards, two rows") };
+    let Err(error) = Dispenser::open(&ledger, Some(&issuer), order(3), &Silent) else {
+        panic!("three cards, two rows")
+    };
     assert!(matches!(error, ActivationError::TooFew { usable: 2, used: 0, .. }), "{error}");
     assert!(ledger.cards().unwrap().is_empty());
 
-    let desk = Desk::open(&ledger, Some(&issuer), order(2), &Silent).unwrap();
+    let dispenser = Dispenser::open(&ledger, Some(&issuer), order(2), &Silent).unwrap();
     let mut used = Vec::new();
     for _ in 0..2 {
-        let card = desk.next_card("slot").unwrap();
-        used.push(desk.activate(&card).unwrap().unwrap().id);
-        desk.sealing(&card).unwrap();
-        desk.verified(&card, "{}").unwrap();
+        let card = dispenser.next_card("slot").unwrap();
+        used.push(dispenser.activate(&card).unwrap().unwrap().id);
+        dispenser.sealing(&card).unwrap();
+        dispenser.verified(&card, "{}").unwrap();
     }
-    desk.close().unwrap();
+    dispenser.close().unwrap();
     assert_eq!(used, [id(1), id(2)]);
-    let Err(error) = Desk::open(&ledger, Some(&issuer), order(1), &Silent) else { panic!("no row is left") };
+    let Err(error) = Dispenser::open(&ledger, Some(&issuer), order(1), &Silent) else { panic!("no row is left") };
     assert!(matches!(error, ActivationError::TooFew { usable: 0, used: 2, .. }), "{error}");
 }
 
 #[test]
 fn a_failed_cards_row_is_free_again_unless_that_card_may_boot() {
     let (_dir, issuer, ledger) = bench(3);
-    let desk = Desk::open(&ledger, Some(&issuer), order(1), &Silent).unwrap();
-    let card = desk.next_card("slot").unwrap();
-    assert_eq!(desk.activate(&card).unwrap().unwrap().id, id(1));
-    let told = desk.failed(&card, "write", "card pulled", Left::CannotBoot).unwrap();
+    let dispenser = Dispenser::open(&ledger, Some(&issuer), order(1), &Silent).unwrap();
+    let card = dispenser.next_card("slot").unwrap();
+    assert_eq!(dispenser.activate(&card).unwrap().unwrap().id, id(1));
+    let told = dispenser.failed(&card, "write", "card pulled", Bootability::CannotBoot).unwrap();
     assert!(told.contains(&format!("activation {} is free again", id(1))) && told.contains("serial 1"), "{told}");
 
-    let card = desk.next_card("slot").unwrap();
-    assert_eq!((card.serial, desk.activate(&card).unwrap().unwrap().id), (1, id(1)));
-    desk.sealing(&card).unwrap();
-    let told = desk.failed(&card, "seal", "card pulled", Left::MayBoot).unwrap();
+    let card = dispenser.next_card("slot").unwrap();
+    assert_eq!((card.serial, dispenser.activate(&card).unwrap().unwrap().id), (1, id(1)));
+    dispenser.sealing(&card).unwrap();
+    let told = dispenser.failed(&card, "seal", "card pulled", Bootability::MayBoot).unwrap();
     assert!(told.contains("not used again"), "{told}");
 
-    let card = desk.next_card("slot").unwrap();
-    assert_eq!(desk.activate(&card).unwrap().unwrap().id, id(2));
-    drop(desk);
+    let card = dispenser.next_card("slot").unwrap();
+    assert_eq!(dispenser.activate(&card).unwrap().unwrap().id, id(2));
+    drop(dispenser);
 
     // That run died with card 1 unwritten: its row is free, the other one is not.
-    let desk = Desk::open(&ledger, Some(&issuer), order(2), &Silent).unwrap();
-    let card = desk.next_card("slot").unwrap();
-    assert_eq!((card.serial, desk.activate(&card).unwrap().unwrap().id), (1, id(2)));
-    desk.close().unwrap();
+    let dispenser = Dispenser::open(&ledger, Some(&issuer), order(2), &Silent).unwrap();
+    let card = dispenser.next_card("slot").unwrap();
+    assert_eq!((card.serial, dispenser.activate(&card).unwrap().unwrap().id), (1, id(2)));
+    dispenser.close().unwrap();
     ledger.release_row(&id(1)).unwrap();
-    let desk = Desk::open(&ledger, Some(&issuer), order(3), &Silent).unwrap();
-    desk.close().unwrap();
+    let dispenser = Dispenser::open(&ledger, Some(&issuer), order(3), &Silent).unwrap();
+    dispenser.close().unwrap();
 }
 
 #[test]
@@ -177,21 +179,21 @@ fn expired_rows_and_rows_of_other_cards_are_passed_over() {
     assert!(file.warnings()[0].contains("1 of the 3 rows"), "{:?}", file.warnings());
     let issuer = Issuer::File(file);
     let ledger = Ledger::open(&dir.path().join("ledger.sqlite3")).unwrap();
-    assert!(Desk::open(&ledger, Some(&issuer), order(3), &Silent).is_err());
-    let desk = Desk::open(&ledger, Some(&issuer), order(2), &Silent).unwrap();
-    let cards = [desk.next_card("slot").unwrap(), desk.next_card("slot").unwrap()];
-    let ids = cards.map(|card| desk.activate(&card).unwrap().unwrap().id);
+    assert!(Dispenser::open(&ledger, Some(&issuer), order(3), &Silent).is_err());
+    let dispenser = Dispenser::open(&ledger, Some(&issuer), order(2), &Silent).unwrap();
+    let cards = [dispenser.next_card("slot").unwrap(), dispenser.next_card("slot").unwrap()];
+    let ids = cards.map(|card| dispenser.activate(&card).unwrap().unwrap().id);
     assert_eq!(ids, [id(3), id(2)], "card 2 gets the row with its name");
 }
 
 #[test]
 fn the_ledger_file_never_holds_a_code() {
     let (_dir, issuer, ledger) = bench(1);
-    let desk = Desk::open(&ledger, Some(&issuer), order(1), &Silent).unwrap();
-    let card = desk.next_card("slot").unwrap();
-    desk.activate(&card).unwrap().unwrap();
-    desk.sealing(&card).unwrap();
-    desk.verified(&card, "{}").unwrap();
+    let dispenser = Dispenser::open(&ledger, Some(&issuer), order(1), &Silent).unwrap();
+    let card = dispenser.next_card("slot").unwrap();
+    dispenser.activate(&card).unwrap().unwrap();
+    dispenser.sealing(&card).unwrap();
+    dispenser.verified(&card, "{}").unwrap();
     let bytes = std::fs::read(ledger.path()).unwrap();
     let holds = |needle: &str| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
     assert!(holds(&id(1)), "the id is there");

@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::support::fake_ssm::{FakeRole, FakeSsm, Fault, REGION};
-use cardsmith::activation::{Activation, ActivationError, Desk, Issuer, Order};
-use cardsmith::ledger::{ActivationState, Ledger, Left};
+use cardsmith::activation::{Activation, ActivationError, Dispenser, Issuer, Order};
+use cardsmith::ledger::{ActivationState, Bootability, Ledger};
 use cardsmith::progress::{Progress, Silent, Task};
 use cardsmith::recipe::Recipe;
 use tempfile::TempDir;
@@ -58,21 +58,21 @@ fn bench_process() {
         let issuer = Issuer::of_recipe(&recipe, dir, None, &Aloud)?;
         let golden = Some(cardsmith::digest::Sha256Digest::of(b"golden"));
         let order = Order { recipe: "kiosk", golden, cards, name: &|serial| format!("kiosk-{serial:04}") };
-        let desk = Desk::open(&ledger, issuer.as_ref(), order, &Aloud)?;
+        let dispenser = Dispenser::open(&ledger, issuer.as_ref(), order, &Aloud)?;
         for number in 1..=cards {
-            let card = desk.next_card(&format!("slot {number}"))?;
-            let Some(activation) = desk.activate(&card)? else { panic!("no activation") };
+            let card = dispenser.next_card(&format!("slot {number}"))?;
+            let Some(activation) = dispenser.activate(&card)? else { panic!("no activation") };
             write_card(dir, &card.name, &activation, false);
             if fail.contains(&number) {
-                eprintln!("{}", desk.failed(&card, "verify", "3 MiB differ", Left::CannotBoot)?);
+                eprintln!("{}", dispenser.failed(&card, "verify", "3 MiB differ", Bootability::CannotBoot)?);
                 continue;
             }
-            desk.sealing(&card)?;
+            dispenser.sealing(&card)?;
             write_card(dir, &card.name, &activation, true);
-            desk.verified(&card, "{}")?;
+            dispenser.verified(&card, "{}")?;
             eprintln!("card {} verified with {}", card.name, activation.id);
         }
-        desk.close()
+        dispenser.close()
     };
     match run() {
         Ok(()) => std::process::exit(0),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use cardsmith::activation::{Activation, ActivationFile, Desk, Issuer, Order};
+use cardsmith::activation::{Activation, ActivationFile, Dispenser, Issuer, Order};
 use cardsmith::flash::gate::{self, GateOptions};
 use cardsmith::flash::{
     BatchOutcome, Blank, CardImage, CardMaker, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium, Outcome,
@@ -111,7 +111,7 @@ impl Bench {
     pub(crate) fn run(&self, cards: usize, work: impl FnOnce(&FlashJob<'_>) -> BatchOutcome) -> BatchOutcome {
         let name = |serial| format!("kiosk-{serial:04}");
         let order = Order { recipe: "kiosk", golden: Some(self.golden.map.fingerprint()), cards, name: &name };
-        let desk = Desk::open(&self.ledger, Some(&self.issuer), order, &Silent).unwrap();
+        let desk = Dispenser::open(&self.ledger, Some(&self.issuer), order, &Silent).unwrap();
         let job = FlashJob {
             maker: &self.golden,
             desk: &desk,

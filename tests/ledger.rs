@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use cardsmith::ledger::{ActivationState, CardState, FileRow, Ledger, LedgerError, Left};
+use cardsmith::ledger::{ActivationState, Bootability, CardState, FileRow, Ledger, LedgerError};
 use tempfile::TempDir;
 
 fn ledger() -> (TempDir, Ledger) {
@@ -29,7 +29,7 @@ fn a_failed_cards_number_goes_to_its_replacement_and_a_verified_ones_never() {
     let second = ledger.reserve_card(&run, "slot 2", name).unwrap();
     assert_eq!((first.serial, second.serial, second.name.as_str()), (1, 2, "kiosk-0002"));
 
-    ledger.card_failed(first.key, "verify", "3 MiB differ", Left::CannotBoot).unwrap();
+    ledger.card_failed(first.key, "verify", "3 MiB differ", Bootability::CannotBoot).unwrap();
     ledger.card_sealing(second.key).unwrap();
     ledger.card_verified(second.key, "{}").unwrap();
     assert_eq!(ledger.next_serials("kiosk", 3).unwrap(), [1, 3, 4]);
@@ -129,7 +129,7 @@ fn an_activation_follows_its_card() {
     let bad = ledger.reserve_card(&run, "slot", name).unwrap();
     let key = ledger.intend_activation(bad.key, "eu-west-1", None, "cardsmith run=x").unwrap();
     ledger.activation_issued(key, &row(2).id, None).unwrap();
-    ledger.card_failed(bad.key, "write", "card pulled", Left::CannotBoot).unwrap();
+    ledger.card_failed(bad.key, "write", "card pulled", Bootability::CannotBoot).unwrap();
     assert_eq!(states(), [ActivationState::Held, ActivationState::Due]);
     ledger.activation_deleted(key).unwrap();
     assert!(ledger.activation_issued(key, &row(2).id, None).is_err(), "a deleted one does not come back");

@@ -1,9 +1,10 @@
-//! Who issues activations: AWS, or a file of pre-issued ones; and the [`Desk`], which hands them to cards one by one
+//! Who issues activations: AWS, or a file of pre-issued ones; and the [`Dispenser`], which hands them to cards one by one
 //! and writes each step to the ledger. An activation's code lives in memory and on the card, nowhere else: not in the
 //! ledger, a log, JSON, an error or the environment. This room touches no image and no device.
 
-mod aws;
-mod desk;
+mod aws_issuer;
+mod connection;
+mod dispenser;
 mod error;
 mod file;
 mod issuer;
@@ -12,8 +13,8 @@ mod sweep;
 
 use secrecy::{ExposeSecret, SecretString};
 
-pub use aws::AwsIssuer;
-pub use desk::{Desk, Order};
+pub use aws_issuer::AwsIssuer;
+pub use dispenser::{Dispenser, Order};
 pub use error::ActivationError;
 pub use file::ActivationFile;
 pub use issuer::Issuer;
@@ -32,6 +33,12 @@ impl ActivationCode {
     /// The code, for the one place that writes it: the card's activation file.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+}
+
+impl From<SecretString> for ActivationCode {
+    fn from(code: SecretString) -> ActivationCode {
+        ActivationCode(code)
     }
 }
 

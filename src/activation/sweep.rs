@@ -6,8 +6,9 @@ use std::ops::Deref;
 
 use serde::Serialize;
 
+use super::connection::Connected;
 use super::{ActivationError, request};
-use crate::aws::{AwsError, Service};
+use crate::aws::{AwsError, Ssm};
 use crate::ledger::{ActivationRecord, ActivationState, CardState, Crashed, Ledger, Source, now};
 use crate::progress::Progress;
 
@@ -115,10 +116,10 @@ pub(super) struct Scope<'s> {
 /// Only the ledger's. An AWS that cannot be reached is part of the report.
 pub fn sweep(ledger: &Ledger, dry_run: bool) -> Result<SweepReport, ActivationError> {
     let scope = Scope { dry_run, own_run: None, strays: true };
-    sweep_scope(ledger, scope, &|region| Service::connect(region).map(super::desk::Connected::Own))
+    sweep_scope(ledger, scope, &|region| Ssm::connect(region).map(Connected::Own))
 }
 
-pub(super) fn sweep_scope<S: Deref<Target = Service>>(
+pub(super) fn sweep_scope<S: Deref<Target = Ssm>>(
     ledger: &Ledger,
     scope: Scope<'_>,
     connect: &dyn Fn(&str) -> Result<S, AwsError>,
@@ -181,7 +182,7 @@ impl Region<'_> {
         }
     }
 
-    fn sweep(&mut self, aws: &Service, open: &[ActivationRecord], strays: bool) -> Result<(), ActivationError> {
+    fn sweep(&mut self, aws: &Ssm, open: &[ActivationRecord], strays: bool) -> Result<(), ActivationError> {
         // Not finding an activation means something only where it would have to be.
         let (ours, elsewhere): (Vec<_>, Vec<_>) = open.iter().cloned().partition(|a| a.is_of(aws.account()));
         for activation in elsewhere {
@@ -279,13 +280,13 @@ type Deletion = (String, Result<(), AwsError>);
 /// Deletes those of `activations` that are due, and records each deletion.
 pub(super) fn delete_due(
     ledger: &Ledger,
-    aws: &Service,
+    aws: &Ssm,
     activations: &[ActivationRecord],
 ) -> Result<Vec<Deletion>, ActivationError> {
     let mut done = Vec::new();
     for activation in activations.iter().filter(|activation| activation.state == ActivationState::Due) {
         let Some(id) = &activation.id else { continue };
-        let result = aws.delete(id);
+        let result = aws.delete_activation(id);
         if result.is_ok() {
             ledger.activation_deleted(activation.key)?;
         }

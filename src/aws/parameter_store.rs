@@ -2,8 +2,8 @@
 
 use aws_sdk_ssm::types::ParameterType;
 
-use super::Service;
-use crate::aws::ssm::{AwsError, aws_error};
+use super::error::AwsError;
+use super::ssm::Ssm;
 
 /// The value of one parameter, decrypted. It may be a secret: no `Debug` on purpose.
 pub struct Parameter {
@@ -13,7 +13,7 @@ pub struct Parameter {
     pub encrypted: bool,
 }
 
-impl Service {
+impl Ssm {
     /// Reads a parameter, decrypted where it is a SecureString. A read is tried again by the SDK.
     ///
     /// # Errors
@@ -21,14 +21,14 @@ impl Service {
     pub fn parameter(&self, name: &str) -> Result<Parameter, AwsError> {
         let doing = format!("read the parameter {name}");
         let call = self.client.get_parameter().name(name).with_decryption(true).send();
-        let answer = self.runtime.block_on(call).map_err(|error| aws_error(&doing, error))?;
-        let parameter = answer.parameter;
+        let parameter = self.wait(&doing, call)?.parameter;
         let encrypted = parameter.as_ref().is_some_and(|p| p.r#type == Some(ParameterType::SecureString));
         match parameter.and_then(|parameter| parameter.value) {
             Some(value) => Ok(Parameter { value, encrypted }),
+            // Nothing but a read: whatever came back, nothing was done.
             None => {
-                let message = "the answer had no value in it".to_owned();
-                Err(AwsError { doing, code: None, message, ambiguous: false })
+                let message = "the answer had no value in it";
+                Err(AwsError { ambiguous: false, ..AwsError::strange_answer(&doing, message) })
             }
         }
     }

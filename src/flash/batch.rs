@@ -16,10 +16,10 @@ use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
 use super::region::{CardImage, differences};
 use super::shared::SharedPieces;
 use super::writer::{Arriving, BlankReport, Guard, WriteReport, write_card_arriving, write_card_of};
-use crate::activation::{Activation, Desk};
+use crate::activation::{Activation, Dispenser};
 use crate::causes::in_one_line;
 use crate::image::BlockMap;
-use crate::ledger::{CardReservation, Left};
+use crate::ledger::{Bootability, CardReservation};
 use crate::progress::{Progress, Task};
 use crate::source::StreamingImage;
 
@@ -46,7 +46,7 @@ pub struct FlashJob<'a> {
     /// Makes each card's image.
     pub maker: &'a dyn CardMaker,
     /// Hands out names and activations and keeps the ledger.
-    pub desk: &'a Desk<'a>,
+    pub desk: &'a Dispenser<'a>,
     /// The recipe's name.
     pub recipe: &'a str,
     /// The golden image's map.
@@ -281,11 +281,11 @@ fn tell_of_old_data(job: &FlashJob<'_>, receipt: &Receipt) {
 fn tell_desk(job: &FlashJob<'_>, card: &CardReservation, mut failure: CardFailure) -> CardFailure {
     let left = match failure.left_on_card {
         // Nothing that makes this card boot is written before it is sealed, whatever else is or is not on it.
-        LeftOnCard::Unknown if failure.stage < Stage::Seal => Left::CannotBoot,
-        LeftOnCard::MayBoot | LeftOnCard::Unknown => Left::MayBoot,
+        LeftOnCard::Unknown if failure.stage < Stage::Seal => Bootability::CannotBoot,
+        LeftOnCard::MayBoot | LeftOnCard::Unknown => Bootability::MayBoot,
         // An old system that is still there does not know this card's activation.
         LeftOnCard::NotBootable | LeftOnCard::NoFile | LeftOnCard::Untouched | LeftOnCard::OldContent => {
-            Left::CannotBoot
+            Bootability::CannotBoot
         }
     };
     let why = format!("{}: {}", failure.what, failure.detail);

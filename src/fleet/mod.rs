@@ -2,7 +2,6 @@
 //! It reads the ledger and asks AWS; the only things it changes are the ones that `retire` is asked to.
 //! It touches no image and no device, and never sees an activation's code.
 
-mod node;
 pub mod policy;
 pub mod retire;
 pub mod role;
@@ -10,7 +9,6 @@ pub mod ssh;
 pub mod status;
 mod survey;
 
-pub use node::Node;
 pub use survey::{CardAtAws, Survey, survey};
 
 use crate::activation::ActivationError;

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::aws::partition_name;
+
 /// Whom a policy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
@@ -27,22 +29,10 @@ pub struct Scope<'a> {
     pub parameter: Option<&'a str>,
 }
 
-/// The partition of a region: the second word of every ARN in it.
-fn partition(region: &str) -> &'static str {
-    match region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        region if region.starts_with("us-isob-") => "aws-iso-b",
-        region if region.starts_with("us-iso-") => "aws-iso",
-        region if region.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
-}
-
 /// The policy.
 pub fn policy(audience: Audience, scope: &Scope<'_>) -> Value {
     let Scope { recipe, region, account, role, parameter } = scope;
-    let aws = partition(region);
+    let aws = partition_name(region);
     let role = format!("arn:{aws}:iam::{account}:role/{role}");
     let nodes = format!("arn:{aws}:ssm:{region}:{account}:managed-instance/*");
     let of_fleet = json!({ "ssm:resourceTag/Recipe": recipe });

@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::FleetError;
-use super::node::{Node, nodes_of};
-use crate::aws::Service;
+use crate::aws::{Node, Ssm};
 use crate::ledger::{ActivationRecord, ActivationState, CardRecord, CardState, Ledger, Source};
 
 /// A card to be retired, and what that will do.
@@ -14,7 +13,7 @@ pub struct Retiring {
     /// The nodes that registered with its activation: one, or none.
     pub nodes: Vec<Node>,
     activation: Option<ActivationRecord>,
-    aws: Option<Service>,
+    aws: Option<Ssm>,
 }
 
 /// What was done.
@@ -58,13 +57,13 @@ pub fn prepare(ledger: &Ledger, name: &str, recipe: Option<&str>) -> Result<Reti
     let activation = ledger.activations_of(card.key)?.into_iter().rfind(|activation| activation.id.is_some());
     let (mut aws, mut nodes) = (None, Vec::new());
     if let Some((activation, id)) = activation.as_ref().and_then(|a| Some((a, a.id.as_deref()?))) {
-        let service = Service::connect(&activation.region)?;
+        let service = Ssm::connect(&activation.region)?;
         if !activation.is_of(service.account()) {
             let account = activation.account.as_deref().unwrap_or_default();
             let text = format!("card {name} is of AWS account {account}, and these are credentials of another one");
             return Err(FleetError::Usage(text));
         }
-        nodes = nodes_of(&service, &[id])?;
+        nodes = service.nodes_of(&[id])?;
         aws = Some(service);
     }
     Ok(Retiring { card, nodes, activation, aws })
@@ -92,7 +91,7 @@ impl Retiring {
             return Ok(done);
         };
         let gone = activation.state == ActivationState::Deleted;
-        match aws.delete(id) {
+        match aws.delete_activation(id) {
             Ok(()) => {
                 if activation.source == Source::Aws && !gone {
                     ledger.activation_deleted(activation.key)?;

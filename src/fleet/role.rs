@@ -1,11 +1,9 @@
 //! `fleet check-role`: whether the recipe's role can serve hybrid nodes.
 
-use aws_sdk_iam::Client;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::aws::{AwsError, Service, aws_error, sdk_config};
-use crate::percent::decoded;
+use crate::aws::{AwsError, Iam, Ssm};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,18 +45,16 @@ const PATCH: [&str; 2] = ["ssm:GetDeployablePatchSnapshotForInstance", "ssm:PutC
 /// # Errors
 /// When AWS cannot be reached at all.
 pub fn check(role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
-    let aws = Service::connect(region)?;
-    let iam = Client::new(&aws.block_on(sdk_config(region)));
+    let aws = Ssm::connect(region)?;
+    let iam = aws.iam()?;
     let mut findings = Vec::new();
     // `service-role/NAME` is a path and a name; IAM asks for the name alone.
     let name = role.rsplit('/').next().unwrap_or(role);
 
-    match aws.block_on(iam.get_role().role_name(name).send()).map_err(|error| aws_error("read the role", error)) {
-        Ok(answer) => {
-            // IAM sends policies percent-encoded.
-            let document = answer.role.and_then(|role| role.assume_role_policy_document).unwrap_or_default();
-            findings.push(judge_trust(name, &decoded(&document)));
-            findings.extend(check_policies(&aws, &iam, name)?);
+    match iam.trust_policy(name) {
+        Ok(document) => {
+            findings.push(judge_trust(name, &document));
+            findings.extend(check_policies(&iam, name)?);
         }
         Err(error) if error.code.as_deref() == Some("NoSuchEntity") => findings.push(RoleFinding {
             id: "trust",
@@ -132,16 +128,14 @@ fn judge_trust(name: &str, document: &str) -> RoleFinding {
     RoleFinding { id: "trust", level, text, remedy }
 }
 
-fn check_policies(aws: &Service, iam: &Client, role: &str) -> Result<Vec<RoleFinding>, AwsError> {
-    let attached = iam.list_attached_role_policies().role_name(role).into_paginator().items().send();
-    let attached = aws.block_on(attached.collect::<Result<Vec<_>, _>>());
-    let attached = match attached.map_err(|error| aws_error("list the role's policies", error)) {
-        Ok(attached) => attached,
+fn check_policies(iam: &Iam<'_>, role: &str) -> Result<Vec<RoleFinding>, AwsError> {
+    let managed = match iam.managed_policies(role) {
+        Ok(managed) => managed,
         Err(error) => return Ok(vec![unreadable("core-policy", &error)?]),
     };
-    let managed: Vec<String> = attached.into_iter().filter_map(|policy| policy.policy_name).collect();
     // Inline policies may do the same; where they may not be read, only the managed ones count.
-    let inline = inline_policies(aws, iam, role).unwrap_or_default();
+    let inline = iam.inline_policies(role).unwrap_or_default();
+    let inline: Vec<Value> = inline.iter().filter_map(|policy| serde_json::from_str(policy).ok()).collect();
     let has = |names: &[&str], actions: &[&str]| {
         managed.iter().any(|name| names.contains(&name.as_str()))
             || actions.iter().all(|action| inline.iter().any(|policy| grants(policy, action)))
@@ -182,17 +176,6 @@ fn check_policies(aws: &Service, iam: &Client, role: &str) -> Result<Vec<RoleFin
             "Patch Manager cannot work with patch policies",
         ),
     ])
-}
-
-fn inline_policies(aws: &Service, iam: &Client, role: &str) -> Option<Vec<Value>> {
-    let names = iam.list_role_policies().role_name(role).into_paginator().items().send();
-    let names = aws.block_on(names.collect::<Result<Vec<_>, _>>()).ok()?;
-    let mut policies = Vec::new();
-    for name in names {
-        let answer = aws.block_on(iam.get_role_policy().role_name(role).policy_name(name).send()).ok()?;
-        policies.push(serde_json::from_str(&decoded(&answer.policy_document)).ok()?);
-    }
-    Some(policies)
 }
 
 /// Whether a policy allows `action` on something and forbids it on nothing. A rough look, not IAM's evaluation.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{CardAtAws, Node};
+use super::CardAtAws;
+use crate::aws::Node;
 use crate::ledger::{ActivationState, CardState, now};
 
 /// How a card is doing.

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::FleetError;
-use super::node::{Node, nodes_of};
-use crate::aws::{AwsError, KnownActivation, Service};
+use crate::aws::{AwsError, KnownActivation, Node, Ssm};
 use crate::ledger::{ActivationRecord, ActivationState, CardRecord, Ledger, Source};
 
 /// One card that got an activation, with what AWS says of it.
@@ -56,8 +55,8 @@ pub fn survey(ledger: &Ledger, recipe: Option<&str>, offline: bool) -> Result<Su
     for (region, ids) in ids.iter().filter(|_| !offline) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let ask = || {
-            let aws = Service::connect(region)?;
-            Ok((aws.account().map(str::to_owned), aws.activations()?, nodes_of(&aws, &ids)?))
+            let aws = Ssm::connect(region)?;
+            Ok((aws.account().map(str::to_owned), aws.activations()?, aws.nodes_of(&ids)?))
         };
         match ask() {
             Ok((account, of_region, nodes_of_region)) => {

@@ -3,12 +3,9 @@
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
-use super::cards::Left;
-use super::{ActivationState, CardKey, CardState, Change, Ledger, LedgerError, Source, event, now};
-
-/// An activation in the ledger; it has one before AWS is asked, when there is no id yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActivationKey(pub(super) i64);
+use super::error::LedgerError;
+use super::state::{ActivationKey, ActivationState, Bootability, CardKey, CardState, Source, serial};
+use super::store::{Change, Ledger, event, now};
 
 /// What the ledger knows of an activation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -58,7 +55,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ActivationRecord> {
         card_key: CardKey(row.get(1)?),
         card: row.get(2)?,
         recipe: row.get(3)?,
-        serial: super::cards::serial(row, 4)?,
+        serial: serial(row, 4)?,
         card_state: row.get(5)?,
         run: row.get(6)?,
         source: row.get(7)?,
@@ -80,13 +77,17 @@ impl ActivationRecord {
 }
 
 /// What a card's failure makes of its activations.
-pub(super) fn settle_after_failure(change: &Transaction<'_>, card: CardKey, left: Left) -> Result<(), Change> {
+pub(super) fn settle_after_failure(
+    change: &Transaction<'_>,
+    card: CardKey,
+    bootability: Bootability,
+) -> Result<(), Change> {
     // An activation that AWS issued is deleted in any case: even a card that boots cannot register with it then.
     // A row of a file cannot be deleted. It is free again where the card cannot boot (its first MiB is zero), because
     // then nobody can have used it; where the card may boot, using the row again could make two cards with one.
-    let row = match left {
-        Left::CannotBoot => ActivationState::Returned,
-        Left::MayBoot => ActivationState::Uncertain,
+    let row = match bootability {
+        Bootability::CannotBoot => ActivationState::Returned,
+        Bootability::MayBoot => ActivationState::Uncertain,
     };
     for (source, from, to) in [
         (Source::Aws, ActivationState::Intended, ActivationState::Lost),

@@ -4,11 +4,10 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
 use super::activations::settle_after_failure;
-use super::{CardState, Change, Ledger, LedgerError, Run, event, now};
-
-/// A card in the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CardKey(pub(super) i64);
+use super::error::LedgerError;
+use super::run_lock::Run;
+use super::state::{Bootability, CardKey, CardState, serial};
+use super::store::{Change, Ledger, event, now};
 
 /// A number and a name, kept for one card until it is verified or has failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +18,6 @@ pub struct CardReservation {
     pub serial: u64,
     /// Its name.
     pub name: String,
-}
-
-/// What is on the medium of a card that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
-    /// Its first MiB is zero: no Pi will boot it.
-    CannotBoot,
-    /// Its first MiB was written, or may have been.
-    MayBoot,
 }
 
 /// What the ledger knows of a card.
@@ -74,11 +64,6 @@ fn record(row: &Row<'_>) -> rusqlite::Result<CardRecord> {
         began: row.get(9)?,
         changed: row.get(10)?,
     })
-}
-
-pub(super) fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
-    let value: i64 = row.get(column)?;
-    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }
 
 /// The `count` lowest numbers that no card of the recipe has.
@@ -132,18 +117,18 @@ pub(super) fn fail_card(
     card: CardKey,
     stage: &str,
     why: &str,
-    left: Left,
+    bootability: Bootability,
 ) -> Result<(), Change> {
     let (name, state) = state_of(change, card)?;
     if !matches!(state, CardState::Reserved | CardState::Sealing) {
         return Err(Change::Refused(LedgerError::CardState { doing: "to book it as failed", name, state }));
     }
     // Before sealing the first MiB is zero, whatever else happened.
-    let left = if state == CardState::Reserved { Left::CannotBoot } else { left };
+    let bootability = if state == CardState::Reserved { Bootability::CannotBoot } else { bootability };
     let update = "UPDATE cards SET state = 'failed', stage = ?2, why = ?3, changed = ?4 WHERE id = ?1";
     change.execute(update, params![card.0, stage, why, now()])?;
     event(change, Some(card), "failed", &format!("{stage}: {why}"))?;
-    settle_after_failure(change, card, left)
+    settle_after_failure(change, card, bootability)
 }
 
 impl Ledger {
@@ -196,8 +181,14 @@ impl Ledger {
 
     /// Says that the card failed. Its number is free again; an activation from AWS is due for deletion, a file's row
     /// is free again unless the card may boot with it.
-    pub fn card_failed(&self, card: CardKey, stage: &str, why: &str, left: Left) -> Result<(), LedgerError> {
-        self.write("card failed", |change| fail_card(change, card, stage, why, left))
+    pub fn card_failed(
+        &self,
+        card: CardKey,
+        stage: &str,
+        why: &str,
+        bootability: Bootability,
+    ) -> Result<(), LedgerError> {
+        self.write("card failed", |change| fail_card(change, card, stage, why, bootability))
     }
 
     /// Takes a verified card out of service; its activation is due for deletion where AWS issued it.

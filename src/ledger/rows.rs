@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
-use super::{ActivationKey, ActivationState, CardKey, Ledger, LedgerError, event, now};
+use super::error::LedgerError;
+use super::state::{ActivationKey, ActivationState, CardKey};
+use super::store::{Ledger, event, now};
 
 /// A row of a file of pre-issued activations, without its code.
 #[derive(Debug, Clone, PartialEq, Eq)]

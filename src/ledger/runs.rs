@@ -1,38 +1,18 @@
-//! Runs: one start of `flash`, its lock while it lives, and what is left of one that died.
+//! Runs begin and end, and what a dead one left open is booked as failed.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use super::cards::{Left, fail_card};
-use super::{CardKey, Ledger, LedgerError, event, now};
+use super::cards::fail_card;
+use super::error::LedgerError;
+use super::run_lock::{Lock, Run, lock_of_dead_run};
+use super::state::{Bootability, CardKey};
+use super::store::{Ledger, event, now};
 use crate::digest::Sha256Digest;
-
-/// One start of `flash`. Ends when it is given to [`Ledger::end_run`]; dropped without that, or killed, it counts as
-/// crashed and the next run looks after what it left.
-pub struct Run {
-    id: String,
-    recipe: String,
-    // Locked as long as the process lives: the kernel lets go of it whatever kills us, which no entry of ours could.
-    lock: File,
-    lock_path: PathBuf,
-}
-
-impl Run {
-    /// The run's UUID.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The recipe's name.
-    pub fn recipe(&self) -> &str {
-        &self.recipe
-    }
-}
 
 /// A card that a dead run left open, now booked as failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +27,7 @@ pub struct Crashed {
 
 impl Ledger {
     fn lock_path(&self, run: &str) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
+        let mut name = self.path().to_owned().into_os_string();
         name.push(format!(".run-{run}"));
         PathBuf::from(name)
     }
@@ -122,15 +102,15 @@ impl Ledger {
 
     fn lock_if_dead(&self, run: &str) -> Result<Option<Lock>, LedgerError> {
         let path = self.lock_path(run);
-        dead(&path).map_err(|source| LedgerError::Io { doing: "look at a run of", path, source })
+        lock_of_dead_run(&path).map_err(|source| LedgerError::Io { doing: "look at a run of", path, source })
     }
 
     fn bury(&self, run: &str, why: &str) -> Result<Vec<Crashed>, LedgerError> {
         self.write("end run", |change| {
             let open = open_cards(change, run)?;
             for (key, card) in &open {
-                let left = if card.may_boot { Left::MayBoot } else { Left::CannotBoot };
-                fail_card(change, *key, "unfinished", why, left)?;
+                let bootability = if card.may_boot { Bootability::MayBoot } else { Bootability::CannotBoot };
+                fail_card(change, *key, "unfinished", why, bootability)?;
             }
             change.execute("UPDATE runs SET ended = ?2 WHERE id = ?1 AND ended IS NULL", params![run, now()])?;
             event(change, None, "run ended", run)?;
@@ -148,23 +128,4 @@ fn open_cards(db: &Connection, run: &str) -> rusqlite::Result<Vec<(CardKey, Cras
             Ok((CardKey(row.get(0)?), card))
         })?
         .collect()
-}
-
-enum Lock {
-    Taken(#[allow(dead_code)] File),
-    Gone,
-}
-
-/// The lock of a run that died, or `None` where the run lives.
-fn dead(path: &std::path::Path) -> io::Result<Option<Lock>> {
-    let file = match OpenOptions::new().write(true).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Lock::Gone)),
-        Err(error) => return Err(error),
-    };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(Lock::Taken(file))),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
 }

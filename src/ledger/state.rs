@@ -1,9 +1,18 @@
-//! What can become of a card and of an activation.
+//! How cards and activations are named in the ledger, and what can become of them.
 
 use std::fmt;
 
+use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
+
+/// A card in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CardKey(pub(super) i64);
+
+/// An activation in the ledger; it has one before AWS is asked, when there is no id yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActivationKey(pub(super) i64);
 
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -90,4 +99,19 @@ words! {
         /// A file of pre-issued ones.
         File = "file",
     }
+}
+
+/// What is on the medium of a card that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bootability {
+    /// Its first MiB is zero: no Pi will boot it.
+    CannotBoot,
+    /// Its first MiB was written, or may have been.
+    MayBoot,
+}
+
+/// A serial number: SQLite knows no unsigned ones.
+pub(super) fn serial(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }

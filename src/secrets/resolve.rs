@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{CardSecrets, Secret, SecretError, psk};
-use crate::aws::Service;
+use crate::aws::Ssm;
 use crate::progress::Progress;
 use crate::read_limited::read_limited_into;
 use crate::recipe::{Recipe, SecretRef};
@@ -51,7 +51,7 @@ fn look_up(
         SecretRef::File(path) => from_file(key, &beside.join(path), progress),
         SecretRef::SsmParameter(name) => {
             let failed = |source| SecretError::Parameter { key, name: name.clone(), source };
-            let service = Service::connect_anywhere(region).map_err(failed)?;
+            let service = Ssm::connect_anywhere(region).map_err(failed)?;
             let parameter = service.parameter(name).map_err(failed)?;
             if !parameter.encrypted {
                 progress.warn(&format!(

@@ -7,13 +7,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::Region;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use tokio::runtime::Runtime;
 
+use super::error::{Told, told};
 use crate::causes::in_one_line;
 
 mod upload;
@@ -78,23 +79,11 @@ impl fmt::Display for S3Error {
 
 impl StdError for S3Error {}
 
-/// Never the SDK's own report of an answer: that would show headers and bodies.
 fn s3_error<E>(error: &SdkError<E>) -> S3Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
-    let status = error.raw_response().map(|answer| answer.status().as_u16());
-    let (code, message) = match error {
-        SdkError::ServiceError(answer) => {
-            let (meta, status) = (answer.err(), answer.raw().status().as_u16());
-            // Answers to HEAD have no body, and so no code.
-            let said = meta.message().map_or_else(|| format!("the server answered {status}"), str::to_owned);
-            (meta.code().map(str::to_owned), said)
-        }
-        SdkError::ResponseError(_) => (None, "its answer could not be read".to_owned()),
-        SdkError::TimeoutError(_) => (None, "it did not answer in time".to_owned()),
-        other => (None, in_one_line(other)),
-    };
+    let Told { status, code, message } = told(error);
     S3Error { code, status, message }
 }
 
@@ -107,8 +96,7 @@ impl Bucket {
         let runtime = super::http::runtime()?;
         let client = runtime.block_on(async {
             let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
-            let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(super::http::http_client());
-            let config = loader.timeout_config(timeouts).load().await;
+            let config = super::session::sdk_config(None, timeouts).await;
             let mut wanted = aws_sdk_s3::config::Builder::from(&config);
             // A server of one's own has no regions, and signatures want one.
             if config.region().is_none() {

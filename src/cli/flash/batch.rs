@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::bench::{BenchRun, Shown, summary};
-use crate::activation::{Activation, Desk, Issuer, Order};
+use crate::activation::{Activation, Dispenser, Issuer, Order};
 use crate::cli::{Error, Exit, Ui};
 use crate::flash::bench::{Bench, flash_many};
 use crate::flash::gate::{self, GateOptions};
@@ -90,7 +90,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     let progress = shown.as_ref().map_or(progress, Shown::progress);
     let of = |serial: u64| name.of(serial);
     let order = Order { recipe: &recipe.name, golden: Some(manifest.image.digest), cards, name: &of };
-    let desk = Desk::open(&ledger, issuer.as_ref(), order, progress)?;
+    let desk = Dispenser::open(&ledger, issuer.as_ref(), order, progress)?;
 
     let cancel = ui.cancel();
     let on_screen = shown.as_ref().is_some_and(Shown::is_screen);

@@ -4,15 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
-use aws_sdk_ssm::config::retry::RetryConfig;
-use aws_sdk_ssm::primitives::DateTime;
-use aws_sdk_ssm::types::Tag;
+use secrecy::ExposeSecret as _;
 
 use super::file::{is_code, is_uuid};
 use super::{Activation, ActivationCode, ActivationError, CardRequest};
-use crate::aws::aws_error;
-use crate::aws::{AwsError, Service};
-use crate::fault;
+use crate::aws::{ActivationWish, AwsError, NewActivation, Ssm};
 use crate::ledger::now;
 use crate::progress::Progress;
 use crate::recipe::{Lifetime, is_region, schema};
@@ -29,7 +25,7 @@ const NEW_ROLE: [u64; 7] = [1, 2, 4, 8, 8, 8, 8];
 
 /// AWS, asked for one activation per card.
 pub struct AwsIssuer {
-    service: Service,
+    ssm: Ssm,
     role: String,
     lifetime: Lifetime,
     tags: Vec<(String, String)>,
@@ -55,26 +51,26 @@ impl AwsIssuer {
         let tags: Vec<_> = wanted.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         check_tags(&tags).map_err(recipe)?;
 
-        let service = Service::connect(region)?;
+        let ssm = Ssm::connect(region)?;
         // Asked once before anything is written: what a crash leaves could not be found again without this right.
-        service.activations()?;
-        Ok(AwsIssuer { service, role: role.to_owned(), lifetime, tags, turn: Mutex::new(()) })
+        ssm.activations()?;
+        Ok(AwsIssuer { ssm, role: role.to_owned(), lifetime, tags, turn: Mutex::new(()) })
     }
 
     /// SSM in the recipe's region.
-    pub fn service(&self) -> &Service {
-        &self.service
+    pub fn ssm(&self) -> &Ssm {
+        &self.ssm
     }
 
     /// The region.
     pub fn region(&self) -> &str {
-        self.service.region()
+        self.ssm.region()
     }
 
     /// Asks for one activation. Only what certainly was not done is tried again here (throttling, a role that is too
     /// new): CreateActivation knows no client token, so that a blind second try after a lost answer would leave an
     /// activation behind that nobody has the code of. The SDK's own retries are off for the same reason. After an
-    /// ambiguous failure the [`super::Desk`] looks for the activation by its description.
+    /// ambiguous failure the [`super::Dispenser`] looks for the activation by its description.
     pub(super) fn create(&self, card: &CardRequest<'_>, progress: &dyn Progress) -> Result<Activation, AwsError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut throttled, mut new_role) = (THROTTLED.iter(), NEW_ROLE.iter());
@@ -103,58 +99,26 @@ impl AwsIssuer {
 
     fn create_once(&self, card: &CardRequest<'_>) -> Result<Activation, AwsError> {
         let doing = format!("make an activation for {}", card.name);
-        let tag = |(key, value): (&str, &str)| Tag::builder().key(key).value(value).build();
+        let tag = |(key, value): (&str, String)| (key.to_owned(), value);
         let own = [("CardSerial", card.serial.to_string()), ("Recipe", card.recipe.to_owned())];
         let golden = card.golden.map(|digest| ("GoldenDigest", digest.to_string()));
-        let tags = self.tags.iter().map(|(key, value)| tag((key, value)));
-        let tags = tags.chain(own.iter().chain(&golden).map(|(key, value)| tag((key, value))));
-        let tags = tags.collect::<Result<Vec<_>, _>>().map_err(|error| AwsError {
-            doing: doing.clone(),
-            code: Some("Tags".to_owned()),
-            message: error.to_string(),
-            ambiguous: false,
-        })?;
+        let tags: Vec<_> = self.tags.iter().cloned().chain(own.into_iter().chain(golden).map(tag)).collect();
         // A minute less: "30d" counts by our clock, the limit by theirs.
         let expires = now().saturating_add(i64::try_from(self.lifetime.seconds()).unwrap_or(0)).saturating_sub(60);
-        let once = aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self
-            .service
-            .client
-            .create_activation()
-            .description(card.description())
-            .default_instance_name(card.name)
-            .iam_role(&self.role)
-            .registration_limit(1)
-            .expiration_date(DateTime::from_secs(expires))
-            .set_tags(Some(tags))
-            .customize()
-            .config_override(once)
-            .send();
-        fault::point("CreateActivation");
-        let answer = self.service.runtime.block_on(call).map_err(|error| aws_error(&doing, error));
-        fault::point("CreateActivation");
-        let answer = answer?;
-        let (Some(id), Some(code)) = (answer.activation_id, answer.activation_code) else {
-            return Err(AwsError {
-                doing,
-                code: None,
-                message: "the answer had no activation in it".to_owned(),
-                ambiguous: true,
-            });
-        };
-        // They go into a file on the card that a shell script reads.
-        if !is_uuid(&id) || !is_code(&code) {
-            return Err(AwsError {
-                doing,
-                code: None,
-                message: "the activation in the answer is not of the documented form".to_owned(),
-                ambiguous: true,
-            });
+        let description = card.description();
+        let wish =
+            ActivationWish { description: &description, node_name: card.name, role: &self.role, expires, tags: &tags };
+        let NewActivation { id, code } = self.ssm.create_activation(&doing, &wish)?;
+        // They go into a file on the card that a shell script reads: what is not of the documented form could say
+        // anything there. There is an activation all the same, and the error says so: it is looked for and deleted.
+        if !is_uuid(&id) || !is_code(code.expose_secret()) {
+            let message = "the activation in the answer is not of the documented form";
+            return Err(AwsError::strange_answer(&doing, message));
         }
         Ok(Activation {
             id: id.to_ascii_lowercase(),
-            code: ActivationCode::new(code),
-            region: self.service.region().to_owned(),
+            code: ActivationCode::from(code),
+            region: self.ssm.region().to_owned(),
             expires: Some(expires),
         })
     }

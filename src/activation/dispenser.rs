@@ -1,4 +1,4 @@
-//! The desk: gives every card its number and its activation, and keeps the promise that each activation is always
+//! The dispenser gives every card its number and its activation, and keeps the promise that each activation is always
 //! accounted for. All writers of cards go through it, side by side if they like.
 //!
 //! The order is the promise: the intent is on the disk before AWS is asked, the id after the answer, the outcome after
@@ -7,11 +7,12 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::connection::connect;
 use super::sweep::{Scope, delete_due, sweep_scope};
 use super::{Activation, ActivationError, AwsIssuer, CardRequest, Issuer};
-use crate::aws::{AwsError, Service};
+use crate::aws::Ssm;
 use crate::digest::Sha256Digest;
-use crate::ledger::{ActivationKey, ActivationState, CardReservation, FileRow, Ledger, Left, Run, Source};
+use crate::ledger::{ActivationKey, ActivationState, Bootability, CardReservation, FileRow, Ledger, Run, Source};
 use crate::progress::Progress;
 
 /// How often AWS is asked for one card's activation when answers get lost.
@@ -32,9 +33,9 @@ pub struct Order<'a> {
     pub name: &'a (dyn Fn(u64) -> String + Send + Sync),
 }
 
-/// One run's desk. [`Desk::close`] ends the run; dropped without it, or killed, the run counts as crashed and the next
+/// One run's dispenser. [`Dispenser::close`] ends the run; dropped without it, or killed, the run counts as crashed and the next
 /// one looks after what it left.
-pub struct Desk<'a> {
+pub struct Dispenser<'a> {
     ledger: &'a Ledger,
     issuer: Option<&'a Issuer>,
     order: Order<'a>,
@@ -42,7 +43,7 @@ pub struct Desk<'a> {
     progress: &'a dyn Progress,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> Dispenser<'a> {
     /// Begins a run: looks after what dead runs left, and checks that there is an activation for every card.
     ///
     /// # Errors
@@ -52,14 +53,14 @@ impl<'a> Desk<'a> {
         issuer: Option<&'a Issuer>,
         order: Order<'a>,
         progress: &'a dyn Progress,
-    ) -> Result<Desk<'a>, ActivationError> {
+    ) -> Result<Dispenser<'a>, ActivationError> {
         let scope = Scope { dry_run: false, own_run: None, strays: false };
         sweep_scope(ledger, scope, &|region| connect(issuer, region))?.tell(progress);
         if let Some(Issuer::File(_)) = issuer {
             check_supply(ledger, issuer, &order)?;
         }
         let run = ledger.begin_run(order.recipe, order.golden.as_ref())?;
-        Ok(Desk { ledger, issuer, order, run, progress })
+        Ok(Dispenser { ledger, issuer, order, run, progress })
     }
 
     /// The run's UUID.
@@ -101,7 +102,7 @@ impl<'a> Desk<'a> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let key = self.ledger.intend_activation(card.key, aws.region(), aws.service().account(), &description)?;
+            let key = self.ledger.intend_activation(card.key, aws.region(), aws.ssm().account(), &description)?;
             let error = match aws.create(&request, self.progress) {
                 Ok(activation) => {
                     self.ledger.activation_issued(key, &activation.id, activation.expires)?;
@@ -116,7 +117,7 @@ impl<'a> Desk<'a> {
             self.ledger.activation_lost(key)?;
             let name = &card.name;
             self.progress.warn(&format!("no answer from AWS for {name}; looking for what it may have made ({error})"));
-            self.delete_lost(aws.service(), key, &description)?;
+            self.delete_lost(aws.ssm(), key, &description)?;
             if tries == TRIES {
                 return Err(ActivationError::NoAnswer { card: card.name.clone(), tries, last: error });
             }
@@ -124,7 +125,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Finds by its description the activation whose answer was lost, and deletes it: its code is lost too.
-    fn delete_lost(&self, aws: &Service, key: ActivationKey, description: &str) -> Result<(), ActivationError> {
+    fn delete_lost(&self, aws: &Ssm, key: ActivationKey, description: &str) -> Result<(), ActivationError> {
         for wait in LOOKS {
             sleep(wait);
             let all = match aws.activations() {
@@ -134,7 +135,7 @@ impl<'a> Desk<'a> {
             };
             if let Some(found) = all.iter().find(|known| known.description == description) {
                 self.ledger.activation_found(key, &found.id)?;
-                if aws.delete(&found.id).is_ok() {
+                if aws.delete_activation(&found.id).is_ok() {
                     self.ledger.activation_deleted(key)?;
                 }
                 return Ok(());
@@ -161,13 +162,13 @@ impl<'a> Desk<'a> {
         card: &CardReservation,
         stage: &str,
         why: &str,
-        left: Left,
+        bootability: Bootability,
     ) -> Result<String, ActivationError> {
-        self.ledger.card_failed(card.key, stage, why, left)?;
+        self.ledger.card_failed(card.key, stage, why, bootability)?;
         let activations = self.ledger.activations_of(card.key)?;
         let mut told = Vec::new();
         if let Some(Issuer::Aws(aws)) = self.issuer {
-            for (activation, result) in delete_due(self.ledger, aws.service(), &activations)? {
+            for (activation, result) in delete_due(self.ledger, aws.ssm(), &activations)? {
                 told.push(match result {
                     Ok(()) => format!("activation {activation} was deleted"),
                     Err(error) => {
@@ -194,37 +195,12 @@ impl<'a> Desk<'a> {
 
     /// Ends the run: open cards count as failed, and what could not be deleted before is tried once more.
     pub fn close(self) -> Result<(), ActivationError> {
-        let Desk { ledger, issuer, run, progress, .. } = self;
+        let Dispenser { ledger, issuer, run, progress, .. } = self;
         let id = run.id().to_owned();
         ledger.end_run(run)?;
         let scope = Scope { dry_run: false, own_run: Some(&id), strays: false };
         sweep_scope(ledger, scope, &|region| connect(issuer, region))?.tell(progress);
         Ok(())
-    }
-}
-
-/// The service of one region: the issuer's own where it is that one.
-fn connect<'i>(issuer: Option<&'i Issuer>, region: &str) -> Result<Connected<'i>, AwsError> {
-    match issuer {
-        Some(Issuer::Aws(aws)) if aws.region() == region => Ok(Connected::Shared(aws.service())),
-        _ => Service::connect(region).map(Connected::Own),
-    }
-}
-
-/// A service that somebody else holds, or one made for the occasion.
-pub(super) enum Connected<'i> {
-    Shared(&'i Service),
-    Own(Service),
-}
-
-impl std::ops::Deref for Connected<'_> {
-    type Target = Service;
-
-    fn deref(&self) -> &Service {
-        match self {
-            Connected::Shared(service) => service,
-            Connected::Own(service) => service,
-        }
     }
 }
 
