@@ -316,3 +316,27 @@ fn a_sweep_shows_first_and_leaves_other_benches_alone() {
     cardsmith(&bench, &["activations", "sweep"]).succeeds();
     assert_eq!(bench.aws.live().iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["sign-0001"]);
 }
+
+/// A role with more policies than one answer has, asked for through refusals that pass.
+#[test]
+fn the_role_check_reads_every_page_and_tries_again_what_may_pass() {
+    let bench = Bench::new();
+    let mut role = FakeRole::assumed_by("ssm.amazonaws.com", &["A", "B", "C", "D", "AmazonSSMManagedInstanceCore"]);
+    let inline = r#"{"Statement":{"Effect":"Allow","Action":"logs:*","Resource":"*"}}"#;
+    role.inline.extend(["a+b", "c=d", "own"].map(|name| (name.to_owned(), inline.to_owned())));
+    bench.aws.state().roles.insert("ssm-managed-instance".into(), role);
+    bench.aws.state().page = Some(2);
+    bench.aws.fail_next("GetRole", Fault::InternalError);
+    bench.aws.fail_next("GetRole", Fault::DropRequest);
+    bench.aws.fail_next("ListRolePolicies", Fault::Refuse("Throttling", "Rate exceeded"));
+    bench.aws.fail_next("GetRolePolicy", Fault::HalfAnswer);
+    let run = cardsmith(&bench, &["fleet", "check-role", "kiosk.toml", "--json"]).succeeds();
+    assert!(has(&run, "core-policy", "good") && has(&run, "session-logs", "good"), "{}", run.out);
+    assert_eq!(bench.aws.count("GetRole"), 3);
+    assert_eq!((bench.aws.count("ListAttachedRolePolicies"), bench.aws.count("ListRolePolicies")), (3, 3));
+
+    // A denial is final, and is not asked for again.
+    bench.aws.fail_next("GetRole", Fault::Refuse("AccessDenied", "no"));
+    cardsmith(&bench, &["fleet", "check-role", "kiosk.toml", "--json"]).exits(3);
+    assert_eq!(bench.aws.count("GetRole"), 4);
+}

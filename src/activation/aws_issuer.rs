@@ -52,7 +52,8 @@ impl AwsIssuer {
         check_tags(&tags).map_err(recipe)?;
 
         let ssm = Ssm::connect(region)?;
-        // Asked once before anything is written: what a crash leaves could not be found again without this right.
+        // Asked once before anything is written: what a crash leaves could not be found again without this right, and
+        // wrong credentials or a wrong region are told before the first card is touched.
         ssm.activations()?;
         Ok(AwsIssuer { ssm, role: role.to_owned(), lifetime, tags, turn: Mutex::new(()) })
     }
@@ -79,6 +80,7 @@ impl AwsIssuer {
                 Ok(activation) => return Ok(activation),
                 Err(error) => error,
             };
+            // Each cause has its own patience, so that throttling does not use up what a new role needs.
             let wait = if error.ambiguous {
                 None
             } else if error.is_throttling() {

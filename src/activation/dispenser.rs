@@ -54,8 +54,10 @@ impl<'a> Dispenser<'a> {
         order: Order<'a>,
         progress: &'a dyn Progress,
     ) -> Result<Dispenser<'a>, ActivationError> {
+        // Before the numbers are given out: those of cards that a dead run left open are free then.
         let scope = Scope { dry_run: false, own_run: None, strays: false };
         sweep_scope(ledger, scope, &|region| connect(issuer, region))?.tell(progress);
+        // A file that is too short is told now, not at the third of four cards.
         if let Some(Issuer::File(_)) = issuer {
             check_supply(ledger, issuer, &order)?;
         }
@@ -81,6 +83,7 @@ impl<'a> Dispenser<'a> {
             Some(Issuer::Aws(aws)) => self.activate_by_aws(aws, card).map(Some),
             Some(Issuer::File(file)) => {
                 let candidates: Vec<&FileRow> = file.candidates(&card.name);
+                // Choosing and taking is one transaction: two benches may share the file and the ledger.
                 let row = self.ledger.take_row(card.key, &candidates)?;
                 match row.and_then(|row| file.activation(&row.id)) {
                     Some(activation) => Ok(Some(activation)),
@@ -102,18 +105,22 @@ impl<'a> Dispenser<'a> {
         let mut tries = 0;
         loop {
             tries += 1;
+            // On the disk before AWS is asked: whatever happens to us from here on, the next run knows what to look for.
             let key = self.ledger.intend_activation(card.key, aws.region(), aws.ssm().account(), &description)?;
             let error = match aws.create(&request, self.progress) {
                 Ok(activation) => {
                     self.ledger.activation_issued(key, &activation.id, activation.expires)?;
                     return Ok(activation);
                 }
+                // A clear no: there is nothing to look for, and asking again is the person's decision.
                 Err(error) if !error.ambiguous => {
                     self.ledger.activation_refused(key)?;
                     return Err(error.into());
                 }
                 Err(error) => error,
             };
+            // There may be an activation whose code nobody has. It must be gone before another one is asked for:
+            // otherwise each lost answer leaves one behind that somebody could register with.
             self.ledger.activation_lost(key)?;
             let name = &card.name;
             self.progress.warn(&format!("no answer from AWS for {name}; looking for what it may have made ({error})"));
@@ -130,11 +137,13 @@ impl<'a> Dispenser<'a> {
             sleep(wait);
             let all = match aws.activations() {
                 Ok(all) => all,
+                // The line that lost the answer may still be down.
                 Err(error) if error.code.is_none() => continue,
                 Err(error) => return Err(error.into()),
             };
             if let Some(found) = all.iter().find(|known| known.description == description) {
                 self.ledger.activation_found(key, &found.id)?;
+                // Where this fails it stays due: the end of this run tries again, and the next run after it.
                 if aws.delete_activation(&found.id).is_ok() {
                     self.ledger.activation_deleted(key)?;
                 }
@@ -164,6 +173,7 @@ impl<'a> Dispenser<'a> {
         why: &str,
         bootability: Bootability,
     ) -> Result<String, ActivationError> {
+        // First the ledger, then AWS: a crash in between leaves an activation that is due, not one that is forgotten.
         self.ledger.card_failed(card.key, stage, why, bootability)?;
         let activations = self.ledger.activations_of(card.key)?;
         let mut told = Vec::new();
@@ -209,6 +219,7 @@ fn check_supply(ledger: &Ledger, issuer: Option<&Issuer>, order: &Order<'_>) -> 
     let Some(Issuer::File(file)) = issuer else { return Ok(()) };
     let ids: Vec<String> = file.rows().map(|row| row.id.clone()).collect();
     let free: std::collections::HashSet<String> = ledger.free_rows(&ids)?.into_iter().collect();
+    // Played through in the order in which cards will take them: rows that name a card are no use to another one.
     let mut taken = std::collections::HashSet::new();
     let mut usable = 0;
     for serial in ledger.next_serials(order.recipe, order.cards)? {

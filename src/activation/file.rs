@@ -44,11 +44,13 @@ impl ActivationFile {
             _ => read(error),
         })?;
         let mut warnings = Vec::new();
+        // A pipe, which keeps codes off the disk, has no mode that means anything.
         if metadata.is_file() && metadata.permissions().mode() & 0o044 != 0 {
             warnings.push(format!("{0} can be read by other users: chmod 600 {0}", path.display()));
         }
 
         let mut parser = Parser { path, rows: Vec::new(), ids: HashSet::new() };
+        // Spreadsheets put a mark before UTF-8, which would become part of the first column's name.
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'[' | b'{') => parser.json(text)?,
@@ -219,6 +221,7 @@ impl Parser<'_> {
             })?),
             None => None,
         };
+        // One id in two spellings would count as two rows, and two cards would share an activation.
         let id = id.to_ascii_lowercase();
         if !self.ids.insert(id.clone()) {
             return Err(self.wrong(place, format!("activation {id} is in the file twice")));

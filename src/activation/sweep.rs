@@ -125,6 +125,7 @@ pub(super) fn sweep_scope<S: Deref<Target = Ssm>>(
     connect: &dyn Fn(&str) -> Result<S, AwsError>,
 ) -> Result<SweepReport, ActivationError> {
     let mut report = SweepReport { dry_run: scope.dry_run, ..SweepReport::default() };
+    // The cards come first: only when a dead run's cards are booked as failed are their activations due.
     let crashed = if scope.dry_run { ledger.dead_cards()? } else { ledger.bury_dead_runs()? };
     for Crashed { name, medium, may_boot } in crashed {
         if may_boot {
@@ -136,6 +137,8 @@ pub(super) fn sweep_scope<S: Deref<Target = Ssm>>(
     let live: BTreeSet<String> = ledger.live_runs()?.into_iter().collect();
     let mut regions: BTreeMap<String, Vec<ActivationRecord>> = BTreeMap::new();
     for activation in ledger.activations()? {
+        // What a run holds that is under way, here or in another process, is its own: it may be on the way to a card
+        // right now. Our own run counts as dead here, for it only asks when it has ended.
         let ours = !live.contains(&activation.run) || scope.own_run == Some(activation.run.as_str());
         // A dry run did not book dead runs' cards as failed: what they left is still intended or issued.
         let open = match activation.state {
@@ -145,6 +148,7 @@ pub(super) fn sweep_scope<S: Deref<Target = Ssm>>(
             }
             _ => false,
         };
+        // Rows of files are not looked after: AWS did not make them for us, and they are free again in the ledger.
         if activation.source == Source::Aws && (scope.strays || (ours && open)) {
             let of_region = regions.entry(activation.region.clone()).or_default();
             if ours && open {
@@ -156,6 +160,7 @@ pub(super) fn sweep_scope<S: Deref<Target = Ssm>>(
         let mut of_region = Region { ledger, dry_run: scope.dry_run, region: &region, report: &mut report };
         match connect(&region) {
             Ok(aws) => of_region.sweep(&aws, &open, scope.strays)?,
+            // One region without a network, or without rights, must not keep the others from being swept.
             Err(error) => of_region.unreachable(&open, &error),
         }
     }
@@ -190,17 +195,22 @@ impl Region<'_> {
             let why = format!("it was made in AWS account {account}, and these are credentials of another one");
             self.say(activation.id.clone(), &activation.card, Swept::StillDue { why });
         }
+        // What has an id can be deleted by it. What has none was asked for and never heard of again: only the list of
+        // all activations, with their descriptions, can tell whether it exists.
         let (mut due, lost): (Vec<_>, Vec<_>) = ours.into_iter().partition(|activation| activation.id.is_some());
         if !lost.is_empty() || strays {
             match aws.activations() {
                 Ok(known) => {
+                    // Read after AWS has answered: what another run recorded meanwhile must not look like a stray.
                     let records = self.ledger.activations()?;
                     let mut unknown: Vec<_> = known.into_iter().filter(|k| request::is_ours(&k.description)).collect();
                     unknown.retain(|k| !records.iter().any(|record| record.id.as_deref() == Some(&k.id)));
                     due.extend(self.find(&lost, &mut unknown)?);
+                    // A live run's activation stands at AWS before its id stands in the ledger.
                     let live = self.ledger.live_runs()?;
                     unknown.retain(|k| !live.iter().any(|run| k.description.contains(run.as_str())));
                     if strays {
+                        // Never deleted: another bench's ledger may have them on cards that are in use.
                         self.report.foreign.extend(unknown.into_iter().map(|k| k.id));
                     }
                 }
@@ -259,6 +269,7 @@ impl Region<'_> {
                 }
             }
         }
+        // What is not listed yet may be listed in a minute. Booked as never made too early, it would live on unseen.
         for record in left {
             let outcome = if now().saturating_sub(record.began) < SETTLED_SECONDS {
                 Swept::NotSeenYet
@@ -284,9 +295,11 @@ pub(super) fn delete_due(
     activations: &[ActivationRecord],
 ) -> Result<Vec<Deletion>, ActivationError> {
     let mut done = Vec::new();
+    // Nothing but what the ledger has as due: what a verified card holds is never deleted, whatever was asked for.
     for activation in activations.iter().filter(|activation| activation.state == ActivationState::Due) {
         let Some(id) = &activation.id else { continue };
         let result = aws.delete_activation(id);
+        // Recorded after the deed: a crash in between costs one more deletion, which finds nothing and says so.
         if result.is_ok() {
             ledger.activation_deleted(activation.key)?;
         }

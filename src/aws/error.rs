@@ -8,6 +8,18 @@ use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 
 use crate::causes::in_one_line;
 
+/// Services do not agree on one code: SSM, IAM and the gateways before them each have their own.
+pub(super) const THROTTLING: [&str; 8] = [
+    "ThrottlingException",
+    "Throttling",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyUpdates",
+];
+
 /// A call to AWS that failed.
 #[derive(Debug, Clone)]
 pub struct AwsError {
@@ -56,19 +68,7 @@ impl AwsError {
 
     /// Whether the service refused because it was asked too often. Nothing was done then.
     pub fn is_throttling(&self) -> bool {
-        // Services do not agree on one code: SSM, IAM and the gateways before them each have their own.
-        let code = self.code.as_deref().unwrap_or_default();
-        matches!(
-            code,
-            "ThrottlingException"
-                | "Throttling"
-                | "ThrottledException"
-                | "TooManyRequestsException"
-                | "RequestLimitExceeded"
-                | "RequestThrottled"
-                | "RequestThrottledException"
-                | "TooManyUpdates"
-        )
+        self.code.as_deref().is_some_and(|code| THROTTLING.contains(&code))
     }
 
     /// Whether the caller's policy forbids it.

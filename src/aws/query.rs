@@ -19,7 +19,7 @@ use aws_types::service_config::ServiceConfigKey;
 use roxmltree::{Document, Node, ParsingOptions};
 use tokio::time::{sleep, timeout};
 
-use super::error::{AwsError, aws_error};
+use super::error::{AwsError, THROTTLING, aws_error};
 use super::session::Session;
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
@@ -238,10 +238,7 @@ fn said(text: &str) -> ErrorMetadata {
 fn may_pass(error: &CallError) -> bool {
     match error {
         SdkError::ServiceError(answer) => {
-            let throttled = answer.err().code().is_some_and(|code| {
-                let code = code.to_owned();
-                AwsError::before_sending("", &code, "").is_throttling()
-            });
+            let throttled = answer.err().code().is_some_and(|code| THROTTLING.contains(&code));
             throttled || matches!(answer.raw().status().as_u16(), 429 | 500 | 502 | 503 | 504)
         }
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
@@ -274,4 +271,32 @@ pub(super) fn text_in<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
 pub(super) fn members<'a, 'i>(node: Node<'a, 'i>, name: &str) -> impl Iterator<Item = Node<'a, 'i>> {
     let list = child(node, name);
     list.into_iter().flat_map(|list| list.children().filter(|child| child.tag_name().name() == "member"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_encoded_so_that_no_value_can_become_a_field() {
+        let made = form(&[("Action", "GetRole")], &[("RoleName", "a&b=c d+é~")]);
+        assert_eq!(made, "Action=GetRole&RoleName=a%26b%3Dc%20d%2B%C3%A9~");
+    }
+
+    #[test]
+    fn an_error_says_its_code_and_a_gateway_says_none() {
+        let meta = said(
+            "<ErrorResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><Error><Type>Sender</Type>\
+             <Code>NoSuchEntity</Code><Message>no role</Message></Error></ErrorResponse>",
+        );
+        assert_eq!((meta.code(), meta.message()), (Some("NoSuchEntity"), Some("no role")));
+        for other in ["", "bad gateway", "<html><body/></html>"] {
+            assert_eq!(said(other).code(), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_declares_entities_is_not_read() {
+        assert!(parse("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>").is_none());
+    }
 }

@@ -90,6 +90,7 @@ pub fn check(role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
 
 /// A refusal to answer is a finding; no answer at all is an error.
 fn unreadable(id: &'static str, error: &AwsError) -> Result<RoleFinding, AwsError> {
+    // It is only reading: nothing can have been done all the same.
     if error.code.is_none() {
         return Err(AwsError { ambiguous: false, ..error.clone() });
     }
@@ -116,6 +117,7 @@ fn judge_trust(name: &str, document: &str) -> RoleFinding {
         "aws iam update-assume-role-policy --role-name {name} --policy-document '{}' (keep what else it must say)",
         trust_policy()
     ));
+    // EC2 is told apart because it is the usual mistake: its role has the same policies and looks right.
     let (level, text, remedy) = if services.contains(&SSM) {
         (Level::Good, format!("{SSM} may assume the role"), None)
     } else if services.contains(&"ec2.amazonaws.com") {

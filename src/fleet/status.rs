@@ -106,6 +106,7 @@ fn line(card: &CardAtAws) -> Option<CardStatus> {
 
 fn judge(at: &CardAtAws) -> Option<(Condition, Option<String>)> {
     let registrations = at.known.as_ref().map_or(0, |known| known.registrations);
+    // The count outlives the node: it tells of a use even where the node was deregistered since.
     let used = at.node.is_some() || registrations > 0;
     let name = &at.card.name;
     let stranger = |why: String| {
@@ -150,9 +151,11 @@ fn judge(at: &CardAtAws) -> Option<(Condition, Option<String>)> {
         }
         return Some((Condition::Lost, Some("is it powered and on the network?".to_owned())));
     }
+    // No node, but used: what registered is gone, and the activation is good for one registration only.
     if registrations > 0 {
         return Some((Condition::Deregistered, again()));
     }
+    // AWS forgets expired activations after a while; then the ledger's date is all there is.
     let expired = at.known.as_ref().map_or_else(|| activation.expires.is_some_and(|time| time <= now()), |k| k.expired);
     Some(match (&at.known, expired) {
         (_, true) => (Condition::Expired, again()),

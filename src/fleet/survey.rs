@@ -50,6 +50,7 @@ pub fn survey(ledger: &Ledger, recipe: Option<&str>, offline: bool) -> Result<Su
         cards.push(CardAtAws { card, activation, known: None, node: None, asked: false });
     }
 
+    // By region, and all ids of one in few questions: a fleet of hundreds would be throttled if each card were asked for.
     let (mut known, mut nodes) = (BTreeMap::new(), BTreeMap::new());
     let (mut asked, mut unreachable) = (BTreeMap::new(), BTreeMap::new());
     for (region, ids) in ids.iter().filter(|_| !offline) {
@@ -64,6 +65,7 @@ pub fn survey(ledger: &Ledger, recipe: Option<&str>, offline: bool) -> Result<Su
                 known.extend(of_region.into_iter().map(|activation| (activation.id.clone(), activation)));
                 nodes.extend(nodes_of_region.into_iter().map(|node| (node.activation_id.clone(), node)));
             }
+            // A region that does not answer makes its cards "not known", and leaves the others as they are.
             Err(error) => {
                 unreachable.insert(region.clone(), error);
             }
@@ -72,6 +74,7 @@ pub fn survey(ledger: &Ledger, recipe: Option<&str>, offline: bool) -> Result<Su
     for card in &mut cards {
         let Some(activation) = &card.activation else { continue };
         let id = activation.id.as_deref().unwrap_or_default();
+        // Another account's credentials find nothing, which would read as "deleted": those cards were not asked for.
         card.asked = asked.get(&activation.region).is_some_and(|account| activation.is_of(account.as_deref()));
         card.known = known.get(id).cloned();
         card.node = nodes.get(id).cloned();

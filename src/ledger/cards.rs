@@ -72,6 +72,7 @@ fn free_serials(db: &rusqlite::Connection, recipe: &str, count: usize) -> rusqli
         WHERE recipe = ?1 AND state IN ('reserved', 'sealing', 'verified', 'retired') ORDER BY serial";
     let mut statement = db.prepare(select)?;
     let mut taken = statement.query_map([recipe], |row| row.get::<_, i64>(0))?;
+    // The gaps first: numbers of failed cards come back, so that a fleet's names have no holes that nobody can explain.
     let (mut free, mut next) = (Vec::new(), 1i64);
     while free.len() < count {
         match taken.next().transpose()? {
@@ -123,7 +124,7 @@ pub(super) fn fail_card(
     if !matches!(state, CardState::Reserved | CardState::Sealing) {
         return Err(Change::Refused(LedgerError::CardState { doing: "to book it as failed", name, state }));
     }
-    // Before sealing the first MiB is zero, whatever else happened.
+    // Before sealing the first MiB is zero, whatever else happened. Who reports a failure may not know that.
     let bootability = if state == CardState::Reserved { Bootability::CannotBoot } else { bootability };
     let update = "UPDATE cards SET state = 'failed', stage = ?2, why = ?3, changed = ?4 WHERE id = ?1";
     change.execute(update, params![card.0, stage, why, now()])?;
@@ -173,6 +174,7 @@ impl Ledger {
         self.write("card verified", |change| {
             move_card(change, card, "to book it as verified", &[CardState::Sealing], CardState::Verified)?;
             change.execute("UPDATE cards SET receipt = ?2 WHERE id = ?1", params![card.0, receipt])?;
+            // In the same transaction: a card that is handed out without its activation held would lose it to a sweep.
             let hold = "UPDATE activations SET state = 'held', changed = ?2 WHERE card = ?1 AND state = 'issued'";
             change.execute(hold, params![card.0, now()])?;
             Ok(())
@@ -195,6 +197,7 @@ impl Ledger {
     pub fn retire_card(&self, card: CardKey) -> Result<(), LedgerError> {
         self.write("retire card", |change| {
             move_card(change, card, "to retire it", &[CardState::Verified], CardState::Retired)?;
+            // Its number stays taken: the name may stand in inventories, certificates and DNS for years.
             let due = "UPDATE activations SET state = 'due', changed = ?2
                 WHERE card = ?1 AND source = 'aws' AND state = 'held'";
             change.execute(due, params![card.0, now()])?;

@@ -65,6 +65,7 @@ impl Ledger {
     pub fn take_row<'r>(&self, card: CardKey, rows: &[&'r FileRow]) -> Result<Option<&'r FileRow>, LedgerError> {
         self.write("take row", |change| {
             for row in rows {
+                // Asked again here, under the write lock: another run may have taken it since it was counted as free.
                 if taken(change, &row.id)?.is_some() {
                     continue;
                 }
@@ -98,6 +99,7 @@ impl Ledger {
         self.write("release row", |change| {
             let update = "UPDATE activations SET state = 'returned', changed = ?2
                 WHERE activation_id = ?1 AND source = 'file' AND state = 'uncertain'";
+            // Only what is in doubt: a row that a card holds stays with it, whoever says what.
             if change.execute(update, params![id, now()])? == 0 {
                 return Err(LedgerError::Unknown { what: format!("uncertain row with activation id {id}") }.into());
             }

@@ -36,6 +36,8 @@ pub(super) enum Lock {
 pub(super) fn lock_of_dead_run(path: &Path) -> io::Result<Option<Lock>> {
     let file = match OpenOptions::new().write(true).open(path) {
         Ok(file) => file,
+        // It is made before its run is recorded, so this run does not live: the ledger was copied without its locks, or
+        // somebody tidied up.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Lock::Gone)),
         Err(error) => return Err(error),
     };

@@ -53,6 +53,7 @@ impl Ledger {
     pub fn end_run(&self, run: Run) -> Result<Vec<Crashed>, LedgerError> {
         let left = self.bury(&run.id, "the run ended")?;
         let Run { lock, lock_path, .. } = run;
+        // Let go after the ledger has the run as ended: a sweep in between would take it for dead.
         let _ = std::fs::remove_file(lock_path);
         drop(lock);
         Ok(left)
@@ -62,6 +63,7 @@ impl Ledger {
     pub fn bury_dead_runs(&self) -> Result<Vec<Crashed>, LedgerError> {
         let mut left = Vec::new();
         for run in self.open_runs()? {
+            // The lock is held while the run is buried: two processes that start at once do not both do it.
             let Some(_lock) = self.lock_if_dead(&run)? else { continue };
             left.extend(self.bury(&run, "its run died")?);
             let _ = std::fs::remove_file(self.lock_path(&run));

@@ -89,10 +89,12 @@ pub fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), 
     connection.pragma_update(None, "foreign_keys", true).map_err(sql)?;
     connection.pragma_update(None, "secure_delete", true).map_err(sql)?;
 
+    // Looked at and brought up to date under one write lock: two that start at once on an empty file make one ledger.
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
     let number = |name: &str| change.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sql);
     let tables: i64 = change.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
     let (application, found) = (number("application_id")?, number("user_version")?);
+    // Some other program's database would get our tables otherwise.
     if tables > 0 && application != APPLICATION {
         return Err(LedgerError::NotALedger { path: path.to_owned() });
     }

@@ -50,6 +50,7 @@ impl Ledger {
         }
         drop(file);
 
+        // NO_MUTEX: the lock around the connection is ours, and SQLite's own would be a second one for nothing.
         let sql = |doing| move |source| LedgerError::Sql { doing, path: path.to_owned(), source };
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(sql("open"))?;
@@ -81,6 +82,7 @@ impl Ledger {
         crate::fault::point(doing);
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
+        // Dropped without a commit, the transaction rolls back: a refusal half way leaves nothing.
         let value = change(&transaction).map_err(|change| match change {
             Change::Sql(source) => sql(source),
             Change::Refused(error) => error,
@@ -91,6 +93,7 @@ impl Ledger {
         Ok(value)
     }
 
+    /// A look at what is there. It may be old by the time that it is acted on: what must not be belongs into `write`.
     pub(super) fn read<T>(
         &self,
         doing: &'static str,

@@ -44,6 +44,7 @@ fn look_up(
     match reference {
         SecretRef::Env(name) => {
             let missing = |what| SecretError::Env { key, name: name.clone(), what };
+            // Set and empty is a script's unset variable far more often than an empty secret.
             let value = std::env::var_os(name).ok_or_else(|| missing("is not set"))?;
             let value = value.into_string().map_err(|_| missing("is not text"))?;
             if value.is_empty() { Err(missing("is empty")) } else { Ok(Secret::new(value)) }
@@ -71,6 +72,7 @@ fn from_file(key: &'static str, path: &Path, progress: &dyn Progress) -> Result<
     if !about.is_file() {
         return Err(failed("is not a regular file".to_owned()));
     }
+    // A warning and not an error: file systems without modes (FAT, some mounts) show every file as open to all.
     let mode = about.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         progress.warn(&format!(
@@ -78,6 +80,7 @@ fn from_file(key: &'static str, path: &Path, progress: &dyn Progress) -> Result<
             path.display()
         ));
     }
+    // Wiped when dropped. Room for any passphrase from the start: growing would leave copies behind in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
     let file = std::fs::File::open(path).map_err(unreadable)?;
     read_limited_into(file, LARGEST, &mut bytes).map_err(|error| match error.kind() {
@@ -85,6 +88,7 @@ fn from_file(key: &'static str, path: &Path, progress: &dyn Progress) -> Result<
         _ => unreadable(error),
     })?;
     let Ok(text) = std::str::from_utf8(&bytes) else { return Err(failed("is not text".to_owned())) };
+    // One line end is the editor's or echo's. More than one may be meant, and the check below says no to them.
     let value = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if value.is_empty() {
         return Err(failed("is empty".to_owned()));

@@ -297,6 +297,7 @@ fn serve(stream: TcpStream, shared: &Mutex<State>) {
             Some(Fault::Throttle) => Some(api::refusal("ThrottlingException", "Rate exceeded", is_iam)),
             Some(Fault::InternalError) => Some(api::internal_error(is_iam)),
             Some(Fault::Refuse(code, message)) => Some(api::refusal(code, message, is_iam)),
+            _ if is_iam && !iam::is_signed(&request) => Some(api::refusal("MissingAuthenticationToken", "", true)),
             _ if is_iam => Some(iam::answer(&state, &operation, &body)),
             _ => Some(api::answer(&mut state, &operation, &body, &request)),
         };

@@ -138,10 +138,12 @@ impl Bucket {
     pub fn get(&self, key: &str, from: u64, version: Option<&str>) -> Result<Object, S3Error> {
         let mut call = self.client.get_object().bucket(&self.name).key(key);
         if from > 0 {
+            // Half of one image and half of another would have the right length: the second part must be of the same.
             call = call.range(format!("bytes={from}-")).set_if_match(version.map(str::to_owned));
         }
         let answer = self.runtime.block_on(call.send()).map_err(|error| s3_error(&error))?;
         let size = answer.content_length.and_then(|size| u64::try_from(size).ok());
+        // The runtime is shared with the body: it drives the connection, which outlives this call.
         let body = Body { runtime: self.runtime.clone(), stream: answer.body, rest: Vec::new(), at: 0 };
         Ok(Object { size, range: answer.content_range, version: answer.e_tag, body: Box::new(body) })
     }

@@ -47,6 +47,7 @@ impl Bucket {
         let call = call.checksum_algorithm(ChecksumAlgorithm::Sha256);
         let begun = self.runtime.block_on(call.send()).map_err(|error| s3_error(&error))?;
         let id = begun.upload_id.filter(|id| !id.is_empty()).ok_or_else(|| not_kept("it named no upload"))?;
+        // A large part costs memory and is sent again whole when it fails; only a large object needs larger ones.
         let part_size = usize::try_from(expected / MOST_PARTS).unwrap_or(SMALLEST_PART).max(SMALLEST_PART);
         let (waiting, parts) = (Vec::new(), Vec::new());
         Ok(Upload { bucket: self, key: key.to_owned(), id, part_size, waiting, parts, size: 0, cancel, failed: None })
@@ -58,6 +59,7 @@ impl Bucket {
     /// [`S3Error`]; [`S3Error::is_taken`] where it is there.
     pub fn put(&self, key: &str, bytes: &[u8], kind: &str, replace: bool) -> Result<(), S3Error> {
         let call = self.client.put_object().bucket(&self.name).key(key).content_type(kind);
+        // The server compares: what was changed on the way is refused instead of kept.
         let call = call.checksum_sha256(STANDARD.encode(Sha256::digest(bytes)));
         let call = call.set_if_none_match((!replace).then(|| "*".to_owned())).body(ByteStream::from(bytes.to_vec()));
         self.runtime.block_on(call.send()).map(drop).map_err(|error| s3_error(&error))
@@ -73,6 +75,7 @@ impl Upload<'_> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
+        // An upload without any part is refused: an empty object has one empty part.
         if !self.waiting.is_empty() || self.parts.is_empty() {
             self.send_part()?;
         }
@@ -101,6 +104,7 @@ impl Upload<'_> {
         self.parts.iter().for_each(|part| all.update(part.sha256));
         let expected = format!("{}-{}", STANDARD.encode(all.finalize()), self.parts.len());
         let confirmed = done.checksum_sha256().map(|found| found == expected);
+        // Servers of one's own may confirm no checksum; the length at least can be asked for everywhere.
         let as_long = match self.bucket.size_of(&self.key) {
             Ok(size) => size == Some(self.size),
             // Who may write need not be allowed to look.
@@ -124,6 +128,8 @@ impl Upload<'_> {
     }
 
     fn throw_away(&mut self) -> Result<(), S3Error> {
+        // Taken, so that dropping this afterwards does not ask a second time. Parts that stay behind are invisible and
+        // cost money for as long as nobody throws them away.
         let id = std::mem::take(&mut self.id);
         if id.is_empty() {
             return Ok(());
@@ -155,6 +161,7 @@ impl Upload<'_> {
 
 impl Write for Upload<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        // Who writes through layers may try again after an error: a missing part must not go unnoticed.
         if let Some(error) = &self.failed {
             return Err(io::Error::other(error.clone()));
         }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::State;
-use super::http::Answer;
+use super::http::{Answer, Request};
 
 /// A role as IAM keeps it.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +26,14 @@ impl FakeRole {
         let managed = managed.iter().map(|name| (*name).to_owned()).collect();
         FakeRole { trust: trust.to_string(), managed, inline: Vec::new() }
     }
+}
+
+/// Whether the request is signed for IAM, as far as that shows without checking the signature.
+pub fn is_signed(request: &Request) -> bool {
+    let signature = request.header("authorization").unwrap_or_default();
+    signature.contains("/iam/aws4_request,")
+        && signature.contains("SignedHeaders=content-type;host;x-amz-date,")
+        && request.header("x-amz-date").is_some()
 }
 
 /// The operation and the fields of a form.
@@ -71,6 +79,15 @@ pub fn refusal(status: u16, code: &str, message: &str) -> Answer {
     Answer { status, kind: "text/xml", body }
 }
 
+/// One page of a list, from the marker that the last page gave, and whether there is more. Without a page size of the
+/// test's own, it is IAM's: 100.
+fn page_of<'l, T>(list: &'l [T], state: &State, fields: &Value) -> (&'l [T], String) {
+    let from = fields["Marker"].as_str().map_or(0, |marker| marker.parse().unwrap());
+    let to = list.len().min(from + state.page.unwrap_or(100));
+    let marker = if to < list.len() { format!("<Marker>{to}</Marker>") } else { String::new() };
+    (&list[from..to], format!("<IsTruncated>{}</IsTruncated>{marker}", to < list.len()))
+}
+
 /// Answers one call.
 pub fn answer(state: &State, operation: &str, fields: &Value) -> Answer {
     let name = fields["RoleName"].as_str().unwrap_or_default();
@@ -90,12 +107,14 @@ pub fn answer(state: &State, operation: &str, fields: &Value) -> Answer {
                     "<member><PolicyName>{name}</PolicyName><PolicyArn>arn:aws:iam::aws:policy/{name}</PolicyArn></member>"
                 )
             };
-            let members: String = role.managed.iter().map(member).collect();
-            format!("<IsTruncated>false</IsTruncated><AttachedPolicies>{members}</AttachedPolicies>")
+            let (page, more) = page_of(&role.managed, state, fields);
+            let members: String = page.iter().map(member).collect();
+            format!("{more}<AttachedPolicies>{members}</AttachedPolicies>")
         }
         "ListRolePolicies" => {
-            let members: String = role.inline.iter().map(|(name, _)| format!("<member>{name}</member>")).collect();
-            format!("<IsTruncated>false</IsTruncated><PolicyNames>{members}</PolicyNames>")
+            let (page, more) = page_of(&role.inline, state, fields);
+            let members: String = page.iter().map(|(name, _)| format!("<member>{name}</member>")).collect();
+            format!("{more}<PolicyNames>{members}</PolicyNames>")
         }
         "GetRolePolicy" => {
             let wanted = fields["PolicyName"].as_str().unwrap_or_default();
