@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::finding::Severity;
 use super::report::Report;
-use super::rule::{RULES, Severity};
+use super::rules::RULES;
 
 /// The report as a SARIF log about `image`, a path relative to the repository where CI runs.
 pub fn sarif(report: &Report, image: &str) -> Value {
