@@ -6,10 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::editable::{self, EditableImage};
 use super::error::GoldenError;
-use super::layout::{self, Opened};
+use super::image::Golden;
 use super::manifest::Manifest;
-use super::{Golden, Outputs};
+use super::outputs::Outputs;
 use crate::digest::Sha256Digest;
 use crate::fs::{Clock, ImagePath, Tree};
 use crate::image::ReadAt;
@@ -33,7 +34,7 @@ pub fn repository(
         Some(base) => format!("{}/{}", base.trim_end_matches('/'), escaped(&name)),
         None => format!("file://{}", escaped(&std::path::absolute(&outputs.image).map_err(io)?.to_string_lossy())),
     };
-    let opened = layout::open(golden.image.clone(), &name, Some(Clock { seconds: manifest.clock }))?;
+    let opened = editable::open(golden.image(), &name, Some(Clock { seconds: manifest.clock }))?;
     let mut entry = json!({
         "name": manifest.recipe.name,
         "description": format!("Golden image made by cardsmith {} from {}", manifest.cardsmith, base_name(manifest)),
@@ -67,10 +68,11 @@ fn written_digest(golden: &Golden) -> std::io::Result<Sha256Digest> {
         }
     };
     let (mut at, mut buffer) = (0, Vec::new());
+    let image = golden.image();
     for mapped in golden.manifest.map.ranges() {
         skip(&mut hasher, mapped.range.start.0.saturating_sub(at));
         buffer.resize(usize::try_from(mapped.range.len.0).map_err(std::io::Error::other)?, 0);
-        golden.image.read_at(mapped.range.start, &mut buffer)?;
+        image.read_at(mapped.range.start, &mut buffer)?;
         hasher.update(&buffer);
         at = mapped.range.end().0;
     }
@@ -94,7 +96,7 @@ fn there(tree: &dyn Tree, path: &str) -> bool {
 }
 
 /// How Imager may customise the image: with cloud-init as Raspberry Pi OS has it, with its script, or not at all.
-fn init_format(opened: &Opened) -> &'static str {
+fn init_format(opened: &EditableImage) -> &'static str {
     match () {
         () if there(&opened.root, "/usr/bin/cloud-init") && there(&opened.boot, "/user-data") => "cloudinit-rpi",
         () if there(&opened.root, "/usr/lib/raspberrypi-sys-mods/firstboot") => "systemd",
@@ -103,7 +105,7 @@ fn init_format(opened: &Opened) -> &'static str {
 }
 
 /// Imager's tags for the models that the image has device trees for, newest first.
-fn devices(opened: &Opened) -> Vec<String> {
+fn devices(opened: &EditableImage) -> Vec<String> {
     let bits = match () {
         () if there(&opened.root, "/lib/ld-linux-aarch64.so.1") => "64bit",
         () if there(&opened.root, "/lib/ld-linux-armhf.so.3") => "32bit",
