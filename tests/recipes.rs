@@ -61,7 +61,7 @@ fn golden_of(name: &str, spec: Spec) -> Option<Manifest> {
     home.run(["recipe".as_ref(), "check".as_ref(), recipe.as_os_str()]).succeeds();
     home.run(["golden".as_ref(), recipe.as_os_str(), "--out".as_ref(), out.as_os_str()]).succeeds();
     let manifest = Manifest::read(&image.beside("golden.manifest.json")).unwrap();
-    assert_eq!(manifest.needles.found, 0);
+    assert_eq!(manifest.traces.found, 0);
     Some(manifest)
 }
 

@@ -2,41 +2,25 @@
 //! ([`crate::prepare`], [`crate::fs`]): it reads ext4 with `ext4-view`, so that one mistake is not made twice.
 //! It never writes.
 
+mod finding;
+mod options;
 mod reader;
 mod report;
 mod rule;
 mod rules;
 mod sarif;
 
+pub use finding::{Finding, Severity};
+pub use options::{AuditOptions, Kind};
 pub use reader::{AuditError, AuditImage, PathStat};
 pub use report::Report;
-pub use rule::{Finding, RULES, Rule, Severity, find_rule};
+pub use rule::Rule;
+pub use rules::{RULES, find_rule};
 pub use sarif::sarif;
 
 use std::sync::Arc;
 
 use crate::image::ReadAt;
-
-/// What an image is meant to be: a card carries an activation, a golden image must not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Kind {
-    /// The image that cards are made from.
-    #[default]
-    Golden,
-    /// One finished card.
-    Card,
-}
-
-/// How to audit.
-#[derive(Debug, Clone, Default)]
-pub struct AuditOptions {
-    /// What the image is meant to be.
-    pub kind: Kind,
-    /// Also compare every byte of the image with what its files hold, to find what deleting left behind.
-    pub deep: bool,
-    /// Rule ids that may be found.
-    pub allow: Vec<String>,
-}
 
 /// Reads `image` by all rules. Where its journal must be replayed before anybody can read it, `readable` is a copy in
 /// which that was done; otherwise it is the image itself.

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use super::rule::{Finding, RULES, Severity};
+use super::finding::{Finding, Severity};
+use super::rules::RULES;
 
 /// The outcome of an audit.
 #[derive(Debug, Clone, Default)]

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::finding::Severity;
 use super::report::Report;
-use super::rule::{RULES, Severity};
+use super::rules::RULES;
 use crate::percent::encoded_path;
 
 /// The report as a SARIF log about `image`, a path relative to the repository where CI runs.

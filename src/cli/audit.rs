@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Error, Exit, Ui};
 use crate::audit::{self, AuditOptions, Kind, RULES, find_rule};
-use crate::golden::layout;
+use crate::golden::editable;
 use crate::recipe;
 use crate::source;
 
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let name = path.display().to_string();
     let failed = |error: &dyn std::error::Error| Error::failed(format!("cannot audit {name}")).because(error);
     let (image, _) = source::open_to_inspect(path, &ui.cache_dir()?, ui.progress()).map_err(|error| failed(&error))?;
-    let readable = layout::replayed(image.clone(), &name).map_err(|error| failed(&error).help(error.help()))?;
+    let readable = editable::replayed(image.clone(), &name).map_err(|error| failed(&error).help(error.help()))?;
     let report = audit::audit(&image, readable, &options).map_err(|error| {
         failed(&error).help("cardsmith reads Raspberry Pi OS images: a FAT boot partition and an ext4 root")
     })?;

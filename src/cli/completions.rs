@@ -12,9 +12,9 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
+pub(super) fn run(args: &Args, mut command: clap::Command, ui: &Ui) -> Result<Exit, Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "cardsmith", &mut script);
+    clap_complete::generate(args.shell, &mut command, "cardsmith", &mut script);
     ui.raw(&script);
     Ok(Exit::Done)
 }

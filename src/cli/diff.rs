@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Error, Exit, Ui};
 use crate::diff::{self, DiffError, Difference, TableDifference};
-use crate::golden::layout::{self, Opened};
+use crate::golden::editable::{self, EditableImage};
 use crate::golden::{Golden, Manifest};
 use crate::image::ReadAt;
 use crate::source;
@@ -37,7 +37,7 @@ pub(super) struct Args {
 struct Side {
     name: String,
     image: Arc<dyn ReadAt>,
-    opened: Opened,
+    opened: EditableImage,
     manifest: Option<Manifest>,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         ui.event("difference", &difference);
         ui.answer(&line(&difference));
     };
-    let sizes = |of: fn(&Opened) -> u64| (of(&a.opened), of(&b.opened));
+    let sizes = |of: fn(&EditableImage) -> u64| (of(&a.opened), of(&b.opened));
     let (boot_a, boot_b) = sizes(|opened| opened.boot_partition.range.len.0);
     let (root_a, root_b) = sizes(|opened| opened.root_partition.range.len.0);
     let boots = ((a.name.as_str(), &a.opened.boot as _, boot_a), (b.name.as_str(), &b.opened.boot as _, boot_b));
@@ -99,7 +99,7 @@ fn open(path: &Path, ui: &Ui) -> Result<Side, Error> {
     let (image, manifest) = match path.extension().is_some_and(|ending| ending == "json") {
         true => {
             let golden = Golden::open(path, &ui.cache_dir()?, ui.progress())?;
-            (golden.image, Some(golden.manifest))
+            (golden.image(), Some(golden.manifest))
         }
         false => {
             let (image, _) = source::open_to_inspect(path, &ui.cache_dir()?, ui.progress())
@@ -107,7 +107,7 @@ fn open(path: &Path, ui: &Ui) -> Result<Side, Error> {
             (image, None)
         }
     };
-    let opened = layout::open(image.clone(), &name, None)?;
+    let opened = editable::open(image.clone(), &name, None)?;
     Ok(Side { name, image, opened, manifest })
 }
 

@@ -109,7 +109,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             "size": manifest.image.size,
             "mapped": manifest.map.mapped_size(),
             "edits": manifest.edits.len(),
-            "needles": { "searched": manifest.needles.searched, "found": manifest.needles.found },
+            "needles": { "searched": manifest.traces.searched, "found": manifest.traces.found },
             "checks": manifest.checks,
         }),
     );
@@ -124,8 +124,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     ui.answer(&format!(
         "  proven      {} edits; {} traces of the old machine searched for, {} found; {}",
         manifest.edits.len(),
-        manifest.needles.searched,
-        manifest.needles.found,
+        manifest.traces.searched,
+        manifest.traces.found,
         manifest.checks.join("; ")
     ));
     ui.say(&format!("next: cardsmith flash {} --to /dev/sdX", outputs.manifest.display()));

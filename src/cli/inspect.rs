@@ -9,7 +9,7 @@ use super::table::Table;
 use super::{Error, Exit, Ui};
 use crate::fs::blockmap::used_ranges;
 use crate::golden::manifest::Manifest;
-use crate::golden::{Outputs, layout};
+use crate::golden::{Outputs, editable};
 use crate::image::partition_table::{Partition, PartitionTable};
 use crate::image::picture::{Block, Ink, Picture};
 use crate::image::volume::VolumeKind;
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             .map_err(|error| Error::failed(format!("cannot write {}", path.display())).because(&error))?;
         ui.say(&format!("the map is in {}", path.display()));
     }
-    let opened = layout::open(image, &name, None)?;
+    let opened = editable::open(image, &name, None)?;
     let facts = inspect::facts(&opened.root, &opened.boot).map_err(|error| failed(&error))?;
     show_facts(ui, &facts, opened.repaired.as_deref());
     Ok(Exit::Done)

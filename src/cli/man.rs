@@ -14,8 +14,7 @@ pub(super) struct Args {
     dir: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
-    let command = super::command();
+pub(super) fn run(args: &Args, command: clap::Command, ui: &Ui) -> Result<Exit, Error> {
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command)

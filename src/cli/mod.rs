@@ -92,8 +92,8 @@ fn run(command: Command, ui: &Ui) -> Result<Exit, Error> {
         Command::Activations(args) => activations::run(args, ui),
         Command::Fleet(args) => fleet::run(args, ui),
         Command::Audit(args) => audit::run(&args, ui),
-        Command::Completions(args) => completions::run(&args, ui),
-        Command::Man(args) => man::run(&args, ui),
+        Command::Completions(args) => completions::run(&args, self::command(), ui),
+        Command::Man(args) => man::run(&args, self::command(), ui),
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::Golden;
-use super::edited::Edited;
+use super::editable::{self, EditableImage};
 use super::error::GoldenError;
-use super::layout::{self, Opened};
+use super::image::Golden;
 use super::manifest::Base;
-use super::output::{self, Extras, Outputs, Written};
+use super::outputs::{Extras, Outputs, check_output};
+use super::unproven::UnprovenImage;
+use super::write::Written;
 use crate::fs::clock::Clock;
 use crate::image::{ReadAt, Stoppable};
 use crate::prepare::Plan;
@@ -52,7 +53,7 @@ impl Settings {
 
 /// A base image that was opened and planned for; nothing has been changed but repairs inside its overlay.
 pub struct Prepared {
-    opened: Opened,
+    opened: EditableImage,
     plan: Plan,
     recipe: LoadedRecipe,
     base: UncheckedBase,
@@ -97,8 +98,8 @@ fn open_and_plan(
     recipe: &LoadedRecipe,
     settings: &Settings,
     progress: &dyn Progress,
-) -> Result<(Opened, Plan), GoldenError> {
-    let opened = layout::open(image, name, settings.clock)?;
+) -> Result<(EditableImage, Plan), GoldenError> {
+    let opened = editable::open(image, name, settings.clock)?;
     if let Some(repaired) = &opened.repaired {
         progress.note(repaired);
     }
@@ -135,7 +136,7 @@ impl Prepared {
         let Prepared { opened, plan, recipe, base } = self;
         let edited = edit(opened, plan, &recipe, progress)?;
         let proof = edited.prove(progress)?;
-        edited.proven(proof, &recipe, base.wait()?)
+        edited.into_golden(proof, &recipe, base.wait()?)
     }
 
     /// As [`Prepared::build`] and then [`Golden::write_with`], which is quicker: the image is written while it is proven.
@@ -150,7 +151,7 @@ impl Prepared {
         extras: &Extras<'_>,
         progress: &dyn Progress,
     ) -> Result<(Golden, Outputs), GoldenError> {
-        let (outputs, format) = output::check_output(image, overwrite)?;
+        let (outputs, format) = check_output(image, overwrite)?;
         extras.check(&outputs, overwrite)?;
         let Prepared { opened, plan, recipe, base } = self;
         let edited = edit(opened, plan, &recipe, progress)?;
@@ -165,16 +166,21 @@ impl Prepared {
             (proven, writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (proof, base) = proven?;
-        let mut golden = edited.proven(proof, &recipe, base)?;
+        let mut golden = edited.into_golden(proof, &recipe, base)?;
         golden.publish(written?, &outputs, extras)?;
         Ok((golden, outputs))
     }
 }
 
-fn edit(opened: Opened, plan: Plan, recipe: &LoadedRecipe, progress: &dyn Progress) -> Result<Edited, GoldenError> {
+fn edit(
+    opened: EditableImage,
+    plan: Plan,
+    recipe: &LoadedRecipe,
+    progress: &dyn Progress,
+) -> Result<UnprovenImage, GoldenError> {
     if let Some(first) = plan.obstacles().next() {
         let (first, count) = (first.text.clone(), plan.obstacles().count());
         return Err(GoldenError::Obstacles { first, count });
     }
-    Edited::make(opened, plan, recipe.recipe.strip.gaps, progress)
+    UnprovenImage::edit(opened, plan, recipe.recipe.strip.gaps, progress)
 }

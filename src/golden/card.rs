@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 
 use super::error::GoldenError;
+use super::image::Golden;
 use super::map::mapped_runs;
 use super::prove::prove_card;
-use super::{Golden, apply, layout};
+use super::{apply, editable};
 use crate::activation::Activation;
 use crate::fs::clock::Clock;
 use crate::fs::scrub::{inside, scrub_touched};
@@ -61,7 +62,7 @@ impl Golden {
         let clock = Clock { seconds: self.manifest.clock };
         // The file systems were checked whole when the golden image was made, and whatever is read here is compared with
         // the digest that it had then: to check them again for each card would find nothing else.
-        let opened = layout::open_proven(self.verified(), &name, clock)?;
+        let opened = editable::open_proven(self.verified(), &name, clock)?;
         let step = |source| GoldenError::Step { step: "card", source };
         let own = CardOwn { activation, wifi: self.wifi(secrets).map_err(step)? };
         let edits = card_edits(&opened.root, &opened.boot, identity, own).map_err(step)?;
@@ -91,7 +92,7 @@ impl Golden {
         }
         let map = self.manifest.map.amended(&*opened.overlay, &mapped_runs(&opened)?, &changed).map_err(io)?;
         // Whoever writes the card compares what it reads itself, and must not pay for that twice.
-        let image = Arc::new(Overlay::new(self.image.clone()).map_err(io)?);
+        let image = Arc::new(Overlay::new(self.image()).map_err(io)?);
         for run in &changed {
             opened.overlay.copy_to(&image, *run).map_err(io)?;
         }

@@ -76,9 +76,9 @@ pub enum GoldenError {
     },
     /// Something that was stripped is still there as bytes.
     #[error(
-        "{count} of {searched} needles are still in the finished image; the first, {kind} of {origin}, at {at} in {owner}"
+        "{count} of {searched} traces of the old machine are still in the finished image; the first, {kind} of {origin}, at {at} in {owner}"
     )]
-    Needles {
+    TracesLeft {
         /// How many were found.
         count: usize,
         /// How many were searched for.
@@ -149,7 +149,7 @@ impl GoldenError {
                     .to_owned()
             }
             GoldenError::Output { next, .. } => format!("{next}; nothing was written"),
-            GoldenError::Needles { owner, .. } => format!(
+            GoldenError::TracesLeft { owner, .. } => format!(
                 "if {owner} is a file that you keep, remove it from the base image or name it under `[strip] remove` in \
                  the recipe; if it is not a file, please report this as a bug of cardsmith"
             ),

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::editable::{self, EditableImage};
 use super::error::GoldenError;
-use super::layout::{self, Opened};
+use super::image::Golden;
 use super::manifest::Manifest;
-use super::{Golden, Outputs};
+use super::outputs::Outputs;
 use crate::digest::Sha256Digest;
 use crate::fs::{Clock, ImagePath, Tree};
 use crate::image::{MappedImage, digest_of};
@@ -33,7 +34,7 @@ pub fn repository(
         Some(base) => format!("{}/{}", base.trim_end_matches('/'), encoded_path(&name)),
         None => format!("file://{}", encoded_path(&std::path::absolute(&outputs.image).map_err(io)?.to_string_lossy())),
     };
-    let opened = layout::open(golden.image.clone(), &name, Some(Clock { seconds: manifest.clock }))?;
+    let opened = editable::open(golden.image(), &name, Some(Clock { seconds: manifest.clock }))?;
     let mut entry = json!({
         "name": manifest.recipe.name,
         "description": format!("Golden image made by cardsmith {} from {}", manifest.cardsmith, base_name(manifest)),
@@ -60,7 +61,7 @@ pub fn repository(
 
 /// The digest of the image as it was written: what the map has, and zeros elsewhere.
 fn written_digest(golden: &Golden) -> std::io::Result<Sha256Digest> {
-    digest_of(&MappedImage::new(&*golden.image, &golden.manifest.map.places()), &mut |_| ())
+    digest_of(&MappedImage::new(&*golden.image(), &golden.manifest.map.places()), &mut |_| ())
 }
 
 fn base_name(manifest: &Manifest) -> &str {
@@ -79,7 +80,7 @@ fn there(tree: &dyn Tree, path: &str) -> bool {
 }
 
 /// How Imager may customise the image: with cloud-init as Raspberry Pi OS has it, with its script, or not at all.
-fn init_format(opened: &Opened) -> &'static str {
+fn init_format(opened: &EditableImage) -> &'static str {
     match () {
         () if there(&opened.root, "/usr/bin/cloud-init") && there(&opened.boot, "/user-data") => "cloudinit-rpi",
         () if there(&opened.root, "/usr/lib/raspberrypi-sys-mods/firstboot") => "systemd",
@@ -88,7 +89,7 @@ fn init_format(opened: &Opened) -> &'static str {
 }
 
 /// Imager's tags for the models that the image has device trees for, newest first.
-fn devices(opened: &Opened) -> Vec<String> {
+fn devices(opened: &EditableImage) -> Vec<String> {
     let bits = match () {
         () if there(&opened.root, "/lib/ld-linux-aarch64.so.1") => "64bit",
         () if there(&opened.root, "/lib/ld-linux-armhf.so.3") => "32bit",

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::image::BlockMap;
-use crate::prepare::{Change, Content, Plan};
 use crate::read_limited::read_limited;
 use crate::recipe::Recipe;
 use crate::units::{ByteRange, ByteSize};
@@ -50,7 +49,8 @@ pub struct Manifest {
     /// What the scrub wiped.
     pub scrub: serde_json::Value,
     /// What was searched for in the finished image.
-    pub needles: NeedleRecord,
+    #[serde(rename = "needles")]
+    pub traces: TraceRecord,
     /// Which checks it passed, in words.
     pub checks: Vec<String>,
     /// Where the image differs from its base: what was edited and what was wiped.
@@ -145,9 +145,9 @@ pub struct FindingRecord {
     pub text: String,
 }
 
-/// What was searched for in the finished image. The needles themselves are never kept.
+/// What was searched for in the finished image. The traces themselves are never kept.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct NeedleRecord {
+pub struct TraceRecord {
     /// How many byte strings were searched for.
     pub searched: u64,
     /// How many of them were found. A manifest with anything but 0 is never written.
@@ -264,63 +264,4 @@ impl Manifest {
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
-}
-
-/// The serialised name of a unit variant, as the manifest shows enums.
-fn word(value: &impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// Every edit of a plan as the manifest records it.
-pub fn edit_records(plan: &Plan) -> Vec<EditRecord> {
-    plan.edits
-        .iter()
-        .map(|edit| {
-            let mut record = EditRecord {
-                volume: word(&edit.volume),
-                path: edit.path.to_string(),
-                change: String::new(),
-                mode: None,
-                size: None,
-                sha256: None,
-                target: None,
-                step: edit.reason.step.to_owned(),
-                class: word(&edit.reason.class),
-                reason: edit.reason.text.to_string(),
-                source: edit.reason.source.to_string(),
-            };
-            let (change, attributes) = match &edit.change {
-                Change::Remove => ("remove", None),
-                Change::Write { attributes, .. } => ("write", Some(attributes)),
-                Change::Directory { attributes } => ("directory", Some(attributes)),
-                Change::Symlink { .. } => ("symlink", None),
-                Change::Attributes { attributes } => ("attributes", Some(attributes)),
-            };
-            record.change = change.to_owned();
-            record.mode = attributes.map(|a| format!("{:04o}", a.mode));
-            match &edit.change {
-                Change::Write { content: Content::Bytes(bytes), .. } => {
-                    record.size = Some(ByteSize(bytes.len() as u64));
-                    record.sha256 = Some(Sha256Digest::of(bytes));
-                }
-                Change::Write { content: Content::HostFile { size, sha256, .. }, .. } => {
-                    record.size = Some(*size);
-                    record.sha256 = Some(*sha256);
-                }
-                Change::Symlink { target } => record.target = Some(String::from_utf8_lossy(target).into_owned()),
-                _ => {}
-            }
-            record
-        })
-        .collect()
-}
-
-/// Every finding of a plan as the manifest records it.
-pub fn finding_records(plan: &Plan) -> Vec<FindingRecord> {
-    let record = |finding: &crate::prepare::Finding| FindingRecord {
-        step: finding.step.to_owned(),
-        severity: word(&finding.severity),
-        text: finding.text.clone(),
-    };
-    plan.findings.iter().map(record).collect()
 }

@@ -3,8 +3,8 @@
 
 use std::io;
 
+use super::editable::EditableImage;
 use super::error::GoldenError;
-use super::layout::Opened;
 use crate::fs::blockmap::{used_if_known, used_ranges};
 use crate::image::zeros::all_zeros;
 use crate::image::{ReadAt, TableKind};
@@ -20,7 +20,7 @@ const BLOCK: u64 = 4096;
 ///
 /// # Errors
 /// Where a file system's maps cannot be read.
-pub fn mapped_runs(opened: &Opened) -> Result<Vec<ByteRange>, GoldenError> {
+pub fn mapped_runs(opened: &EditableImage) -> Result<Vec<ByteRange>, GoldenError> {
     let io = |source| GoldenError::Io { doing: "read the edited image".to_owned(), source };
     let image: &dyn ReadAt = &*opened.overlay;
     let (head, tail) = table(opened);
@@ -51,12 +51,12 @@ pub fn mapped_runs(opened: &Opened) -> Result<Vec<ByteRange>, GoldenError> {
 ///
 /// # Errors
 /// The image's read errors.
-pub fn gaps_with_data(opened: &Opened) -> io::Result<Vec<ByteRange>> {
+pub fn gaps_with_data(opened: &EditableImage) -> io::Result<Vec<ByteRange>> {
     gaps(opened).into_iter().flat_map(|gap| data_runs(&*opened.overlay, gap)).collect()
 }
 
 /// The partition table at the beginning and, of GPT, its copy at the end.
-fn table(opened: &Opened) -> (ByteRange, ByteRange) {
+fn table(opened: &EditableImage) -> (ByteRange, ByteRange) {
     // MBR: one sector. GPT: protective MBR, header and 32 sectors of entries; header and entries again at the end.
     let (head, tail) = match opened.table.kind {
         TableKind::Mbr => (512, 0),
@@ -67,7 +67,7 @@ fn table(opened: &Opened) -> (ByteRange, ByteRange) {
 }
 
 /// What lies between the table and the partitions, in order.
-fn gaps(opened: &Opened) -> Vec<ByteRange> {
+fn gaps(opened: &EditableImage) -> Vec<ByteRange> {
     let (head, tail) = table(opened);
     let mut partitions: Vec<_> = opened.table.partitions.iter().map(|partition| partition.range).collect();
     partitions.sort_unstable();

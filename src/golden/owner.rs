@@ -1,8 +1,8 @@
-//! Who owns a byte of an image: asked only when a needle was found, so it may take its time.
+//! Who owns a byte of an image: asked only when a trace was found, so it may take its time.
 
 use std::fmt;
 
-use super::layout::Opened;
+use super::editable::EditableImage;
 use crate::fs::ImagePath;
 use crate::units::{ByteOffset, ByteRange};
 
@@ -42,7 +42,7 @@ impl fmt::Display for Owner {
 }
 
 /// Who owns the byte at `at`.
-pub fn owner(opened: &Opened, at: ByteOffset) -> Owner {
+pub fn owner(opened: &EditableImage, at: ByteOffset) -> Owner {
     let byte = ByteRange { start: at, len: crate::units::ByteSize(1) };
     let Some(partition) = opened.table.partitions.iter().find(|p| p.range.intersect(&byte).is_some()) else {
         return Owner::Gap;

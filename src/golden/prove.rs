@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::editable::EditableImage;
 use super::error::GoldenError;
-use super::layout::Opened;
 use crate::digest::Sha256Digest;
 use crate::fs::reread::{self, Expect};
 use crate::fs::{ImagePath, Tree};
@@ -13,7 +13,7 @@ use crate::prepare::{Change, Content, Plan, Volume};
 ///
 /// # Errors
 /// [`GoldenError::Check`] with what a check said.
-pub fn prove(opened: &Opened, plan: &Plan) -> Result<Vec<String>, GoldenError> {
+pub fn prove(opened: &EditableImage, plan: &Plan) -> Result<Vec<String>, GoldenError> {
     let mut passed = read_again(opened, plan)?;
     let root = opened.window(&opened.root_partition)?;
 
@@ -31,11 +31,11 @@ pub fn prove(opened: &Opened, plan: &Plan) -> Result<Vec<String>, GoldenError> {
 ///
 /// # Errors
 /// As [`prove`].
-pub fn prove_card(opened: &Opened, plan: &Plan) -> Result<(), GoldenError> {
+pub fn prove_card(opened: &EditableImage, plan: &Plan) -> Result<(), GoldenError> {
     read_again(opened, plan).map(drop)
 }
 
-fn read_again(opened: &Opened, plan: &Plan) -> Result<Vec<String>, GoldenError> {
+fn read_again(opened: &EditableImage, plan: &Plan) -> Result<Vec<String>, GoldenError> {
     let root = opened.window(&opened.root_partition)?;
     let mut passed = Vec::new();
 

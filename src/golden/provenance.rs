@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::Outputs;
 use super::manifest::Manifest;
+use super::outputs::Outputs;
 use crate::digest::Sha256Digest;
 
 /// What is made how: the meaning of the parameters below.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::Golden;
 use super::error::GoldenError;
+use super::image::{Golden, GoldenImage};
 use super::manifest::{MANIFEST_LIMIT, Manifest};
 use crate::progress::Progress;
 use crate::source;
@@ -30,7 +30,7 @@ impl Manifest {
 impl Golden {
     /// Opens the golden image of a manifest from a server, of which `manifest` are the bytes. Its image, beside it there, is
     /// fetched whole and compared with the manifest's digest of the file; then it can be read as it is decoded, see
-    /// [`Golden::arriving`], and in the end it is in the cache. Decoding ends early when `cancel` is set.
+    /// [`Golden::streaming`], and in the end it is in the cache. Decoding ends early when `cancel` is set.
     ///
     /// # Errors
     /// [`GoldenError`]; nothing is in the cache then that was not there before. What decoding finds comes later.
@@ -57,6 +57,6 @@ impl Golden {
             let what = format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0);
             return Err(not(PathBuf::from(place.to_string()), what));
         }
-        Ok(Golden::new(image, manifest, None))
+        Ok(Golden::new(GoldenImage::Whole(image), manifest))
     }
 }

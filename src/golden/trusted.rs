@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Manifest;
 use super::error::GoldenError;
+use super::manifest::Manifest;
 use super::signature::{FILE_LIMIT, SignatureError, TrustedKeys};
 use crate::source::{Location, SourceError};
 

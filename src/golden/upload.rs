@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::Golden;
 use super::error::GoldenError;
-use super::output::Outputs;
+use super::image::Golden;
+use super::outputs::Outputs;
 use crate::aws::s3::{Bucket, S3Error, Upload};
 use crate::digest::Sha256Digest;
 use crate::image::bmap::to_bmap;
@@ -78,7 +78,7 @@ impl Golden {
         cancel: &Arc<AtomicBool>,
         progress: &dyn Progress,
     ) -> Result<Outputs, GoldenError> {
-        let mut task = progress.task("upload", Some(self.image.size()));
+        let mut task = progress.task("upload", Some(self.image().size()));
         match self.upload_with(to, cancel, task.as_mut()) {
             Ok(()) => {
                 task.done(&to.outputs.image.display().to_string());
@@ -99,10 +99,10 @@ impl Golden {
     ) -> Result<(), GoldenError> {
         let Destination { bucket, keys: [image, bmap, sha256, manifest], format, overwrite, .. } = to;
         let (format, overwrite) = (*format, *overwrite);
-        let begun = bucket.begin(image, self.image.size().0, cancel.clone());
+        let begun = bucket.begin(image, self.image().size().0, cancel.clone());
         let mut upload = begun.map_err(|error| failed(bucket, image, &format!("{error}; nothing was left there")))?;
-        task.stage("upload", Some(self.image.size()));
-        let digest = match stream_image(&*self.image, &self.manifest.map.places(), &mut upload, format, task) {
+        task.stage("upload", Some(self.image().size()));
+        let digest = match stream_image(&*self.image(), &self.manifest.map.places(), &mut upload, format, task) {
             Ok(digest) => digest,
             Err(error) => {
                 let what = upload.failure().map_or_else(|| error.to_string(), S3Error::to_string);

@@ -3,6 +3,7 @@
 //! `inspect` shows is what `plan` would strip.
 
 mod agent;
+mod look_up;
 mod system;
 
 use serde::Serialize;
@@ -14,7 +15,6 @@ use crate::fs::{FsError, ImagePath, Tree};
 use crate::prepare::place::{Action, Place};
 use crate::prepare::{Class, View, Volume, identity, ssm};
 use crate::sudoers::{Policy, TreeFiles};
-use crate::units::ByteSize;
 
 /// Everything known of the files in an image.
 #[derive(Debug, Clone, Serialize)]
@@ -45,18 +45,6 @@ pub struct Tie {
     /// What sort of thing.
     pub class: Class,
 }
-
-/// Used and whole size of a file system.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Space {
-    /// Bytes that carry meaning.
-    pub used: ByteSize,
-    /// Bytes of the partition.
-    pub size: ByteSize,
-}
-
-/// The largest text file that is looked into, in bytes: dpkg's status of a desktop image has several MiB.
-const TEXT_LIMIT: u64 = 16 << 20;
 
 /// Looks at the files of an image.
 ///
@@ -116,22 +104,9 @@ fn holds_something(tree: &dyn Tree, path: &ImagePath, place: &Place) -> Result<b
         crate::fs::FileKind::Symlink => false,
         crate::fs::FileKind::Directory => !tree.list(path)?.is_empty(),
         _ if place.path.ends_with("machine-id") => {
-            let text = tree.text(path, TEXT_LIMIT)?.unwrap_or_default();
+            let text = tree.text(path, look_up::TEXT_LIMIT)?.unwrap_or_default();
             !matches!(text.trim(), "" | "uninitialized")
         }
         _ => stat.size > 0,
     })
-}
-
-fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>, FsError> {
-    let path = tree.resolve(&ImagePath::new(path)?)?;
-    match tree.text(&path, TEXT_LIMIT) {
-        Err(FsError::TooLarge { .. }) => Ok(None),
-        other => other,
-    }
-}
-
-fn is_there(tree: &dyn Tree, path: &str) -> Result<bool, FsError> {
-    let path = tree.resolve(&ImagePath::new(path)?)?;
-    Ok(tree.stat(&path)?.is_some())
 }

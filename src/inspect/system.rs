@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{is_there, text};
+use super::look_up::{is_there, text};
 use crate::fs::{FsError, ImagePath, Tree};
 
 /// The operating system.

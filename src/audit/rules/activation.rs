@@ -2,9 +2,10 @@
 
 use ext4_view::FileType;
 
+use crate::audit::finding::Severity;
+use crate::audit::options::{AuditOptions, Kind};
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule, Severity};
-use crate::audit::{AuditOptions, Kind};
+use crate::audit::rule::{Found, Rule};
 
 /// Where cardsmith puts a card's activation; the register unit removes it after success.
 const PLACE: &str = "/var/lib/cardsmith/activation";

@@ -2,9 +2,10 @@
 
 use ext4_view::FileType;
 
-use crate::audit::AuditOptions;
+use crate::audit::finding::Severity;
+use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule, Severity};
+use crate::audit::rule::{Found, Rule};
 
 /// `machine-id`
 pub const MACHINE_ID: Rule = Rule {

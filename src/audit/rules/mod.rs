@@ -1,9 +1,48 @@
-//! The rules, one file per subject. Each rule is a constant: its id, its page and the function that looks.
+//! The rules, one file per subject, and the list of them. Each rule is a constant: its id, its page and the function
+//! that looks.
 
-pub mod activation;
-pub mod identity;
-pub mod privilege;
-pub mod residue;
-pub mod ssm;
-pub mod system;
-pub mod traces;
+mod activation;
+mod identity;
+mod leftovers;
+mod privilege;
+mod residue;
+mod ssm;
+mod system;
+
+use super::rule::Rule;
+
+/// All rules, in the order in which they are reported.
+pub static RULES: &[Rule] = &[
+    ssm::REGISTRATION,
+    ssm::VAULT,
+    ssm::CLONE,
+    ssm::CREDENTIALS,
+    ssm::AWS_KEYS,
+    ssm::INSTANCE_STATE,
+    ssm::CUSTOM_IDENTITY,
+    ssm::COMMANDS,
+    ssm::LOGS,
+    activation::ACTIVATION_FILE,
+    activation::CODES,
+    identity::MACHINE_ID,
+    identity::HOST_KEYS,
+    identity::NO_REGENERATOR,
+    identity::RANDOM_SEED,
+    identity::CLOUD_INIT,
+    privilege::NOPASSWD,
+    privilege::NOPASSWD_FIRST_BOOT,
+    privilege::AGENT_USERS,
+    privilege::SSM_USER_GROUP,
+    leftovers::HISTORY,
+    leftovers::LOGS,
+    leftovers::WIFI,
+    leftovers::AUTHORIZED_KEYS,
+    system::UNIT_SCRIPT,
+    system::UNCLEAN,
+    residue::RESIDUE,
+];
+
+/// The rule of that id.
+pub fn find_rule(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id)
+}

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::audit::AuditOptions;
+use crate::audit::finding::Severity;
+use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule, Severity};
+use crate::audit::rule::{Found, Rule};
 use crate::digest::Sha256Digest;
 use crate::image::ReadAt;
 use crate::units::ByteOffset;

@@ -3,9 +3,10 @@
 use ext4_view::FileType;
 use serde_json::Value;
 
-use crate::audit::AuditOptions;
+use crate::audit::finding::Severity;
+use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule, Severity};
+use crate::audit::rule::{Found, Rule};
 
 const STATE: &str = "/var/lib/amazon/ssm";
 

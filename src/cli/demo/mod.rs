@@ -71,8 +71,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         outputs.image.display(),
         manifest.map.mapped_size(),
         manifest.image.size,
-        manifest.needles.searched,
-        manifest.needles.found
+        manifest.traces.searched,
+        manifest.traces.found
     ));
     for check in &manifest.checks {
         ui.answer(&format!("  checked: {check}"));

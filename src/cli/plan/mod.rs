@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Error, Exit, Ui};
 use crate::golden;
-use crate::golden::manifest::finding_records;
+use crate::golden::finding_records;
 use crate::recipe;
 
 /// Show the edits that a recipe would make, as a readable diff

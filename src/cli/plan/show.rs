@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
-use crate::golden::manifest::edit_records;
+use crate::golden::edit_records;
 use crate::prepare::{Change, Class, Content, Edit, Plan, Severity, Volume};
 
 /// A diff of very long or very different texts stops looking for the shortest form after this time.

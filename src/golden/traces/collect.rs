@@ -1,8 +1,9 @@
-//! Collects needles from what a plan is going to remove or replace.
+//! Collects traces from what a plan is going to remove or replace.
 
 use zeroize::Zeroizing;
 
-use super::{Needles, Scope, extract};
+use super::extract;
+use super::set::{Scope, Traces};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::{Change, Class, Edit, Plan, Volume};
 
@@ -19,8 +20,8 @@ const SAMPLE: usize = 40;
 ///
 /// # Errors
 /// Where the image cannot be read.
-pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Needles, FsError> {
-    let mut needles = Needles::default();
+pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Traces, FsError> {
+    let mut traces = Traces::default();
     let mut budget = MOST_FILES;
     for edit in &plan.edits {
         let tree = match edit.volume {
@@ -28,35 +29,35 @@ pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Needles,
             Volume::Boot => boot,
         };
         match &edit.change {
-            Change::Remove => removed_tree(&mut needles, tree, edit, &mut budget)?,
+            Change::Remove => removed_tree(&mut traces, tree, edit, &mut budget)?,
             Change::Write { .. } if matches!(tree.stat(&edit.path)?, Some(s) if s.kind == FileKind::File) => {
-                rewritten(&mut needles, tree, edit)?;
+                rewritten(&mut traces, tree, edit)?;
             }
             _ => {}
         }
     }
-    Ok(needles)
+    Ok(traces)
 }
 
 /// A file that stays but loses a part: only what is in the lost lines may not be found again.
-fn rewritten(needles: &mut Needles, tree: &dyn Tree, edit: &Edit) -> Result<(), FsError> {
+fn rewritten(traces: &mut Traces, tree: &dyn Tree, edit: &Edit) -> Result<(), FsError> {
     let Change::Write { content, .. } = &edit.change else { return Ok(()) };
     let old = head(tree, &edit.path)?;
     let (old, new) = (String::from_utf8_lossy(&old), content.shown_lossily());
     let kept: std::collections::HashSet<&str> = new.lines().collect();
     let lost = Zeroizing::new(old.lines().filter(|line| !kept.contains(line)).collect::<Vec<_>>().join("\n"));
     let origin = edit.path.to_string();
-    extract::from_text(needles, &lost, &origin);
-    machine_id(needles, &edit.path, &old);
+    extract::from_text(traces, &lost, &origin);
+    machine_id(traces, &edit.path, &old);
     Ok(())
 }
 
-fn removed_tree(needles: &mut Needles, tree: &dyn Tree, edit: &Edit, budget: &mut usize) -> Result<(), FsError> {
+fn removed_tree(traces: &mut Traces, tree: &dyn Tree, edit: &Edit, budget: &mut usize) -> Result<(), FsError> {
     let mut ahead = vec![edit.path.clone()];
     while let Some(path) = ahead.pop() {
         let Some(stat) = tree.stat(&path)? else { continue };
         let origin = path.to_string();
-        extract::instance_ids(needles, &origin, &origin);
+        extract::instance_ids(traces, &origin, &origin);
         match stat.kind {
             FileKind::Directory => {
                 for entry in tree.list(&path)? {
@@ -67,9 +68,9 @@ fn removed_tree(needles: &mut Needles, tree: &dyn Tree, edit: &Edit, budget: &mu
                 *budget -= 1;
                 let content = head(tree, &path)?;
                 let text = String::from_utf8_lossy(&content);
-                extract::from_text(needles, &text, &origin);
-                machine_id(needles, &path, &text);
-                samples(needles, &content, &origin, edit.reason.class);
+                extract::from_text(traces, &text, &origin);
+                machine_id(traces, &path, &text);
+                samples(traces, &content, &origin, edit.reason.class);
             }
             _ => {}
         }
@@ -92,21 +93,21 @@ fn head(tree: &dyn Tree, path: &ImagePath) -> Result<Zeroizing<Vec<u8>>, FsError
 }
 
 /// As text (`/etc/machine-id`, host names of logs) and as the 16 bytes that journal files carry (`sd_id128_t`).
-fn machine_id(needles: &mut Needles, path: &ImagePath, text: &str) {
+fn machine_id(traces: &mut Traces, path: &ImagePath, text: &str) {
     let id = text.trim();
     if path.name() != Some(b"machine-id") || id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
         return;
     }
     let origin = path.to_string();
-    needles.add(id.as_bytes(), "machine-id", &origin, Scope::Anywhere);
+    traces.add(id.as_bytes(), "machine-id", &origin, Scope::Anywhere);
     let digit = |b: u8| char::from(b).to_digit(16).unwrap_or_default() as u8;
     let raw: Vec<u8> = id.as_bytes().chunks_exact(2).map(|p| p.iter().fold(0, |acc, &b| acc << 4 | digit(b))).collect();
-    needles.add(&raw, "machine-id", &origin, Scope::Anywhere);
+    traces.add(&raw, "machine-id", &origin, Scope::Anywhere);
 }
 
 /// Samples from the beginning, the middle and the end. Only of files that are one machine's own: a downloaded package
 /// also stands, byte for byte, where it was installed.
-fn samples(needles: &mut Needles, content: &[u8], origin: &str, class: Class) {
+fn samples(traces: &mut Traces, content: &[u8], origin: &str, class: Class) {
     if !matches!(class, Class::Secret | Class::Identity | Class::Log) {
         return;
     }
@@ -115,7 +116,7 @@ fn samples(needles: &mut Needles, content: &[u8], origin: &str, class: Class) {
         let sample = content.get(at..(at + SAMPLE).min(content.len())).unwrap_or_default();
         let varied = sample.iter().collect::<std::collections::BTreeSet<_>>().len() >= 12;
         if sample.len() >= SAMPLE / 2 && varied {
-            needles.add(sample, "sample of a removed file", origin, Scope::Residue);
+            traces.add(sample, "sample of a removed file", origin, Scope::Residue);
         }
     }
 }

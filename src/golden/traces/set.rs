@@ -1,22 +1,13 @@
-//! Needles: byte strings that must be nowhere in the finished image. They are collected before anything is stripped,
-//! searched for in the finished image, and forgotten; only their digests are kept.
-
-mod collect;
-mod extract;
-mod grams;
-mod search;
-
-pub use collect::collect;
-pub use search::{Hit, Search};
+//! All traces of one image, each once.
 
 use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::manifest::NeedleRecord;
+use super::super::manifest::TraceRecord;
 use crate::digest::Sha256Digest;
 
-/// Where a needle must not be found.
+/// Where a trace must not be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Nowhere: it is a secret or an identity, wherever it stands.
@@ -26,8 +17,8 @@ pub enum Scope {
 }
 
 /// One byte string that must be gone. It has no `Debug`: what it holds is secret.
-pub struct Needle {
-    bytes: Zeroizing<Vec<u8>>,
+pub struct Trace {
+    pub(super) bytes: Zeroizing<Vec<u8>>,
     /// What it is, for people: "private key", "instance id", "sample of a removed file".
     pub kind: &'static str,
     /// The path that it was taken from.
@@ -36,13 +27,13 @@ pub struct Needle {
     pub scope: Scope,
 }
 
-/// All needles of one image, each byte string once.
+/// All traces of one image, each byte string once.
 #[derive(Default)]
-pub struct Needles {
-    all: BTreeMap<Sha256Digest, Needle>,
+pub struct Traces {
+    all: BTreeMap<Sha256Digest, Trace>,
 }
 
-impl Needles {
+impl Traces {
     /// Shorter strings would be found by chance.
     pub const SHORTEST: usize = 10;
 
@@ -51,17 +42,17 @@ impl Needles {
 
     /// Adds one, unless it is too short, too plain to mean anything, or already there.
     pub fn add(&mut self, bytes: &[u8], kind: &'static str, origin: &str, scope: Scope) {
-        if bytes.len() < Self::SHORTEST || !extract::is_telling(bytes) || self.all.len() >= Self::MOST {
+        if bytes.len() < Self::SHORTEST || !is_telling(bytes) || self.all.len() >= Self::MOST {
             return;
         }
         let key = Sha256Digest::of(bytes);
-        let needle = Needle { bytes: Zeroizing::new(bytes.to_vec()), kind, origin: origin.to_owned(), scope };
+        let trace = Trace { bytes: Zeroizing::new(bytes.to_vec()), kind, origin: origin.to_owned(), scope };
         // The stricter scope wins where a string was seen twice.
         match self.all.get_mut(&key) {
-            Some(there) if there.scope > scope => *there = needle,
+            Some(there) if there.scope > scope => *there = trace,
             Some(_) => {}
             None => {
-                self.all.insert(key, needle);
+                self.all.insert(key, trace);
             }
         }
     }
@@ -76,17 +67,28 @@ impl Needles {
         self.all.is_empty()
     }
 
-    /// The needles, in a fixed order.
-    pub fn iter(&self) -> impl Iterator<Item = &Needle> {
+    /// The traces, in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = &Trace> {
         self.all.values()
     }
 
     /// What the manifest says of a search that found nothing.
-    pub fn record(&self) -> NeedleRecord {
+    pub fn record(&self) -> TraceRecord {
         let mut kinds = BTreeMap::new();
-        for needle in self.iter() {
-            *kinds.entry(needle.kind.to_owned()).or_insert(0) += 1;
+        for trace in self.iter() {
+            *kinds.entry(trace.kind.to_owned()).or_insert(0) += 1;
         }
-        NeedleRecord { searched: self.len() as u64, found: 0, kinds, digests: self.all.keys().copied().collect() }
+        TraceRecord { searched: self.len() as u64, found: 0, kinds, digests: self.all.keys().copied().collect() }
     }
+}
+
+/// Whether a byte string is distinctive enough to search for: runs of one letter and padding are not.
+fn is_telling(bytes: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    for &b in bytes {
+        if let Some(slot) = seen.get_mut(usize::from(b)) {
+            *slot = true;
+        }
+    }
+    seen.iter().filter(|&&s| s).count() >= 6
 }

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::Golden;
 use super::apply;
+use super::editable::EditableImage;
 use super::error::GoldenError;
-use super::layout::Opened;
-use super::manifest::{
-    Base, GoldenFile, MANIFEST_VERSION, Manifest, NeedleRecord, PartitionRecord, edit_records, finding_records,
-};
+use super::image::{Golden, GoldenImage};
+use super::manifest::{Base, GoldenFile, MANIFEST_VERSION, Manifest, PartitionRecord, TraceRecord};
 use super::map::{gaps_with_data, mapped_runs};
-use super::needles::{self, Hit, Needles};
 use super::prove::prove;
+use super::records::{edit_records, finding_records};
+use super::traces::{self, Hit, Traces};
 use crate::fs::scrub::{ScrubReport, scrub};
 use crate::image::{BlockMap, Overlay, ReadAt, WriteAt, blockmap};
 use crate::prepare::Plan;
@@ -21,10 +20,10 @@ use crate::recipe::LoadedRecipe;
 use crate::units::{ByteRange, ByteSize};
 
 /// An edited image, of which nothing was proven yet.
-pub(super) struct Edited {
-    opened: Opened,
+pub(super) struct UnprovenImage {
+    opened: EditableImage,
     plan: Plan,
-    needles: Needles,
+    traces: Traces,
     scrubbed_root: ScrubReport,
     scrubbed_boot: ScrubReport,
     gaps: Vec<ByteRange>,
@@ -35,26 +34,26 @@ pub(super) struct Edited {
 /// What was found out about an edited image: it may be used.
 pub(super) struct Proof {
     checks: Vec<String>,
-    needles: NeedleRecord,
+    traces: TraceRecord,
     map: BlockMap,
 }
 
-impl Edited {
+impl UnprovenImage {
     /// Applies `plan` and scrubs. What must be gone afterwards is noted before.
     ///
     /// # Errors
     /// [`GoldenError`]; the overlay is then gone.
-    pub(super) fn make(
-        opened: Opened,
+    pub(super) fn edit(
+        opened: EditableImage,
         plan: Plan,
         wipe_gaps: bool,
         progress: &dyn Progress,
-    ) -> Result<Edited, GoldenError> {
+    ) -> Result<UnprovenImage, GoldenError> {
         let io = |source| GoldenError::Io { doing: "read the edited image".to_owned(), source };
         let fs = |doing| move |source| GoldenError::Fs { image: "the edited image".to_owned(), doing, source };
 
         // Before anything goes: afterwards nobody could say what to look for.
-        let needles = needles::collect(&opened.root, &opened.boot, &plan).map_err(fs("read what is to be stripped"))?;
+        let traces = traces::collect(&opened.root, &opened.boot, &plan).map_err(fs("read what is to be stripped"))?;
         apply::apply(&plan, &opened.root, &opened.boot)?;
 
         let mut task = progress.task("scrub", Some(opened.overlay.size()));
@@ -78,7 +77,7 @@ impl Edited {
             ));
         }
         let places = blockmap::cut(&mapped_runs(&opened)?, opened.overlay.size());
-        Ok(Edited { opened, plan, needles, scrubbed_root, scrubbed_boot, gaps, places })
+        Ok(UnprovenImage { opened, plan, traces, scrubbed_root, scrubbed_boot, gaps, places })
     }
 
     /// Its bytes.
@@ -94,31 +93,31 @@ impl Edited {
     /// Has it checked by readers that did not write it, searches it for what must be gone, and notes its digests.
     ///
     /// # Errors
-    /// [`GoldenError::Check`], [`GoldenError::Needles`], [`GoldenError::Io`].
+    /// [`GoldenError::Check`], [`GoldenError::TracesLeft`], [`GoldenError::Io`].
     pub(super) fn prove(&self, progress: &dyn Progress) -> Result<Proof, GoldenError> {
         let (opened, image) = (&self.opened, &*self.opened.overlay);
         let mut task = progress.task("search", Some(image.size()));
         // Two readers of what is finished. Neither needs the other's result, and each could use a core of its own. What the
         // map does not list is in no file and on no card that is made of this image, so it need not be searched.
         let (checks, map, hits) = thread::scope(|scope| {
-            let mut search = needles::Search::of(&self.needles);
+            let mut search = traces::Search::of(&self.traces);
             let checks = scope.spawn(|| prove(opened, &self.plan));
             let map = BlockMap::digest_and(image, &self.places, task.as_mut(), &mut |at, bytes| search.feed(at, bytes));
             (checks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), map, search.hits())
         });
         let checks = checks?;
         let map = map.map_err(|source| GoldenError::Io { doing: "read the edited image".to_owned(), source })?;
-        let needles = none_standing(opened, &self.needles, &hits, task)?;
-        Ok(Proof { checks, needles, map })
+        let traces = none_left(opened, &self.traces, &hits, task)?;
+        Ok(Proof { checks, traces, map })
     }
 
     /// The golden image, and in its manifest what came of `recipe` and `base`.
     ///
     /// # Errors
     /// [`GoldenError::Io`].
-    pub(super) fn proven(self, proof: Proof, recipe: &LoadedRecipe, base: Base) -> Result<Golden, GoldenError> {
-        let Edited { opened, plan, scrubbed_root, scrubbed_boot, gaps, .. } = self;
-        let Proof { checks, needles, map } = proof;
+    pub(super) fn into_golden(self, proof: Proof, recipe: &LoadedRecipe, base: Base) -> Result<Golden, GoldenError> {
+        let UnprovenImage { opened, plan, scrubbed_root, scrubbed_boot, gaps, .. } = self;
+        let Proof { checks, traces, map } = proof;
         let io = |source| GoldenError::Io { doing: "read the edited image".to_owned(), source };
         let image: Arc<dyn ReadAt> = opened.overlay.clone();
         let manifest = Manifest {
@@ -141,44 +140,41 @@ impl Edited {
             findings: finding_records(&plan),
             scrub: serde_json::json!({ "root": scrubbed_root, "boot": scrubbed_boot, "gaps": gaps,
                                        "gaps_wiped": recipe.recipe.strip.gaps }),
-            needles,
+            traces,
             checks,
             changed: opened.overlay.differing().map_err(io)?,
             map,
         };
-        Ok(Golden::new(image, manifest, None))
+        Ok(Golden::new(GoldenImage::Whole(image), manifest))
     }
 }
 
-fn none_standing(
-    opened: &Opened,
-    needles: &Needles,
+fn none_left(
+    opened: &EditableImage,
+    traces: &Traces,
     hits: &[Hit<'_>],
     task: Box<dyn Task>,
-) -> Result<NeedleRecord, GoldenError> {
-    let mut standing = Vec::new();
+) -> Result<TraceRecord, GoldenError> {
+    let mut left = Vec::new();
     for hit in hits {
         let owner = super::owner::owner(opened, hit.at);
         // A sample of a removed log may also stand in a file that is meant to stay; a secret may stand nowhere.
-        if hit.needle.scope == needles::Scope::Anywhere || !owner.is_file() {
-            standing.push((hit, owner));
+        if hit.trace.scope == traces::Scope::Anywhere || !owner.is_file() {
+            left.push((hit, owner));
         }
     }
-    match standing.first() {
+    match left.first() {
         None => {
-            task.done(&format!(
-                "every mapped range has its digest; {} needles searched for, none found",
-                needles.len()
-            ));
-            Ok(needles.record())
+            task.done(&format!("every mapped range has its digest; {} traces searched for, none found", traces.len()));
+            Ok(traces.record())
         }
         Some((hit, owner)) => {
             task.failed("found something that was stripped");
-            Err(GoldenError::Needles {
-                count: standing.len(),
-                searched: needles.len(),
-                kind: hit.needle.kind,
-                origin: hit.needle.origin.clone(),
+            Err(GoldenError::TracesLeft {
+                count: left.len(),
+                searched: traces.len(),
+                kind: hit.trace.kind,
+                origin: hit.trace.origin.clone(),
                 at: hit.at,
                 owner: owner.to_string(),
             })
@@ -186,7 +182,7 @@ fn none_standing(
     }
 }
 
-fn partitions(opened: &Opened) -> Vec<PartitionRecord> {
+fn partitions(opened: &EditableImage) -> Vec<PartitionRecord> {
     let role = |number| match number {
         n if n == opened.boot_partition.number => "boot".to_owned(),
         n if n == opened.root_partition.number => "root".to_owned(),

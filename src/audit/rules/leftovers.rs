@@ -1,8 +1,9 @@
 //! What people and services leave behind.
 
-use crate::audit::AuditOptions;
+use crate::audit::finding::Severity;
+use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule, Severity};
+use crate::audit::rule::{Found, Rule};
 
 /// `shell-history`
 pub const HISTORY: Rule = Rule {

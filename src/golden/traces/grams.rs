@@ -1,14 +1,14 @@
-//! Finds any of many needles in a text by looking at few of its bytes.
+//! Finds any of many traces in a text by looking at few of its bytes.
 //!
-//! Every needle has at least [`Needles::SHORTEST`] bytes. So wherever one of length `n` stands, it covers a place that is
+//! Every trace has at least [`Traces::SHORTEST`] bytes. So wherever one of length `n` stands, it covers a place that is
 //! a multiple of the stride `n - GRAM + 1`, together with the [`GRAM`] bytes from there on. Only these places are looked
-//! at: a bit per gram says whether any needle has it near its beginning, and mostly none has. (The idea is Wu and
+//! at: a bit per gram says whether any trace has it near its beginning, and mostly none has. (The idea is Wu and
 //! Manber's, "A fast algorithm for multi-pattern searching", 1994.) An automaton looks at every byte, and took longer
 //! than everything else that is done for a golden image.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Needle, Needles};
+use super::set::{Trace, Traces};
 
 /// Bytes that are looked at together.
 const GRAM: usize = 8;
@@ -16,7 +16,7 @@ const GRAM: usize = 8;
 /// Bits of the filter for each gram in it: one place in so many is looked up in vain.
 const SPARSENESS: usize = 64;
 
-/// Needles, ready to be found.
+/// Traces, ready to be found.
 pub(super) struct Grams<'n> {
     /// Distance of the places that are looked at.
     stride: usize,
@@ -24,10 +24,10 @@ pub(super) struct Grams<'n> {
     filter: Vec<u64>,
     /// By how much a hash is shifted to be a bit's number.
     shift: u32,
-    /// Where in which lengths of needles a gram stands: pairs of offset and length.
+    /// Where in which lengths of traces a gram stands: pairs of offset and length.
     near: HashMap<u64, HashSet<(usize, usize)>>,
     /// By their bytes.
-    whole: HashMap<&'n [u8], &'n Needle>,
+    whole: HashMap<&'n [u8], &'n Trace>,
 }
 
 fn gram_at(text: &[u8], at: usize) -> Option<u64> {
@@ -40,18 +40,18 @@ fn hash(gram: u64) -> u64 {
 }
 
 impl<'n> Grams<'n> {
-    pub(super) fn of(needles: &'n Needles) -> Grams<'n> {
-        let shortest = needles.iter().map(|needle| needle.bytes.len()).min().unwrap_or(Needles::SHORTEST);
+    pub(super) fn of(traces: &'n Traces) -> Grams<'n> {
+        let shortest = traces.iter().map(|trace| trace.bytes.len()).min().unwrap_or(Traces::SHORTEST);
         let stride = (shortest + 1).saturating_sub(GRAM).max(1);
         let mut near: HashMap<u64, HashSet<(usize, usize)>> = HashMap::new();
         let mut whole = HashMap::new();
-        for needle in needles.iter() {
+        for trace in traces.iter() {
             for offset in 0..stride {
-                if let Some(gram) = gram_at(&needle.bytes, offset) {
-                    near.entry(gram).or_default().insert((offset, needle.bytes.len()));
+                if let Some(gram) = gram_at(&trace.bytes, offset) {
+                    near.entry(gram).or_default().insert((offset, trace.bytes.len()));
                 }
             }
-            whole.insert(needle.bytes.as_slice(), needle);
+            whole.insert(trace.bytes.as_slice(), trace);
         }
         let bits = (near.len() * SPARSENESS).next_power_of_two().max(1 << 12);
         let shift = u64::BITS - bits.trailing_zeros();
@@ -70,16 +70,16 @@ impl<'n> Grams<'n> {
         self.filter.get((bit / 64) as usize).is_some_and(|word| word >> (bit % 64) & 1 == 1)
     }
 
-    /// Tells of every place in `text` where a needle stands, however they overlap: where it begins, and which it is.
-    pub(super) fn find(&self, text: &[u8], mut tell: impl FnMut(usize, &'n Needle)) {
+    /// Tells of every place in `text` where a trace stands, however they overlap: where it begins, and which it is.
+    pub(super) fn find(&self, text: &[u8], mut tell: impl FnMut(usize, &'n Trace)) {
         for (n, window) in text.windows(GRAM).step_by(self.stride).enumerate() {
             let Some(gram) = gram_at(window, 0).filter(|&gram| self.may_hold(gram)) else { continue };
-            // Of the places that are looked at, exactly one lies within a stride of a needle's beginning.
+            // Of the places that are looked at, exactly one lies within a stride of a trace's beginning.
             for &(offset, length) in self.near.get(&gram).into_iter().flatten() {
                 let Some(start) = (n * self.stride).checked_sub(offset) else { continue };
                 let there = text.get(start..).and_then(|rest| rest.get(..length));
-                if let Some(needle) = there.and_then(|there| self.whole.get(there)) {
-                    tell(start, needle);
+                if let Some(trace) = there.and_then(|there| self.whole.get(there)) {
+                    tell(start, trace);
                 }
             }
         }
@@ -88,15 +88,15 @@ impl<'n> Grams<'n> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Scope;
+    use super::super::set::Scope;
     use super::*;
 
     /// All places by looking at all places.
-    fn plainly(needles: &Needles, text: &[u8]) -> Vec<(usize, Vec<u8>)> {
+    fn plainly(traces: &Traces, text: &[u8]) -> Vec<(usize, Vec<u8>)> {
         let mut found = Vec::new();
-        for needle in needles.iter() {
-            let places = text.windows(needle.bytes.len()).enumerate().filter(|(_, there)| *there == *needle.bytes);
-            found.extend(places.map(|(at, _)| (at, needle.bytes.to_vec())));
+        for trace in traces.iter() {
+            let places = text.windows(trace.bytes.len()).enumerate().filter(|(_, there)| *there == *trace.bytes);
+            found.extend(places.map(|(at, _)| (at, trace.bytes.to_vec())));
         }
         found.sort();
         found
@@ -112,32 +112,32 @@ mod tests {
             (seed % below as u64) as usize
         };
         for shortest in [10, 11, 16, 33] {
-            // Few letters, so that needles share grams, overlap, and stand within each other.
+            // Few letters, so that traces share grams, overlap, and stand within each other.
             let mut text: Vec<u8> = (0..20_000).map(|_| b"abcdefg"[dice(7)]).collect();
-            let mut needles = Needles::default();
+            let mut traces = Traces::default();
             for _ in 0..200 {
                 let (from, len) = (dice(text.len() - 80), shortest + dice(30));
-                needles.add(&text[from..from + len], "piece", "/x", Scope::Anywhere);
+                traces.add(&text[from..from + len], "piece", "/x", Scope::Anywhere);
                 let again = dice(text.len() - 80);
                 text.copy_within(from..from + len, again);
             }
-            needles.add(&text[..shortest], "the beginning", "/x", Scope::Anywhere);
-            needles.add(&text[text.len() - shortest..], "the end", "/x", Scope::Anywhere);
+            traces.add(&text[..shortest], "the beginning", "/x", Scope::Anywhere);
+            traces.add(&text[text.len() - shortest..], "the end", "/x", Scope::Anywhere);
             let mut found = Vec::new();
-            Grams::of(&needles).find(&text, |at, needle| found.push((at, needle.bytes.to_vec())));
+            Grams::of(&traces).find(&text, |at, trace| found.push((at, trace.bytes.to_vec())));
             found.sort();
-            assert!(found.len() > 200, "{} of {}", found.len(), needles.len());
-            assert_eq!(found, plainly(&needles, &text), "shortest {shortest}");
+            assert!(found.len() > 200, "{} of {}", found.len(), traces.len());
+            assert_eq!(found, plainly(&traces, &text), "shortest {shortest}");
         }
     }
 
     #[test]
-    fn no_needle_is_found_in_less_than_a_needle() {
-        let mut needles = Needles::default();
-        Grams::of(&needles).find(b"anything", |_, _| panic!("there is no needle"));
-        needles.add(b"0123456789abcdef", "id", "/x", Scope::Anywhere);
+    fn no_trace_is_found_in_less_than_a_trace() {
+        let mut traces = Traces::default();
+        Grams::of(&traces).find(b"anything", |_, _| panic!("there is no trace"));
+        traces.add(b"0123456789abcdef", "id", "/x", Scope::Anywhere);
         for text in [&b""[..], b"0123", b"0123456789abcde"] {
-            Grams::of(&needles).find(text, |_, _| panic!("{text:?}"));
+            Grams::of(&traces).find(text, |_, _| panic!("{text:?}"));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::image::{Overlay, ReadAt, Window, WriteAt};
 use crate::units::ByteOffset;
 
 /// An image with its two file systems open for editing in an overlay.
-pub struct Opened {
+pub struct EditableImage {
     /// Everything that is written goes here.
     pub overlay: Arc<Overlay>,
     /// The partition table.
@@ -33,7 +33,7 @@ pub struct Opened {
     pub clock: Clock,
 }
 
-impl Opened {
+impl EditableImage {
     /// One of its partitions, for the scrub and for checks.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Opened {
 ///
 /// # Errors
 /// [`GoldenError`] where the image is not laid out as Pi OS images are, or cannot be repaired.
-pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<Opened, GoldenError> {
+pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<EditableImage, GoldenError> {
     open_with(base, name, clock, &repair)
 }
 
@@ -59,7 +59,7 @@ pub fn open(base: Arc<dyn ReadAt>, name: &str, clock: Option<Clock>) -> Result<O
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_proven(base: Arc<dyn ReadAt>, name: &str, clock: Clock) -> Result<Opened, GoldenError> {
+pub fn open_proven(base: Arc<dyn ReadAt>, name: &str, clock: Clock) -> Result<EditableImage, GoldenError> {
     open_with(base, name, Some(clock), &|_, _| Ok(None))
 }
 
@@ -70,7 +70,7 @@ fn open_with(
     name: &str,
     clock: Option<Clock>,
     repair: Repair<'_>,
-) -> Result<Opened, GoldenError> {
+) -> Result<EditableImage, GoldenError> {
     let io = |source| GoldenError::Io { doing: format!("read {name}"), source };
     let table =
         PartitionTable::read(&*base).map_err(|source| GoldenError::Partitions { image: name.to_owned(), source })?;
@@ -120,7 +120,7 @@ fn open_with(
     };
     let (boot_partition, boot, boot_repaired) = open_boot(boots, &window, clock, name, repair)?;
     let repaired = [repaired, boot_repaired].into_iter().flatten().reduce(|root, boot| format!("{root}; {boot}"));
-    Ok(Opened { overlay, table, boot_partition, root_partition, boot, root, repaired, clock })
+    Ok(EditableImage { overlay, table, boot_partition, root_partition, boot, root, repaired, clock })
 }
 
 /// The image as it reads once every journal in it is replayed, for readers that cannot do so themselves. What was
