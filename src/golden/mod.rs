@@ -44,14 +44,14 @@ pub struct Golden {
     /// What it is and how it came about.
     pub manifest: Manifest,
     /// The same bytes, where they are still being decoded.
-    pub arriving: Option<Arc<StreamingImage>>,
+    pub streaming: Option<Arc<StreamingImage>>,
     /// The same bytes, each range compared with its digest when it is read: once for all cards.
     verified: OnceLock<Arc<VerifiedImage>>,
 }
 
 impl Golden {
-    fn new(image: Arc<dyn ReadAt>, manifest: Manifest, arriving: Option<Arc<StreamingImage>>) -> Golden {
-        Golden { image, manifest, arriving, verified: OnceLock::new() }
+    fn new(image: Arc<dyn ReadAt>, manifest: Manifest, streaming: Option<Arc<StreamingImage>>) -> Golden {
+        Golden { image, manifest, streaming, verified: OnceLock::new() }
     }
 
     fn verified(&self) -> Arc<VerifiedImage> {

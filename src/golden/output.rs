@@ -19,7 +19,7 @@ use crate::image::output::{OutputFormat, write_image};
 use crate::progress::Progress;
 use crate::source;
 use crate::source::SourceSpec;
-use crate::source::streaming::{StreamingImage, open_arriving};
+use crate::source::streaming::{StreamingImage, open_streaming};
 use crate::units::{ByteRange, ByteSize};
 
 /// The files that were written.
@@ -282,24 +282,24 @@ impl Golden {
     }
 
     /// As [`Golden::open`], but does not wait for a compressed image to be decoded: its bytes can be read as they come,
-    /// see [`Golden::arriving`]. Decoding ends early when `cancel` is set.
+    /// see [`Golden::streaming`]. Decoding ends early when `cancel` is set.
     ///
     /// # Errors
     /// As [`Golden::open`]; what decoding finds comes later.
-    pub fn open_arriving(
+    pub fn open_streaming(
         manifest_path: &Path,
         cache_dir: &Path,
         cancel: Arc<AtomicBool>,
         progress: &dyn Progress,
     ) -> Result<Golden, GoldenError> {
-        Golden::open_arriving_described(Manifest::read(manifest_path)?, manifest_path, cache_dir, cancel, progress)
+        Golden::open_streaming_described(Manifest::read(manifest_path)?, manifest_path, cache_dir, cancel, progress)
     }
 
     /// The same for a manifest that was read already, because its signature was checked: it is not read again.
     ///
     /// # Errors
-    /// As [`Golden::open_arriving`].
-    pub fn open_arriving_described(
+    /// As [`Golden::open_streaming`].
+    pub fn open_streaming_described(
         manifest: Manifest,
         manifest_path: &Path,
         cache_dir: &Path,
@@ -310,21 +310,23 @@ impl Golden {
         let Some(expected) = packed_digest(&manifest, &path) else {
             return Golden::open_described(manifest, manifest_path, cache_dir, progress);
         };
-        match open_arriving(&path, expected, manifest.image.size, cache_dir, cancel)? {
+        match open_streaming(&path, expected, manifest.image.size, cache_dir, cancel)? {
             None => Golden::open_described(manifest, manifest_path, cache_dir, progress),
-            Some(arriving) => Ok(Golden::decoded_meanwhile(arriving, &path.display().to_string(), manifest, progress)),
+            Some(streaming) => {
+                Ok(Golden::decoded_meanwhile(streaming, &path.display().to_string(), manifest, progress))
+            }
         }
     }
 
     pub(super) fn decoded_meanwhile(
-        arriving: StreamingImage,
+        streaming: StreamingImage,
         name: &str,
         manifest: Manifest,
         progress: &dyn Progress,
     ) -> Golden {
         progress.note(&format!("{name} is decoded while cards are written"));
-        let arriving = Arc::new(arriving);
-        Golden::new(arriving.clone(), manifest, Some(arriving))
+        let streaming = Arc::new(streaming);
+        Golden::new(streaming.clone(), manifest, Some(streaming))
     }
 }
 

@@ -10,7 +10,7 @@ use super::manifest::{MANIFEST_LIMIT, Manifest};
 use crate::progress::Progress;
 use crate::source;
 use crate::source::SourceSpec;
-use crate::source::streaming::fetch_arriving;
+use crate::source::streaming::fetch_streaming;
 use crate::source::{Location, SourceError};
 
 impl Manifest {
@@ -30,7 +30,7 @@ impl Manifest {
 impl Golden {
     /// Opens the golden image of a manifest from a server, of which `manifest` are the bytes. Its image, beside it there, is
     /// fetched whole and compared with the manifest's digest of the file; then it can be read as it is decoded, see
-    /// [`Golden::arriving`], and in the end it is in the cache. Decoding ends early when `cancel` is set.
+    /// [`Golden::streaming`], and in the end it is in the cache. Decoding ends early when `cancel` is set.
     ///
     /// # Errors
     /// [`GoldenError`]; nothing is in the cache then that was not there before. What decoding finds comes later.
@@ -49,8 +49,8 @@ impl Golden {
             return Err(not(shown.clone(), "it names no image file, or no digest of it".to_owned()));
         };
         let place = place.beside(name)?;
-        if let Some(arriving) = fetch_arriving(&place, digest, manifest.image.size, cache_dir, cancel, progress)? {
-            return Ok(Golden::decoded_meanwhile(arriving, &place.to_string(), manifest, progress));
+        if let Some(streaming) = fetch_streaming(&place, digest, manifest.image.size, cache_dir, cancel, progress)? {
+            return Ok(Golden::decoded_meanwhile(streaming, &place.to_string(), manifest, progress));
         }
         let image = source::open_spec(&SourceSpec::remote(place.clone(), Some(digest))?, cache_dir, progress)?.image;
         if image.size() != manifest.image.size {

@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn what_rotted_and_was_read_is_told_and_what_nobody_read_is_not() {
         let bytes: Vec<u8> = (0..50_000u32).map(|i| (i >> 3) as u8).collect();
-        let runs = [ByteRange::new(0, 4096), ByteRange::new(8192, 4096), ByteRange::new(40_960, 4096)];
-        let map = BlockMap::digest(&Memory::new(bytes.clone()), &runs, Silent.task("", None).as_mut()).unwrap();
+        let used = [ByteRange::new(0, 4096), ByteRange::new(8192, 4096), ByteRange::new(40_960, 4096)];
+        let map = BlockMap::digest(&Memory::new(bytes.clone()), &used, Silent.task("", None).as_mut()).unwrap();
         let mut rotten = bytes.clone();
         rotten[8192 + 4000] ^= 1;
         rotten[20_000] ^= 1;

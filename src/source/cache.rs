@@ -127,18 +127,18 @@ impl Cache {
     /// The decoded image is complete: it gets its name.
     pub(super) fn put(
         &self,
-        whole: AtomicFile,
+        file: AtomicFile,
         published: &Sha256Digest,
         published_size: ByteSize,
         image_fingerprint: Fingerprint,
     ) -> io::Result<ImageFile> {
         // Nobody edits it by accident, not even by mounting it.
-        whole.file().set_permissions(Permissions::from_mode(0o444))?;
+        file.file().set_permissions(Permissions::from_mode(0o444))?;
         let path = self.image_path(published);
-        whole.commit(&path)?;
-        let file = File::open(&path)?;
-        let stamp = Stamp::of(&file).ok_or(io::ErrorKind::InvalidInput)?;
-        let image = ImageFile::from_file(file)?;
+        file.commit(&path)?;
+        let kept = File::open(&path)?;
+        let stamp = Stamp::of(&kept).ok_or(io::ErrorKind::InvalidInput)?;
+        let image = ImageFile::from_file(kept)?;
         let image_size = image.size().0;
         let marker =
             Marker { version: VERSION, published_size: published_size.0, image_size, image_fingerprint, stamp };

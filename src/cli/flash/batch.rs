@@ -64,7 +64,7 @@ impl CardMaker for Maker<'_> {
     }
 
     fn arriving(&self) -> Option<&StreamingImage> {
-        self.0.arriving.as_deref()
+        self.0.streaming.as_deref()
     }
 }
 
