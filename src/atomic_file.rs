@@ -28,6 +28,7 @@ impl AtomicFile {
     pub fn create_in(directory: &Path) -> io::Result<AtomicFile> {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         remove_stale(directory);
+        // Any error of this leads to the way with a name: file systems refuse O_TMPFILE in several words.
         let anonymous = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         if let Ok(fd) = open(directory, anonymous, Mode::from_raw_mode(0o666)) {
             return Ok(AtomicFile { file: File::from(fd), directory: directory.to_owned(), named: None });
@@ -49,6 +50,7 @@ impl AtomicFile {
     /// # Errors
     /// The system's. Nothing is left then, and what had the name still has it.
     pub fn commit(mut self, name: &Path) -> io::Result<()> {
+        // Before the rename: else a power cut may leave the new name with none of the bytes.
         self.file.sync_all()?;
         let partial = match self.named.take() {
             Some(partial) => partial,
@@ -57,6 +59,9 @@ impl AtomicFile {
                 flock(&self.file, FlockOperation::NonBlockingLockExclusive)?;
                 let partial = partial_name(&self.directory);
                 let by_descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                // To a name of its own and then a rename: linkat never replaces a file, and to remove the old one first
+                // would leave a moment
+                // without either.
                 linkat(CWD, by_descriptor, CWD, &partial, AtFlags::SYMLINK_FOLLOW)?;
                 partial
             }

@@ -44,6 +44,7 @@ impl<'a> Side<'a> {
                 got => had += got,
             }
         }
+        // Counted by what was read, not by the sizes that the inodes claim.
         self.left = self.left.checked_sub(had as u64).ok_or_else(|| DiffError::Endless {
             image: self.image.to_owned(),
             volume: self.tree.volume(),

@@ -56,6 +56,8 @@ impl BlockMap {
         let mut behind = 0;
         for mapped in &ranges {
             let (start, len) = (mapped.range.start, mapped.range.len.0);
+            // Order first: everything that walks a map relies on it, and a map comes from a manifest that anybody may
+            // have written.
             if start.0 < behind || len == 0 || len > LONGEST_RANGE {
                 return Err(BadMap::Disorder(start));
             }
@@ -99,6 +101,7 @@ impl BlockMap {
     /// # Errors
     /// As [`BlockMap::digest`].
     pub fn amended(&self, image: &dyn ReadAt, used: &[ByteRange], changed: &[ByteRange]) -> io::Result<BlockMap> {
+        // By the whole range: one that begins elsewhere or is longer has another digest, changed or not.
         let known: std::collections::HashMap<ByteRange, Sha256Digest> =
             self.ranges.iter().map(|mapped| (mapped.range, mapped.sha256)).collect();
         let untouched = |range: &ByteRange| !changed.iter().any(|change| change.intersect(range).is_some());
@@ -132,6 +135,7 @@ impl BlockMap {
     pub fn fingerprint(&self) -> Sha256Digest {
         let mut hasher = Sha256::new();
         for mapped in &self.ranges {
+            // Of fixed width, so that no two maps give the same bytes.
             hasher.update(mapped.range.start.0.to_le_bytes());
             hasher.update(mapped.range.len.0.to_le_bytes());
             hasher.update(mapped.sha256.0);
@@ -140,7 +144,8 @@ impl BlockMap {
     }
 }
 
-/// The ranges of the map that covers `used`: these, widened to whole blocks (the image's end excepted), merged, and cut where a multiple of 4 MiB lies. Cutting
+/// The ranges of the map that covers `used`: these, widened to whole blocks (the image's end excepted), merged, and cut
+/// where a multiple of 4 MiB lies. Cutting
 /// at fixed places keeps most ranges the same when a little changes.
 pub fn cut(used: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
     let mut wide: Vec<(u64, u64)> = used

@@ -33,7 +33,7 @@ pub enum OutputFormat {
 }
 
 const CHUNK: usize = 4 << 20;
-/// What packed the 394 MB of the trixie stand-in into 137 MB (pi-os-facts); the levels above it mostly take time.
+/// It packs 394 MB of a Raspberry Pi OS like system into 137 MB; the levels above it mostly take time.
 const ZSTD_LEVEL: i32 = 10;
 const XZ_PRESET: u32 = 6;
 /// Three dictionaries of preset 6: what `xz -T` takes. Fixed, because the default depends on the version.
@@ -98,6 +98,7 @@ pub fn stream_image(
         OutputFormat::Raw => copy(&mut mapped, &mut out, task)?,
         OutputFormat::Gzip => write_gzip(&mut mapped, &mut out, task)?,
     }
+    // Before the digest is told: a write that fails here is no output.
     out.flush()?;
     Ok(out.into_parts().1)
 }
@@ -127,7 +128,9 @@ fn write_raw(
             failed.store(copied.is_err(), Ordering::Relaxed);
             copied
         });
+        // Where copying failed, hashing on for minutes would only delay the message.
         let digest = digest_of(&Stoppable::new(mapped, failed.clone()), &mut |done| task.at(done));
+        // The copy's error first: the digest then fails only because it was stopped.
         copying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(digest)
     })
 }
@@ -163,6 +166,7 @@ fn in_parallel<T: Send>(
     pack: impl Fn(&[u8]) -> io::Result<T> + Sync,
     mut put: impl FnMut(T, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
+    // Kept from round to round: fresh memory costs more than to fill it.
     let mut chunks: Vec<Vec<u8>> = vec![Vec::new(); cores()];
     let pack = &pack;
     loop {
@@ -240,6 +244,7 @@ fn deflated(chunk: &[u8]) -> io::Result<(Vec<u8>, flate2::Crc)> {
 
 fn zstd_frame(chunk: &[u8]) -> io::Result<Vec<u8>> {
     let mut packer = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+    // A flipped bit is then told by whoever unpacks it, without our manifest.
     packer.include_checksum(true)?;
     packer.compress(chunk)
 }

@@ -55,6 +55,7 @@ impl Overlay {
             .0
             .checked_next_multiple_of(OVERLAY_BLOCK)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the image is larger than any file can be"))?;
+        // Whole blocks, also the last one: punching and adopting then need no case for the end of the image.
         file.set_len(whole)?;
         Ok(Overlay { base, size, layer: RwLock::new(Layer { file, ranges: BlockRanges::default() }) })
     }
@@ -117,6 +118,7 @@ impl Overlay {
     /// Where this one cannot be read, or the other one not be written.
     pub fn copy_to(&self, other: &dyn WriteAt, range: ByteRange) -> io::Result<()> {
         const CHUNK: u64 = 256 * OVERLAY_BLOCK;
+        // What is copied may be a card's secrets.
         let mut buffer = zeroize::Zeroizing::new(Vec::new());
         let mut at = range.start.0;
         while at < range.end().0 {
@@ -165,6 +167,7 @@ impl Overlay {
         if !end.is_multiple_of(OVERLAY_BLOCK) && end != self.size.0 {
             self.adopt(layer, past - 1)?;
         }
+        // The bytes first and the entry after them: an error of the disk leaves the base visible, not a hole.
         layer.file.write_all_at(bytes, at)?;
         layer.ranges.set(first, past, Kind::Written);
         Ok(())
@@ -281,6 +284,7 @@ impl WriteAt for Overlay {
         if whole_end < end {
             self.write_locked(&mut layer, whole_end, &zeros[..(end - whole_end) as usize], end)?;
         }
+        // What was written there has to go: a later write of a part of a block counts on zeros around it.
         drop_blocks(&layer.file, whole_start, whole_end - whole_start)?;
         layer.ranges.set(whole_start / OVERLAY_BLOCK, whole_end / OVERLAY_BLOCK, Kind::Punched);
         Ok(())

@@ -62,6 +62,7 @@ impl<'f> SparseFile<'f> {
     /// # Errors
     /// What the system reports, also of writes that failed behind our back.
     pub(crate) fn finish(self, size: ByteSize) -> io::Result<()> {
+        // Zeros at the end were never written, so the file has to be told its length.
         self.file.set_len(size.0)?;
         self.flusher.finish()
     }

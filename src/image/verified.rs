@@ -36,9 +36,12 @@ impl VerifiedImage {
     /// # Errors
     /// `InvalidData` where it does not: nothing may be used that came of it. Otherwise read errors.
     pub fn check(&self) -> io::Result<()> {
+        // What was found right stays right: the ranges that every card reads are hashed once for all of them.
         let unsure = |seen: &Seen| seen.read.load(Ordering::Acquire) && !seen.right.load(Ordering::Relaxed);
         let read: Vec<_> = self.map.ranges().iter().zip(&self.seen).filter(|(_, seen)| unsure(seen)).collect();
         in_parallel(&read, |(MappedRange { range, sha256 }, seen)| {
+            // Read a second time, because readers take parts of a range and a digest needs all of it. Mostly it comes
+            // from the page cache.
             if digest_of_range(&*self.image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())? != *sha256 {
                 let what = format!("the golden image is not what its manifest says at {}", range.start);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));

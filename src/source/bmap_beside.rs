@@ -33,6 +33,7 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
     let Some(place) = beside(path) else { return Ok(image) };
     let unusable = |what| SourceError::Bmap { path: place.clone(), what };
     let map = bmap_file::parse(&read(&place)?).map_err(unusable)?;
+    // A map of another release would call used blocks free, and they would be lost without a word.
     if map.image != image.size() {
         let (said, found) = (map.image.0, image.size().0);
         return Err(unusable(format!("it is for an image of {said} bytes, and {} has {found}", path.display())));
@@ -104,6 +105,8 @@ fn verify(image: &dyn ReadAt, map: &BmapFile, task: &mut dyn Task) -> Result<(),
                             let _ = tell.send(bytes);
                         });
                         if compared.is_err() {
+                            // The others end with what they have begun: the first wrong range in the order of the image
+                            // is told, not in that of time.
                             next.store(map.ranges.len(), Ordering::Relaxed);
                             return compared;
                         }

@@ -104,6 +104,7 @@ impl Cache {
         let file = File::open(self.image_path(published)).ok()?;
         let stamp = Stamp::of(&file)?;
         let image = ImageFile::from_file(file).ok()?;
+        // The cheapest question first. Whoever cut it off gets it decoded again.
         if image.size().0 != marker.image_size {
             return None;
         }
@@ -135,7 +136,9 @@ impl Cache {
         // Nobody edits it by accident, not even by mounting it.
         file.file().set_permissions(Permissions::from_mode(0o444))?;
         let path = self.image_path(published);
+        // The image first and its marker last: a power cut between leaves an image that nobody takes for one.
         file.commit(&path)?;
+        // By its name, after the rename, which changes the change time: a stamp from before would never match.
         let kept = File::open(&path)?;
         let stamp = Stamp::of(&kept).ok_or(io::ErrorKind::InvalidInput)?;
         let image = ImageFile::from_file(kept)?;

@@ -66,6 +66,7 @@ pub(super) fn decode(
 ) -> Result<Decoded, DecodeError> {
     let read_so_far = AtomicU64::new(0);
     thread::scope(|scope| {
+        // Bounded, so that a slow disk makes the decoder wait instead of filling the memory.
         let (send, receive) = sync_channel(AHEAD);
         let (give_back, empty) = channel();
         let counter = &read_so_far;
@@ -80,6 +81,7 @@ pub(super) fn decode(
             Ok(unpacked) => unpacked,
             Err(panic) => std::panic::resume_unwind(panic),
         };
+        // The writer's error first: when it gives up, the decoder only stops, which would pass for a complete image.
         let (image, size) = written?;
         let read_error = |source| DecodeError::Read { at: ByteOffset(read_so_far.load(Ordering::Relaxed)), source };
         match unpacked {

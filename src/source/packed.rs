@@ -41,6 +41,7 @@ pub(super) fn fetch(
     let fetched = cache.begin().map_err(cache.unusable("begin a download"))?;
     let digest = download::fetch(place.remote()?.as_ref(), &mut fetched.file(), LARGEST_DOWNLOAD, task)?;
     spec.check(digest)?;
+    // The descriptor keeps it alive: it has no name, and is gone when nobody holds it, however the run ends.
     let file = fetched.file().try_clone().map_err(cache.unusable("read the download"))?;
     let size = ByteSize(file.metadata().map_err(cache.unusable("read the download"))?.len());
     let format = format_of(&file, size, Path::new(&spec.full_name()), &spec.full_name())?;
@@ -86,6 +87,8 @@ pub(super) fn decode_checked(
         DecodeError::Write { source, .. } => cache.unusable("write the decoded image")(source),
     })?;
     spec.check(decoded.published)?;
+    // The digest alone does not tell: the bytes that were hashed may not be those that were decoded (zip is read
+    // twice).
     if !Stamp::unwritten(&packed.stamp, &Stamp::of(&packed.file)) {
         return Err(SourceError::Changed { path: PathBuf::from(name) });
     }

@@ -71,6 +71,7 @@ pub fn open_streaming(
 ) -> Result<Option<StreamingImage>, SourceError> {
     let opened = OpenFile::new(path)?;
     let cache = Cache::at(cache_directory)?;
+    // By size, not by digest: to hash the archive first would take longer than what streaming wins.
     if opened.format == Format::Raw || cache.may_hold(opened.size) {
         return Ok(None);
     }
@@ -218,6 +219,7 @@ impl Decoder {
     fn run(self, file: AtomicFile) {
         match self.decode(&file) {
             Ok(decoded) => {
+                // Before it is kept: to bring it to the disk takes seconds, in which the cards can go on.
                 self.shared.set(State::Whole);
                 // The cards go on with what is there. An entry that cannot be kept is decoded once more another time.
                 let _ = self.cache.put(file, &decoded.published, self.packed.size, decoded.image);
@@ -245,6 +247,7 @@ impl Drop for Decoder {
     /// Whatever ends the thread, nobody waits for it any longer.
     fn drop(&mut self) {
         let unfinished = matches!(*self.shared.state(), State::Decoded(_));
+        // Also when it panics: readers would wait for ever for a state that nobody sets any more.
         if unfinished {
             self.shared.set(State::Failed("decoding broke off".to_owned()));
         }

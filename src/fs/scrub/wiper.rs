@@ -99,6 +99,7 @@ impl<'a> Wiper<'a> {
         for part in self.allowed(range) {
             let mut bytes = vec![0; usize::try_from(part.len.0).unwrap_or(0)];
             self.window.read_at(part.start, &mut bytes).map_err(wiping)?;
+            // A write of zeros over zeros would be an edit, and every card would have to carry it.
             if !all_zeros(&bytes) {
                 bytes.fill(0);
                 self.window.write_at(part.start, &bytes).map_err(wiping)?;
