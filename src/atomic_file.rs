@@ -28,15 +28,16 @@ impl AtomicFile {
     pub fn create_in(directory: &Path) -> io::Result<AtomicFile> {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         remove_stale(directory);
+        // Any error of this leads to the way with a name: file systems refuse O_TMPFILE in several words.
         let anonymous = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         if let Ok(fd) = open(directory, anonymous, Mode::from_raw_mode(0o666)) {
             return Ok(AtomicFile { file: File::from(fd), directory: directory.to_owned(), named: None });
         }
         let name = partial_name(directory);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&name)?;
-        let whole = AtomicFile { file, directory: directory.to_owned(), named: Some(name) };
-        flock(&whole.file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(whole)
+        let partial = AtomicFile { file, directory: directory.to_owned(), named: Some(name) };
+        flock(&partial.file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(partial)
     }
 
     /// The file, to be written.
@@ -49,6 +50,7 @@ impl AtomicFile {
     /// # Errors
     /// The system's. Nothing is left then, and what had the name still has it.
     pub fn commit(mut self, name: &Path) -> io::Result<()> {
+        // Before the rename: else a power cut may leave the new name with none of the bytes.
         self.file.sync_all()?;
         let partial = match self.named.take() {
             Some(partial) => partial,
@@ -57,6 +59,9 @@ impl AtomicFile {
                 flock(&self.file, FlockOperation::NonBlockingLockExclusive)?;
                 let partial = partial_name(&self.directory);
                 let by_descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+                // To a name of its own and then a rename: linkat never replaces a file, and to remove the old one first
+                // would leave a moment
+                // without either.
                 linkat(CWD, by_descriptor, CWD, &partial, AtFlags::SYMLINK_FOLLOW)?;
                 partial
             }
@@ -106,9 +111,9 @@ impl Drop for AtomicFile {
 /// # Errors
 /// The system's; what had the name before still has it then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let whole = AtomicFile::create_in(path.parent().unwrap_or(Path::new(".")))?;
-    io::Write::write_all(&mut whole.file(), bytes)?;
-    whole.commit(path)
+    let file = AtomicFile::create_in(path.parent().unwrap_or(Path::new(".")))?;
+    io::Write::write_all(&mut file.file(), bytes)?;
+    file.commit(path)
 }
 
 fn partial_name(directory: &Path) -> PathBuf {
@@ -139,9 +144,9 @@ mod tests {
     fn a_file_that_must_be_new_never_replaces_one_that_came_in_between() {
         let dir = tempfile::tempdir().unwrap();
         let name = dir.path().join("card.img");
-        let whole = AtomicFile::create_in(dir.path()).unwrap();
+        let file = AtomicFile::create_in(dir.path()).unwrap();
         std::fs::write(&name, "somebody else's").unwrap();
-        assert_eq!(whole.commit_new(&name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(file.commit_new(&name).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&name).unwrap(), b"somebody else's");
         assert_eq!(names(dir.path()), ["card.img"]);
     }
@@ -155,10 +160,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("answer");
         write_atomically(&path, b"old").unwrap();
-        let whole = AtomicFile::create_in(dir.path()).unwrap();
-        whole.file().write_all(b"half").unwrap();
+        let file = AtomicFile::create_in(dir.path()).unwrap();
+        file.file().write_all(b"half").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        drop(whole);
+        drop(file);
         assert_eq!(names(dir.path()), ["answer"]);
         write_atomically(&path, b"new").unwrap();
         assert_eq!((fs::read(&path).unwrap(), names(dir.path())), (b"new".to_vec(), vec!["answer".to_owned()]));

@@ -26,10 +26,10 @@ pub struct Sector(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BlockNumber(pub u64);
 
-/// A run of bytes: `len` bytes from `start`.
+/// A range of bytes: `len` bytes from `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ByteRange {
-    /// Where the run begins.
+    /// Where it begins.
     pub start: ByteOffset,
     /// How long it is.
     pub len: ByteSize,
@@ -62,12 +62,12 @@ impl BlockNumber {
 }
 
 impl ByteRange {
-    /// A run of `len` bytes from `start`.
+    /// The `len` bytes from `start`.
     pub fn new(start: u64, len: u64) -> ByteRange {
         ByteRange { start: ByteOffset(start), len: ByteSize(len) }
     }
 
-    /// The first byte behind the run; saturates at the end of 64 bits.
+    /// The first byte behind it; saturates at the end of 64 bits.
     pub fn end(&self) -> ByteOffset {
         ByteOffset(self.start.0.saturating_add(self.len.0))
     }
@@ -77,17 +77,17 @@ impl ByteRange {
         self.len.0 == 0
     }
 
-    /// The run in parts of at most `most` bytes, from its beginning on.
-    pub fn parts(&self, most: u64) -> impl Iterator<Item = ByteRange> + use<> {
+    /// The range in chunks of at most `most` bytes, from its beginning on.
+    pub fn chunks(&self, most: u64) -> impl Iterator<Item = ByteRange> + use<> {
         let (mut at, end) = (self.start.0, self.end().0);
         std::iter::from_fn(move || {
-            let part = ByteRange::new(at, most.max(1).min(end - at));
-            at = part.end().0;
-            (!part.is_empty()).then_some(part)
+            let chunk = ByteRange::new(at, most.max(1).min(end - at));
+            at = chunk.end().0;
+            (!chunk.is_empty()).then_some(chunk)
         })
     }
 
-    /// What both runs share, if anything.
+    /// What both share, if anything.
     pub fn intersect(&self, other: &ByteRange) -> Option<ByteRange> {
         let start = self.start.max(other.start);
         let end = self.end().min(other.end());
@@ -152,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_cover_a_run_without_gap_or_overlap() {
-        let starts = |len, most| ByteRange::new(5, len).parts(most).map(|p| (p.start.0, p.len.0)).collect::<Vec<_>>();
+    fn chunks_cover_a_range_without_gap_or_overlap() {
+        let starts = |len, most| ByteRange::new(5, len).chunks(most).map(|p| (p.start.0, p.len.0)).collect::<Vec<_>>();
         assert_eq!(starts(0, 4), []);
         assert_eq!(starts(4, 4), [(5, 4)]);
         assert_eq!(starts(9, 4), [(5, 4), (9, 4), (13, 1)]);
-        assert_eq!(ByteRange::new(u64::MAX - 2, 9).parts(4).count(), 1);
+        assert_eq!(ByteRange::new(u64::MAX - 2, 9).chunks(4).count(), 1);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 mod activations;
 mod agent_step;
-mod arriving;
 mod audit;
 mod aws_activations;
 mod bad_images;
@@ -51,6 +50,7 @@ mod sections;
 mod sharing;
 mod signing;
 mod ssm_step;
+mod streaming;
 mod sudoers;
 mod sudoers_step;
 mod support;

@@ -4,6 +4,7 @@ use super::error::AwsError;
 use super::partition;
 use super::query::{Api, Endpoint, Query, members, text_in};
 use super::ssm::Ssm;
+use crate::percent::decoded;
 
 const API: Api = Api { id: "IAM", signs_as: "iam", version: "2010-05-08" };
 
@@ -36,7 +37,8 @@ impl Iam<'_> {
     pub fn trust_policy(&self, role: &str) -> Result<String, AwsError> {
         self.0.ask("read the role", "GetRole", &[("RoleName", role)], |result| {
             let role = super::query::child(result, "Role")?;
-            Some(percent_decoded(text_in(role, "AssumeRolePolicyDocument").unwrap_or_default()))
+            // IAM sends policies percent-encoded (RFC 3986).
+            Some(decoded(text_in(role, "AssumeRolePolicyDocument").unwrap_or_default()))
         })
     }
 
@@ -64,7 +66,7 @@ impl Iam<'_> {
         let read = |name: &String| {
             let fields = [("RoleName", role), ("PolicyName", name)];
             self.0.ask("read a policy of the role", "GetRolePolicy", &fields, |result| {
-                text_in(result, "PolicyDocument").map(percent_decoded)
+                text_in(result, "PolicyDocument").map(decoded)
             })
         };
         names.iter().map(read).collect()
@@ -95,21 +97,4 @@ impl Iam<'_> {
         }
         Err(AwsError::strange_answer(doing, "the list does not end"))
     }
-}
-
-/// IAM sends policies percent-encoded (RFC 3986).
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match byte {
-            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
-                (Some(high), Some(low)) => out.push(u8::try_from(high * 16 + low).unwrap_or(b'?')),
-                _ => out.push(b'?'),
-            },
-            byte => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

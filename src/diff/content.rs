@@ -34,8 +34,8 @@ impl<'a> Side<'a> {
         DiffError::Files { image: self.image.to_owned(), source }
     }
 
-    /// Reads the next piece of a file. Short only at its end.
-    fn piece(&mut self, spot: &Spot, at: u64) -> Result<&[u8], DiffError> {
+    /// Reads the next chunk of a file. Short only at its end.
+    fn chunk(&mut self, spot: &Spot, at: u64) -> Result<&[u8], DiffError> {
         let mut had = 0;
         while let Some(rest) = self.buffer.get_mut(had..).filter(|rest| !rest.is_empty()) {
             let got = self.tree.read_from(spot, at.saturating_add(had as u64), rest);
@@ -44,6 +44,7 @@ impl<'a> Side<'a> {
                 got => had += got,
             }
         }
+        // Counted by what was read, not by the sizes that the inodes claim.
         self.left = self.left.checked_sub(had as u64).ok_or_else(|| DiffError::Endless {
             image: self.image.to_owned(),
             volume: self.tree.volume(),
@@ -59,7 +60,7 @@ impl<'a> Side<'a> {
     pub fn digest(&mut self, spot: &Spot) -> Result<Sha256Digest, DiffError> {
         let (mut hasher, mut at) = (Sha256::new(), 0);
         loop {
-            match self.piece(spot, at)? {
+            match self.chunk(spot, at)? {
                 [] => return Ok(Sha256Digest::from_hasher(hasher)),
                 bytes => {
                     hasher.update(bytes);
@@ -82,7 +83,7 @@ pub fn same(
 ) -> Result<bool, DiffError> {
     let mut at = 0;
     loop {
-        let (left, right) = (a.piece(at_a, at)?, b.piece(at_b, at)?);
+        let (left, right) = (a.chunk(at_a, at)?, b.chunk(at_b, at)?);
         if left != right {
             return Ok(false);
         }

@@ -55,6 +55,7 @@ pub fn compare_layouts(before: &Whole<'_>, after: &Whole<'_>) -> Result<Vec<Tabl
         let range = |whole: &Whole<'_>| whole.table.partition(number).map(|partition| partition.range);
         let files = before.known.contains(&number) && after.known.contains(&number);
         if let (Some(a), Some(b)) = (range(before), range(after))
+            // Bytes of known file systems differ after every mount; their files are compared instead.
             && !files
             && a == b
         {
@@ -62,6 +63,7 @@ pub fn compare_layouts(before: &Whole<'_>, after: &Whole<'_>) -> Result<Vec<Tabl
         }
     }
     let (gaps, others) = (gaps(before), gaps_of(after));
+    // Where a partition moved, the gaps are others and cannot be compared; that it moved was said above.
     if gaps.1 == others {
         found.extend(bytes(before, after, &gaps.0, "bytes between partitions")?);
     }

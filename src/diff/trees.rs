@@ -68,6 +68,7 @@ pub fn compare_trees(
 
 impl Walker<'_, '_> {
     fn walk(&mut self, [before, after]: [Spot; 2]) -> Result<(), DiffError> {
+        // A stack of its own, not recursion: how deep a hostile tree goes is not ours to choose.
         let mut levels = vec![self.enter(Some(before), Some(after))?];
         while let Some(level) = levels.last_mut() {
             let [left, right] = &mut level.names;

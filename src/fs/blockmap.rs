@@ -40,6 +40,7 @@ pub fn used_if_known(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
         _ => Ok(vec![ByteRange::new(0, window.size().0)]),
     };
     match used {
+        // A medium that cannot be read is an error. What is not understood is only copied whole.
         Err(FsError::Io { doing, source }) => Err(FsError::Io { doing, source }),
         Err(_) => Ok(vec![ByteRange::new(0, window.size().0)]),
         Ok(used) => Ok(used),

@@ -41,6 +41,8 @@ impl BootFs {
     }
 
     fn with<T>(&self, act: impl FnOnce(&FileSystem<Disk>) -> Result<T, FsError>) -> Result<T, FsError> {
+        // The lock guards no data of its own: each operation opens the volume anew, so a panic leaves nothing stale in
+        // here.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let fs = adapter::open(self.window.clone(), self.clock);
         let fs = fs.map_err(|e| fail(e, "open the file system", &ImagePath::root()))?;
@@ -129,6 +131,8 @@ impl Tree for BootFs {
     fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, FsError> {
         self.with(|fs| {
             let entry = file_at(fs, path)?;
+            // By the entry's size, so that the message can say it; what is read may still be shorter where the chain
+            // is.
             if entry.len() > limit {
                 return Err(FsError::TooLarge { path: path.clone(), size: entry.len(), limit });
             }

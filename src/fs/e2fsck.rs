@@ -116,6 +116,7 @@ fn structures(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
             Ok(())
         })?;
     }
+    // Inodes come in the order of their numbers, their blocks in any.
     contents.sort_unstable_by_key(|range| range.start);
     Ok(without(&used_ranges(window)?, &contents))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-
 use super::error::GoldenError;
 use super::image::Golden;
 use super::map::mapped_runs;

@@ -12,7 +12,7 @@ use crate::image::output::OutputFormat;
 use crate::progress::Progress;
 use crate::source;
 use crate::source::SourceSpec;
-use crate::source::streaming::{StreamingImage, open_arriving};
+use crate::source::streaming::{StreamingImage, open_streaming};
 
 impl Golden {
     /// Opens the golden image that a manifest describes, from the file beside it. The file's content is compared with
@@ -49,20 +49,20 @@ impl Golden {
     ///
     /// # Errors
     /// As [`Golden::open`]; what decoding finds comes later.
-    pub fn open_arriving(
+    pub fn open_streaming(
         manifest_path: &Path,
         cache_dir: &Path,
         cancel: Arc<AtomicBool>,
         progress: &dyn Progress,
     ) -> Result<Golden, GoldenError> {
-        Golden::open_arriving_described(Manifest::read(manifest_path)?, manifest_path, cache_dir, cancel, progress)
+        Golden::open_streaming_described(Manifest::read(manifest_path)?, manifest_path, cache_dir, cancel, progress)
     }
 
     /// The same for a manifest that was read already, because its signature was checked: it is not read again.
     ///
     /// # Errors
-    /// As [`Golden::open_arriving`].
-    pub fn open_arriving_described(
+    /// As [`Golden::open_streaming`].
+    pub fn open_streaming_described(
         manifest: Manifest,
         manifest_path: &Path,
         cache_dir: &Path,
@@ -73,7 +73,7 @@ impl Golden {
         let Some(expected) = packed_digest(&manifest, &path) else {
             return Golden::open_described(manifest, manifest_path, cache_dir, progress);
         };
-        match open_arriving(&path, expected, manifest.image.size, cache_dir, cancel)? {
+        match open_streaming(&path, expected, manifest.image.size, cache_dir, cancel)? {
             None => Golden::open_described(manifest, manifest_path, cache_dir, progress),
             Some(arriving) => Ok(Golden::decoded_meanwhile(arriving, &path.display().to_string(), manifest, progress)),
         }

@@ -10,7 +10,7 @@ use super::manifest::{MANIFEST_LIMIT, Manifest};
 use crate::progress::Progress;
 use crate::source;
 use crate::source::SourceSpec;
-use crate::source::streaming::fetch_arriving;
+use crate::source::streaming::fetch_streaming;
 use crate::source::{Location, SourceError};
 
 impl Manifest {
@@ -49,8 +49,8 @@ impl Golden {
             return Err(not(shown.clone(), "it names no image file, or no digest of it".to_owned()));
         };
         let place = place.beside(name)?;
-        if let Some(arriving) = fetch_arriving(&place, digest, manifest.image.size, cache_dir, cancel, progress)? {
-            return Ok(Golden::decoded_meanwhile(arriving, &place.to_string(), manifest, progress));
+        if let Some(streaming) = fetch_streaming(&place, digest, manifest.image.size, cache_dir, cancel, progress)? {
+            return Ok(Golden::decoded_meanwhile(streaming, &place.to_string(), manifest, progress));
         }
         let image = source::open_spec(&SourceSpec::remote(place.clone(), Some(digest))?, cache_dir, progress)?.image;
         if image.size() != manifest.image.size {

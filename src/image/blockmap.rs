@@ -19,7 +19,7 @@ pub const MAP_BLOCK: u64 = 4096;
 /// No range is longer, so that a bad spot on a card costs one small write more, not a whole card.
 pub const LONGEST_RANGE: u64 = 4 << 20;
 
-/// A run of bytes that carries meaning, and what it must read as.
+/// A range that carries meaning, and what it must read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MappedRange {
     /// Where it lies.
@@ -56,6 +56,8 @@ impl BlockMap {
         let mut behind = 0;
         for mapped in &ranges {
             let (start, len) = (mapped.range.start, mapped.range.len.0);
+            // Order first: everything that walks a map relies on it, and a map comes from a manifest that anybody may
+            // have written.
             if start.0 < behind || len == 0 || len > LONGEST_RANGE {
                 return Err(BadMap::Disorder(start));
             }
@@ -65,12 +67,12 @@ impl BlockMap {
         Ok(BlockMap { ranges })
     }
 
-    /// Reads the given runs of `image` (in any order, overlapping or not) and notes their digests.
+    /// Reads the `used` ranges of `image` (in any order, overlapping or not) and notes their digests.
     ///
     /// # Errors
-    /// The image's read errors; a run that leaves the image.
-    pub fn digest(image: &dyn ReadAt, runs: &[ByteRange], task: &mut dyn Task) -> io::Result<BlockMap> {
-        BlockMap::digest_and(image, runs, task, &mut |_, _| ())
+    /// The image's read errors; a range that leaves the image.
+    pub fn digest(image: &dyn ReadAt, used: &[ByteRange], task: &mut dyn Task) -> io::Result<BlockMap> {
+        BlockMap::digest_and(image, used, task, &mut |_, _| ())
     }
 
     /// As [`BlockMap::digest`], and `also` looks at every byte that is read, in order: to read it a second time would take
@@ -80,13 +82,13 @@ impl BlockMap {
     /// As [`BlockMap::digest`].
     pub fn digest_and(
         image: &dyn ReadAt,
-        runs: &[ByteRange],
+        used: &[ByteRange],
         task: &mut dyn Task,
         also: &mut dyn FnMut(ByteOffset, &[u8]),
     ) -> io::Result<BlockMap> {
         let mut ranges = Vec::new();
         let mut buffer = vec![0; AT_A_TIME];
-        for range in cut(runs, image.size()) {
+        for range in cut(used, image.size()) {
             ranges.push(MappedRange { range, sha256: digest_of_range(image, range, &mut buffer, also)? });
             task.at(ByteSize(range.end().0));
         }
@@ -94,11 +96,12 @@ impl BlockMap {
     }
 
     /// The map of an image that differs from the one of `self` only in `changed`: digests of ranges that no change
-    /// touches are taken over, everything else of `runs` is read. This is what makes a card's map cost nothing.
+    /// touches are taken over, everything else of `used` is read. This is what makes a card's map cost nothing.
     ///
     /// # Errors
     /// As [`BlockMap::digest`].
-    pub fn amended(&self, image: &dyn ReadAt, runs: &[ByteRange], changed: &[ByteRange]) -> io::Result<BlockMap> {
+    pub fn amended(&self, image: &dyn ReadAt, used: &[ByteRange], changed: &[ByteRange]) -> io::Result<BlockMap> {
+        // By the whole range: one that begins elsewhere or is longer has another digest, changed or not.
         let known: std::collections::HashMap<ByteRange, Sha256Digest> =
             self.ranges.iter().map(|mapped| (mapped.range, mapped.sha256)).collect();
         let untouched = |range: &ByteRange| !changed.iter().any(|change| change.intersect(range).is_some());
@@ -109,7 +112,7 @@ impl BlockMap {
             };
             Ok::<_, io::Error>(MappedRange { range: *range, sha256 })
         };
-        Ok(BlockMap { ranges: in_parallel(&cut(runs, image.size()), digest)? })
+        Ok(BlockMap { ranges: in_parallel(&cut(used, image.size()), digest)? })
     }
 
     /// The ranges, sorted.
@@ -132,6 +135,7 @@ impl BlockMap {
     pub fn fingerprint(&self) -> Sha256Digest {
         let mut hasher = Sha256::new();
         for mapped in &self.ranges {
+            // Of fixed width, so that no two maps give the same bytes.
             hasher.update(mapped.range.start.0.to_le_bytes());
             hasher.update(mapped.range.len.0.to_le_bytes());
             hasher.update(mapped.sha256.0);
@@ -140,15 +144,16 @@ impl BlockMap {
     }
 }
 
-/// The ranges of the map that covers `runs`: these, widened to whole blocks (the image's end excepted), merged, and cut where a multiple of 4 MiB lies. Cutting
+/// The ranges of the map that covers `used`: these, widened to whole blocks (the image's end excepted), merged, and cut
+/// where a multiple of 4 MiB lies. Cutting
 /// at fixed places keeps most ranges the same when a little changes.
-pub fn cut(runs: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
-    let mut wide: Vec<(u64, u64)> = runs
+pub fn cut(used: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
+    let mut wide: Vec<(u64, u64)> = used
         .iter()
-        .filter(|run| !run.is_empty())
-        .map(|run| {
-            let start = run.start.0 - run.start.0 % MAP_BLOCK;
-            let end = run.end().0.checked_next_multiple_of(MAP_BLOCK).unwrap_or(u64::MAX).min(image.0);
+        .filter(|range| !range.is_empty())
+        .map(|range| {
+            let start = range.start.0 - range.start.0 % MAP_BLOCK;
+            let end = range.end().0.checked_next_multiple_of(MAP_BLOCK).unwrap_or(u64::MAX).min(image.0);
             (start, end)
         })
         .filter(|(start, end)| start < end)
@@ -178,9 +183,9 @@ mod tests {
 
     #[test]
     fn runs_are_widened_merged_and_cut_at_fixed_places() {
-        let runs = [ByteRange::new(5000, 10), ByteRange::new(0, 512), ByteRange::new(8192, LONGEST_RANGE)];
+        let used = [ByteRange::new(5000, 10), ByteRange::new(0, 512), ByteRange::new(8192, LONGEST_RANGE)];
         let image = ByteSize(LONGEST_RANGE + 10_000);
-        let found = cut(&runs, image);
+        let found = cut(&used, image);
         assert_eq!(found, [ByteRange::new(0, LONGEST_RANGE), ByteRange::new(LONGEST_RANGE, 8192)]);
         assert_eq!(
             cut(&[ByteRange::new(LONGEST_RANGE + 9_000, 100)], image),

@@ -7,7 +7,7 @@ use sha2::{Sha256, Sha512};
 
 use crate::units::{ByteRange, ByteSize};
 
-/// A 1 TiB image with a hole between any two mapped runs of 1 MiB needs about this much.
+/// A 1 TiB image with a hole between any two mapped ranges of 1 MiB needs about this much.
 pub const LARGEST_BMAP: u64 = 64 << 20;
 const MOST_NODES: u32 = 4_000_000;
 
@@ -145,7 +145,8 @@ pub fn parse(bytes: &[u8]) -> Result<BmapFile, String> {
 /// The checksum of the file is made with zeros in its own place.
 fn check_itself(bytes: &[u8], kind: ChecksumKind, said: &str) -> Result<(), String> {
     let expected = kind.parse(said).ok_or("its checksum of itself is none")?;
-    let at = bytes.windows(said.len()).position(|run| run == said.as_bytes()).ok_or("it has no checksum of itself")?;
+    let at =
+        bytes.windows(said.len()).position(|text| text == said.as_bytes()).ok_or("it has no checksum of itself")?;
     let (before, rest) = bytes.split_at(at);
     let mut hasher = kind.hasher();
     hasher.update(before);

@@ -13,10 +13,10 @@ pub trait ReadAt: Send + Sync {
     /// Fills `buf` with the bytes from `at`.
     ///
     /// # Errors
-    /// `UnexpectedEof` where the run leaves the end; whatever the medium reports otherwise.
+    /// `UnexpectedEof` where the range leaves the end; whatever the medium reports otherwise.
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()>;
 
-    /// The first run at or behind `from` that may hold anything but zeros. What lies outside reads as zeros, so a
+    /// The first range at or behind `from` that may hold anything but zeros. What lies outside reads as zeros, so a
     /// scanner may skip it: this is what makes a sparse 32 GB capture as quick as the 3 GB that it holds.
     ///
     /// # Errors
@@ -31,10 +31,10 @@ pub trait WriteAt: ReadAt {
     /// Puts `bytes` at `at`.
     ///
     /// # Errors
-    /// `WriteZero` where the run leaves the end; whatever the medium reports otherwise.
+    /// `WriteZero` where the range leaves the end; whatever the medium reports otherwise.
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes a run read as zeros, as a hole where the medium can have holes. Used for what the scrub proves free:
+    /// Makes a range read as zeros, as a hole where the medium can have holes. Used for what the scrub proves free:
     /// free space must not become gigabytes of overlay.
     ///
     /// # Errors
@@ -159,8 +159,8 @@ impl<T: ReadAt + ?Sized> ReadAt for Window<T> {
         let Some(start) = self.range.start.checked_add(ByteSize(from.0)).filter(|s| *s < self.range.end()) else {
             return Ok(None);
         };
-        let found = self.whole.next_data(start)?.and_then(|run| run.intersect(&self.range));
-        Ok(found.map(|run| ByteRange::new(run.start.0 - self.range.start.0, run.len.0)))
+        let found = self.whole.next_data(start)?.and_then(|data| data.intersect(&self.range));
+        Ok(found.map(|data| ByteRange::new(data.start.0 - self.range.start.0, data.len.0)))
     }
 }
 

@@ -23,6 +23,7 @@ impl Flusher {
     /// What this machine reports when it has no thread or descriptor for it.
     pub(super) fn of(file: &File) -> io::Result<Flusher> {
         let file = file.try_clone()?;
+        // One step waits at most: a disk that cannot follow gets larger steps, not more of them.
         let (begin, asked) = sync_channel::<()>(1);
         let flush = move || asked.into_iter().try_for_each(|()| file.sync_data());
         let thread = thread::Builder::new().name("flusher".to_owned()).spawn(flush)?;

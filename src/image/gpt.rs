@@ -28,6 +28,7 @@ pub(super) fn read(reader: &mut Seekable<'_>) -> Result<PartitionTable, Partitio
     if header.num_parts > MOST_ENTRIES {
         return Err(PartitionError::DamagedGpt { what: format!("it claims {} entries", header.num_parts) });
     }
+    // The crate reads the entries whether their checksum holds or not.
     if entries_checksum(reader, &header)? != header.crc32_parts {
         return Err(damaged("the checksum of its entries does not hold"));
     }

@@ -23,8 +23,8 @@ pub fn digest_of(image: &dyn ReadAt, tell: &mut dyn FnMut(ByteSize)) -> io::Resu
     let mut buf = vec![0; AT_A_TIME];
     let mut at = 0;
     while at < size {
-        let run = image.next_data(ByteOffset(at))?;
-        let (start, end) = run.map_or((size, size), |run| (run.start.0, run.end().0.min(size)));
+        let data = image.next_data(ByteOffset(at))?;
+        let (start, end) = data.map_or((size, size), |data| (data.start.0, data.end().0.min(size)));
         while at < start {
             let n = (start - at).min(AT_A_TIME as u64);
             hasher.update(ZEROS.get(..n as usize).unwrap_or_default());
@@ -33,9 +33,9 @@ pub fn digest_of(image: &dyn ReadAt, tell: &mut dyn FnMut(ByteSize)) -> io::Resu
         }
         while at < end {
             let n = (end - at).min(AT_A_TIME as u64);
-            let part = buf.get_mut(..n as usize).unwrap_or_default();
-            image.read_at(ByteOffset(at), part)?;
-            hasher.update(part);
+            let chunk = buf.get_mut(..n as usize).unwrap_or_default();
+            image.read_at(ByteOffset(at), chunk)?;
+            hasher.update(chunk);
             at += n;
             tell(ByteSize(at));
         }
@@ -54,11 +54,11 @@ pub(super) fn digest_of_range(
     also: &mut dyn FnMut(ByteOffset, &[u8]),
 ) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
-    for part in range.parts(buffer.len() as u64) {
-        let read = usize::try_from(part.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
-        image.read_at(part.start, read)?;
+    for chunk in range.chunks(buffer.len() as u64) {
+        let read = usize::try_from(chunk.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
+        image.read_at(chunk.start, read)?;
         hasher.update(&*read);
-        also(part.start, read);
+        also(chunk.start, read);
     }
     Ok(Sha256Digest::from_hasher(hasher))
 }

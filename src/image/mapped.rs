@@ -1,32 +1,32 @@
-//! An image of which only some runs count.
+//! An image of which only some ranges count.
 
 use std::io;
 
 use super::bytes::ReadAt;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
-/// An image of which only some runs count; the rest reads as zeros, and is not read.
+/// An image of which only some ranges count; the rest reads as zeros, and is not read.
 pub struct MappedImage<T> {
     image: T,
     /// Sorted, no two of them touching.
-    runs: Vec<ByteRange>,
+    ranges: Vec<ByteRange>,
 }
 
 impl<T: ReadAt> MappedImage<T> {
     /// `image` as it is within `sorted`, which do not overlap.
     pub fn new(image: T, sorted: &[ByteRange]) -> MappedImage<T> {
-        let mut runs: Vec<ByteRange> = Vec::new();
-        for run in sorted {
-            match runs.last_mut() {
-                Some(last) if last.end() == run.start => last.len.0 = last.len.0.saturating_add(run.len.0),
-                _ => runs.push(*run),
+        let mut ranges: Vec<ByteRange> = Vec::new();
+        for range in sorted {
+            match ranges.last_mut() {
+                Some(last) if last.end() == range.start => last.len.0 = last.len.0.saturating_add(range.len.0),
+                _ => ranges.push(*range),
             }
         }
-        MappedImage { image, runs }
+        MappedImage { image, ranges }
     }
 
     fn from(&self, at: ByteOffset) -> impl Iterator<Item = &ByteRange> {
-        self.runs.iter().skip(self.runs.partition_point(|run| run.end() <= at))
+        self.ranges.iter().skip(self.ranges.partition_point(|range| range.end() <= at))
     }
 }
 
@@ -39,8 +39,8 @@ impl<T: ReadAt> ReadAt for MappedImage<T> {
         let end = at.0.checked_add(buf.len() as u64).filter(|&end| end <= self.size().0);
         let end = end.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("{at} leaves the image")))?;
         let (mut rest, mut here) = (buf, at.0);
-        for run in self.from(at).take_while(|run| run.start.0 < end) {
-            let (start, stop) = (run.start.0.max(here), run.end().0.min(end));
+        for range in self.from(at).take_while(|range| range.start.0 < end) {
+            let (start, stop) = (range.start.0.max(here), range.end().0.min(end));
             let (gap, behind) = rest.split_at_mut(usize::try_from(start - here).map_err(io::Error::other)?);
             gap.fill(0);
             let (part, behind) = behind.split_at_mut(usize::try_from(stop - start).map_err(io::Error::other)?);
@@ -52,10 +52,10 @@ impl<T: ReadAt> ReadAt for MappedImage<T> {
     }
 
     fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
-        for run in self.from(from) {
-            let start = run.start.max(from);
-            let run = ByteRange::new(start.0, run.end().0 - start.0);
-            if let Some(data) = self.image.next_data(start)?.and_then(|data| data.intersect(&run)) {
+        for range in self.from(from) {
+            let start = range.start.max(from);
+            let range = ByteRange::new(start.0, range.end().0 - start.0);
+            if let Some(data) = self.image.next_data(start)?.and_then(|data| data.intersect(&range)) {
                 return Ok(Some(data));
             }
         }
@@ -71,8 +71,8 @@ mod tests {
     #[test]
     fn only_mapped_runs_are_seen() {
         let bytes: Vec<u8> = (1..=200).collect();
-        let runs = vec![ByteRange::new(10, 20), ByteRange::new(30, 5), ByteRange::new(100, 100)];
-        let image = MappedImage::new(Memory::new(bytes.clone()), &runs);
+        let ranges = vec![ByteRange::new(10, 20), ByteRange::new(30, 5), ByteRange::new(100, 100)];
+        let image = MappedImage::new(Memory::new(bytes.clone()), &ranges);
         let expected: Vec<u8> =
             (0..200).map(|i| if (10..35).contains(&i) || i >= 100 { bytes[i] } else { 0 }).collect();
         for start in 0..200 {

@@ -2,6 +2,7 @@
 //! Nothing here knows where an image comes from, about files inside a partition, about recipes or about people.
 //! A base image is only ever opened for reading.
 
+mod block_ranges;
 pub mod blockmap;
 pub mod bmap;
 pub mod bmap_file;
@@ -18,7 +19,7 @@ mod parallel;
 pub mod partition_table;
 mod partitions;
 pub mod picture;
-mod runs;
+
 pub mod sparse;
 pub mod stoppable;
 pub mod verified;

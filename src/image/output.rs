@@ -1,5 +1,5 @@
 //! Writing an image out: raw and sparse, or packed. The same image gives the same bytes on every machine, however many
-//! cores it has, because pieces are cut at fixed places and each is packed on its own.
+//! cores it has, because chunks are cut at fixed places and each is packed on its own.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -32,8 +32,8 @@ pub enum OutputFormat {
     Gzip,
 }
 
-const PIECE: usize = 4 << 20;
-/// What packed the 394 MB of the trixie stand-in into 137 MB (pi-os-facts); the levels above it mostly take time.
+const CHUNK: usize = 4 << 20;
+/// It packs 394 MB of a Raspberry Pi OS like system into 137 MB; the levels above it mostly take time.
 const ZSTD_LEVEL: i32 = 10;
 const XZ_PRESET: u32 = 6;
 /// Three dictionaries of preset 6: what `xz -T` takes. Fixed, because the default depends on the version.
@@ -86,7 +86,7 @@ pub fn stream_image(
     format: OutputFormat,
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
-    let mut mapped = Pieces { image: MappedImage::new(image, places), at: 0 };
+    let mut mapped = Chunks { image: MappedImage::new(image, places), at: 0 };
     let mut out = Hashing::new(to);
     match format {
         OutputFormat::Zstd => write_zstd(&mut mapped, &mut out, task)?,
@@ -98,6 +98,7 @@ pub fn stream_image(
         OutputFormat::Raw => copy(&mut mapped, &mut out, task)?,
         OutputFormat::Gzip => write_gzip(&mut mapped, &mut out, task)?,
     }
+    // Before the digest is told: a write that fails here is no output.
     out.flush()?;
     Ok(out.into_parts().1)
 }
@@ -114,10 +115,10 @@ fn write_raw(
     let copy = || {
         let mut sparse = SparseFile::new(file)?;
         let mut buffer = vec![0; AT_A_TIME];
-        for part in places.iter().flat_map(|place| place.parts(AT_A_TIME as u64)) {
-            let bytes = usize::try_from(part.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
-            mapped.read_at(part.start, bytes)?;
-            sparse.put(part.start, bytes)?;
+        for chunk in places.iter().flat_map(|place| place.chunks(AT_A_TIME as u64)) {
+            let bytes = usize::try_from(chunk.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
+            mapped.read_at(chunk.start, bytes)?;
+            sparse.put(chunk.start, bytes)?;
         }
         sparse.finish(mapped.size())
     };
@@ -127,15 +128,17 @@ fn write_raw(
             failed.store(copied.is_err(), Ordering::Relaxed);
             copied
         });
+        // Where copying failed, hashing on for minutes would only delay the message.
         let digest = digest_of(&Stoppable::new(mapped, failed.clone()), &mut |done| task.at(done));
+        // The copy's error first: the digest then fails only because it was stopped.
         copying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(digest)
     })
 }
 
-fn copy(mapped: &mut Pieces<'_>, to: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
-    let mut piece = Vec::new();
-    while mapped.next(&mut piece)? {
-        to.write_all(&piece)?;
+fn copy(mapped: &mut Chunks<'_>, to: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
+    let mut chunk = Vec::new();
+    while mapped.next(&mut chunk)? {
+        to.write_all(&chunk)?;
         task.at(ByteSize(mapped.at));
     }
     Ok(())
@@ -156,19 +159,20 @@ fn xz_encoder() -> io::Result<liblzma::stream::Stream> {
         .map_err(io::Error::other)
 }
 
-/// Packs as many pieces at a time as there are cores, and hands them on in their order, each with what it was.
+/// Packs as many chunks at a time as there are cores, and hands them on in their order, each with what it was.
 fn in_parallel<T: Send>(
-    mapped: &mut Pieces<'_>,
+    mapped: &mut Chunks<'_>,
     task: &mut dyn Task,
     pack: impl Fn(&[u8]) -> io::Result<T> + Sync,
     mut put: impl FnMut(T, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut pieces: Vec<Vec<u8>> = vec![Vec::new(); cores()];
+    // Kept from round to round: fresh memory costs more than to fill it.
+    let mut chunks: Vec<Vec<u8>> = vec![Vec::new(); cores()];
     let pack = &pack;
     loop {
         let mut filled = 0;
-        for piece in &mut pieces {
-            if !mapped.next(piece)? {
+        for chunk in &mut chunks {
+            if !mapped.next(chunk)? {
                 break;
             }
             filled += 1;
@@ -177,34 +181,34 @@ fn in_parallel<T: Send>(
             return Ok(());
         }
         let packed: Vec<io::Result<T>> = thread::scope(|scope| {
-            let running: Vec<_> = pieces.iter().take(filled).map(|piece| scope.spawn(move || pack(piece))).collect();
+            let running: Vec<_> = chunks.iter().take(filled).map(|chunk| scope.spawn(move || pack(chunk))).collect();
             let packed = running.into_iter().map(|thread| match thread.join() {
                 Ok(packed) => packed,
                 Err(panic) => std::panic::resume_unwind(panic),
             });
             packed.collect()
         });
-        for (packed, piece) in packed.into_iter().zip(&pieces) {
-            put(packed?, piece)?;
+        for (packed, chunk) in packed.into_iter().zip(&chunks) {
+            put(packed?, chunk)?;
         }
         task.at(ByteSize(mapped.at));
     }
 }
 
-fn write_zstd(mapped: &mut Pieces<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
+fn write_zstd(mapped: &mut Chunks<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
     let mut table: Vec<(u32, u32)> = Vec::new();
     let size = |n: usize| u32::try_from(n).map_err(io::Error::other);
-    in_parallel(mapped, task, zstd_frame, |frame, piece| {
+    in_parallel(mapped, task, zstd_frame, |frame, chunk| {
         out.write_all(&frame)?;
-        table.push((size(frame.len())?, size(piece.len())?));
+        table.push((size(frame.len())?, size(chunk.len())?));
         Ok(())
     })?;
     out.write_all(&seek_table(&table)?)
 }
 
-/// One member, as pigz makes it: each piece is deflated on its own and ends on a byte (a sync flush), so that the
-/// pieces can stand one behind the other, and the checksums of the pieces are combined (RFC 1951, 1952).
-fn write_gzip(mapped: &mut Pieces<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
+/// One member, as pigz makes it: each chunk is deflated on its own and ends on a byte (a sync flush), so that the
+/// chunks can stand one behind the other, and the checksums of the chunks are combined (RFC 1951, 1952).
+fn write_gzip(mapped: &mut Chunks<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
     /// Magic, deflate, no flags, no time, no hints, made on an unknown system.
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     /// The last block, empty.
@@ -221,27 +225,28 @@ fn write_gzip(mapped: &mut Pieces<'_>, out: &mut impl Write, task: &mut dyn Task
     out.write_all(&whole.amount().to_le_bytes())
 }
 
-fn deflated(piece: &[u8]) -> io::Result<(Vec<u8>, flate2::Crc)> {
+fn deflated(chunk: &[u8]) -> io::Result<(Vec<u8>, flate2::Crc)> {
     let mut crc = flate2::Crc::new();
-    crc.update(piece);
+    crc.update(chunk);
     let mut packer = flate2::Compress::new(flate2::Compression::default(), false);
-    let mut out = Vec::with_capacity(piece.len() / 2 + 4096);
+    let mut out = Vec::with_capacity(chunk.len() / 2 + 4096);
     loop {
         let done = usize::try_from(packer.total_in()).map_err(io::Error::other)?;
-        let rest = piece.get(done..).unwrap_or_default();
+        let rest = chunk.get(done..).unwrap_or_default();
         packer.compress_vec(rest, &mut out, flate2::FlushCompress::Sync)?;
         // Room that is left says that the flush is complete.
-        if packer.total_in() == piece.len() as u64 && out.len() < out.capacity() {
+        if packer.total_in() == chunk.len() as u64 && out.len() < out.capacity() {
             return Ok((out, crc));
         }
-        out.reserve(piece.len() / 4 + 4096);
+        out.reserve(chunk.len() / 4 + 4096);
     }
 }
 
-fn zstd_frame(piece: &[u8]) -> io::Result<Vec<u8>> {
+fn zstd_frame(chunk: &[u8]) -> io::Result<Vec<u8>> {
     let mut packer = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+    // A flipped bit is then told by whoever unpacks it, without our manifest.
     packer.include_checksum(true)?;
-    packer.compress(piece)
+    packer.compress(chunk)
 }
 
 /// zstd's contrib/seekable_format: a skippable frame, which every decoder passes over, with the sizes of all frames.
@@ -264,18 +269,18 @@ fn seek_table(frames: &[(u32, u32)]) -> io::Result<Vec<u8>> {
     Ok(table)
 }
 
-/// The image as its map sees it, piece by piece.
-struct Pieces<'a> {
+/// The image as its map sees it, chunk by chunk.
+struct Chunks<'a> {
     image: MappedImage<&'a dyn ReadAt>,
     at: u64,
 }
 
-impl Pieces<'_> {
-    /// Fills `piece` with the next bytes, all of [`PIECE`] but at the end; `false` when there are no more.
-    fn next(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
-        let len = self.image.size().0.saturating_sub(self.at).min(PIECE as u64);
-        piece.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
-        self.image.read_at(ByteOffset(self.at), piece)?;
+impl Chunks<'_> {
+    /// Fills `chunk` with the next bytes, all of [`CHUNK`] but at the end; `false` when there are no more.
+    fn next(&mut self, chunk: &mut Vec<u8>) -> io::Result<bool> {
+        let len = self.image.size().0.saturating_sub(self.at).min(CHUNK as u64);
+        chunk.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+        self.image.read_at(ByteOffset(self.at), chunk)?;
         self.at += len;
         Ok(len > 0)
     }

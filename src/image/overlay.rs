@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::block_ranges::{BlockRanges, Kind};
 use super::bytes::{ReadAt, WriteAt};
-use super::runs::{Kind, Runs};
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// The grain of copying: what one write of a byte costs.
@@ -18,7 +18,7 @@ pub const OVERLAY_BLOCK: u64 = 4096;
 /// An image with edits on top of it.
 ///
 /// Edited blocks live in a sparse temporary file that has no name, so a crash leaves nothing behind; memory holds one
-/// entry per edited run. Punched runs cost neither. The image below is only read, so any number of overlays share
+/// entry per edited range. Punched ranges cost neither. The image below is only read, so any number of overlays share
 /// it, and an overlay can itself be the base of another one (a card over a golden image over a base image).
 pub struct Overlay {
     base: Arc<dyn ReadAt>,
@@ -26,10 +26,10 @@ pub struct Overlay {
     layer: RwLock<Layer>,
 }
 
-/// What lies over the base. Invariant: outside of `Written` runs the file has holes, so both kinds read from it.
+/// What lies over the base. Invariant: outside of `Written` ranges the file has holes, so both kinds read from it.
 struct Layer {
     file: File,
-    runs: Runs,
+    ranges: BlockRanges,
 }
 
 impl Overlay {
@@ -55,8 +55,9 @@ impl Overlay {
             .0
             .checked_next_multiple_of(OVERLAY_BLOCK)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the image is larger than any file can be"))?;
+        // Whole blocks, also the last one: punching and adopting then need no case for the end of the image.
         file.set_len(whole)?;
-        Ok(Overlay { base, size, layer: RwLock::new(Layer { file, runs: Runs::default() }) })
+        Ok(Overlay { base, size, layer: RwLock::new(Layer { file, ranges: BlockRanges::default() }) })
     }
 
     /// What lies below.
@@ -64,12 +65,12 @@ impl Overlay {
         &self.base
     }
 
-    /// Every run that was written or punched, sorted and merged, whole blocks of 4 KiB (the image's end excepted).
+    /// Every range that was written or punched, sorted and merged, whole blocks of 4 KiB (the image's end excepted).
     /// Outside of it the overlay and its base are the same; inside they may be.
     pub fn changed(&self) -> Vec<ByteRange> {
         let layer = self.read_layer();
         let mut out: Vec<ByteRange> = Vec::new();
-        for (start, end) in layer.runs.iter() {
+        for (start, end) in layer.ranges.iter() {
             let start = start * OVERLAY_BLOCK;
             let end = (end * OVERLAY_BLOCK).min(self.size.0);
             match out.last_mut() {
@@ -80,7 +81,7 @@ impl Overlay {
         out
     }
 
-    /// The runs that really differ from the base, sorted and merged, in blocks of 4 KiB. For a card this is all that
+    /// The ranges that really differ from the base, sorted and merged, in blocks of 4 KiB. For a card this is all that
     /// has to be written besides the golden image.
     ///
     /// # Errors
@@ -89,10 +90,10 @@ impl Overlay {
         const CHUNK: u64 = 256 * OVERLAY_BLOCK;
         let mut out: Vec<ByteRange> = Vec::new();
         let (mut ours, mut theirs) = (vec![0; CHUNK as usize], vec![0; CHUNK as usize]);
-        for run in self.changed() {
-            let mut at = run.start.0;
-            while at < run.end().0 {
-                let len = CHUNK.min(run.end().0 - at) as usize;
+        for range in self.changed() {
+            let mut at = range.start.0;
+            while at < range.end().0 {
+                let len = CHUNK.min(range.end().0 - at) as usize;
                 let (ours, theirs) = (&mut ours[..len], &mut theirs[..len]);
                 self.read_at(ByteOffset(at), ours)?;
                 self.base.read_at(ByteOffset(at), theirs)?;
@@ -117,6 +118,7 @@ impl Overlay {
     /// Where this one cannot be read, or the other one not be written.
     pub fn copy_to(&self, other: &dyn WriteAt, range: ByteRange) -> io::Result<()> {
         const CHUNK: u64 = 256 * OVERLAY_BLOCK;
+        // What is copied may be a card's secrets.
         let mut buffer = zeroize::Zeroizing::new(Vec::new());
         let mut at = range.start.0;
         while at < range.end().0 {
@@ -145,14 +147,14 @@ impl Overlay {
 
     /// Makes sure that the file holds the whole of `block`, so that a part of it can be overwritten.
     fn adopt(&self, layer: &mut Layer, block: u64) -> io::Result<()> {
-        if layer.runs.at(block).is_none() {
+        if layer.ranges.at(block).is_none() {
             let start = block * OVERLAY_BLOCK;
             let mut bytes = [0; OVERLAY_BLOCK as usize];
             let len = OVERLAY_BLOCK.min(self.size.0.saturating_sub(start)) as usize;
             self.base.read_at(ByteOffset(start), &mut bytes[..len])?;
             layer.file.write_all_at(&bytes, start)?;
         }
-        layer.runs.set(block, block + 1, Kind::Written);
+        layer.ranges.set(block, block + 1, Kind::Written);
         Ok(())
     }
 
@@ -165,13 +167,14 @@ impl Overlay {
         if !end.is_multiple_of(OVERLAY_BLOCK) && end != self.size.0 {
             self.adopt(layer, past - 1)?;
         }
+        // The bytes first and the entry after them: an error of the disk leaves the base visible, not a hole.
         layer.file.write_all_at(bytes, at)?;
-        layer.runs.set(first, past, Kind::Written);
+        layer.ranges.set(first, past, Kind::Written);
         Ok(())
     }
 }
 
-/// Frees a run of whole blocks of the overlay's file.
+/// Frees a range of whole blocks of the overlay's file.
 fn drop_blocks(file: &File, start: u64, len: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, len) {
         Ok(()) => Ok(()),
@@ -202,14 +205,14 @@ impl ReadAt for Overlay {
         let mut here = at.0;
         while here < end {
             let block = here / OVERLAY_BLOCK;
-            let run = layer.runs.at(block);
-            let until = match run {
+            let range = layer.ranges.at(block);
+            let until = match range {
                 Some((_, past, _)) => past.saturating_mul(OVERLAY_BLOCK),
-                None => layer.runs.next_start(block).map_or(end, |next| next.saturating_mul(OVERLAY_BLOCK)),
+                None => layer.ranges.next_start(block).map_or(end, |next| next.saturating_mul(OVERLAY_BLOCK)),
             }
             .min(end);
             let (part, tail) = rest.split_at_mut((until - here) as usize);
-            match run {
+            match range {
                 Some((_, _, Kind::Written)) => layer.file.read_exact_at(part, here)?,
                 Some((_, _, Kind::Punched)) => part.fill(0),
                 None => self.base.read_at(ByteOffset(here), part)?,
@@ -225,17 +228,17 @@ impl ReadAt for Overlay {
         let mut here = from.0;
         while here < self.size.0 {
             let block = here / OVERLAY_BLOCK;
-            match layer.runs.at(block) {
+            match layer.ranges.at(block) {
                 Some((_, past, Kind::Written)) => {
                     let end = past.saturating_mul(OVERLAY_BLOCK).min(self.size.0);
                     return Ok(Some(ByteRange::new(here, end - here)));
                 }
                 Some((_, past, Kind::Punched)) => here = past.saturating_mul(OVERLAY_BLOCK),
                 None => {
-                    let gap_end = layer.runs.next_start(block).map_or(self.size.0, |next| next * OVERLAY_BLOCK);
+                    let gap_end = layer.ranges.next_start(block).map_or(self.size.0, |next| next * OVERLAY_BLOCK);
                     let gap = ByteRange::new(here, gap_end.min(self.size.0) - here);
-                    match self.base.next_data(ByteOffset(here))?.and_then(|run| run.intersect(&gap)) {
-                        Some(run) => return Ok(Some(run)),
+                    match self.base.next_data(ByteOffset(here))?.and_then(|range| range.intersect(&gap)) {
+                        Some(range) => return Ok(Some(range)),
                         None => here = gap_end,
                     }
                 }
@@ -262,7 +265,7 @@ impl WriteAt for Overlay {
         let mut layer = self.write_layer();
         let start = range.start.0;
         let whole_start = start.next_multiple_of(OVERLAY_BLOCK);
-        // The last block of an image whose size is no multiple of a block is whole when the run reaches the end.
+        // The last block of an image whose size is no multiple of a block is whole when the range reaches the end.
         let whole_end =
             if end == self.size.0 { end.next_multiple_of(OVERLAY_BLOCK) } else { end - end % OVERLAY_BLOCK };
         let zeros = [0; OVERLAY_BLOCK as usize];
@@ -281,8 +284,9 @@ impl WriteAt for Overlay {
         if whole_end < end {
             self.write_locked(&mut layer, whole_end, &zeros[..(end - whole_end) as usize], end)?;
         }
+        // What was written there has to go: a later write of a part of a block counts on zeros around it.
         drop_blocks(&layer.file, whole_start, whole_end - whole_start)?;
-        layer.runs.set(whole_start / OVERLAY_BLOCK, whole_end / OVERLAY_BLOCK, Kind::Punched);
+        layer.ranges.set(whole_start / OVERLAY_BLOCK, whole_end / OVERLAY_BLOCK, Kind::Punched);
         Ok(())
     }
 }
@@ -292,7 +296,7 @@ mod tests {
     use super::*;
     use crate::image::bytes::Memory;
 
-    /// A small generator, so that a failing run can be repeated: xorshift64.
+    /// A small generator, so that a failing seed can be repeated: xorshift64.
     struct Dice(u64);
     impl Dice {
         fn roll(&mut self, below: u64) -> u64 {
@@ -310,15 +314,15 @@ mod tests {
     }
 
     /// What `next_data` leaves out must be zeros, and it must come to an end.
-    fn data_runs(image: &dyn ReadAt) -> Vec<ByteRange> {
-        let mut runs = Vec::new();
+    fn data_ranges(image: &dyn ReadAt) -> Vec<ByteRange> {
+        let mut ranges = Vec::new();
         let mut at = ByteOffset(0);
-        while let Some(run) = image.next_data(at).unwrap() {
-            assert!(run.start >= at && !run.is_empty() && run.end().0 <= image.size().0, "{run:?} from {at}");
-            at = run.end();
-            runs.push(run);
+        while let Some(range) = image.next_data(at).unwrap() {
+            assert!(range.start >= at && !range.is_empty() && range.end().0 <= image.size().0, "{range:?} from {at}");
+            at = range.end();
+            ranges.push(range);
         }
-        runs
+        ranges
     }
 
     #[test]
@@ -340,17 +344,17 @@ mod tests {
             assert_eq!(bytes_of(&card), model, "seed {seed}");
             assert_eq!(bytes_of(&*below), golden, "seed {seed}: the lower overlay changed");
             let mut covered = vec![false; size as usize];
-            for run in data_runs(&card) {
-                covered[run.start.0 as usize..run.end().0 as usize].fill(true);
+            for range in data_ranges(&card) {
+                covered[range.start.0 as usize..range.end().0 as usize].fill(true);
             }
             assert!(model.iter().zip(&covered).all(|(&b, &seen)| seen || b == 0), "seed {seed}: data was skipped");
             let mut rebuilt = golden.clone();
-            for run in card.differing().unwrap() {
-                let span = run.start.0 as usize..run.end().0 as usize;
-                assert_ne!(golden[span.clone()], model[span.clone()], "seed {seed}: {run:?} does not differ");
+            for range in card.differing().unwrap() {
+                let span = range.start.0 as usize..range.end().0 as usize;
+                assert_ne!(golden[span.clone()], model[span.clone()], "seed {seed}: {range:?} does not differ");
                 rebuilt[span.clone()].copy_from_slice(&model[span]);
             }
-            assert_eq!(rebuilt, model, "seed {seed}: golden and the differing runs are not the card");
+            assert_eq!(rebuilt, model, "seed {seed}: golden and the differing ranges are not the card");
         }
     }
 
@@ -396,6 +400,6 @@ mod tests {
         let mut buf = [1; 16];
         overlay.read_at(ByteOffset(1 << 39), &mut buf).unwrap();
         assert_eq!(buf, [0; 16]);
-        assert_eq!(data_runs(&overlay), [ByteRange::new(0, 4096), ByteRange::new((1 << 40) - 4096, 4096)]);
+        assert_eq!(data_ranges(&overlay), [ByteRange::new(0, 4096), ByteRange::new((1 << 40) - 4096, 4096)]);
     }
 }

@@ -32,11 +32,13 @@ impl PartitionTable {
             return Err(PartitionError::NoPartitions { kind: self.kind });
         }
         for partition in &self.partitions {
+            // Before overlaps: of an image that was cut off this is what there is to say.
             if partition.range.end().0 > size.0 {
                 let (number, end) = (partition.number, partition.range.end());
                 return Err(PartitionError::OutOfRange { number, end, size: ByteOffset(size.0) });
             }
         }
+        // By place, so that neighbours show every overlap; by number again behind it, as people count them.
         self.partitions.sort_by_key(|p| p.range.start);
         for pair in self.partitions.windows(2) {
             if let [a, b] = pair

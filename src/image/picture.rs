@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
-/// What a run of bytes is; where several apply, the last one in this order wins.
+/// What bytes are; where several apply, the last one in this order wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ink {
     /// Carries no meaning: never read, written or verified.
@@ -122,8 +122,8 @@ impl Picture {
 
     fn row(&self, svg: &mut String, block: &Block, y: u64) {
         let mut sums = [0u64; 4];
-        for (run, ink) in &self.runs {
-            if let (Some(part), Some(sum)) = (run.intersect(&block.range), sums.get_mut(*ink as usize)) {
+        for (inked, ink) in &self.runs {
+            if let (Some(part), Some(sum)) = (inked.intersect(&block.range), sums.get_mut(*ink as usize)) {
                 *sum = sum.saturating_add(part.len.0);
             }
         }
@@ -145,8 +145,8 @@ impl Picture {
     /// One bar: every pixel column has the ink of what is in it, so that a single edited block is seen.
     fn strip(&self, svg: &mut String, range: ByteRange, y: u64, height: u64) {
         let mut columns = vec![Ink::Free; WIDTH as usize];
-        for (run, ink) in &self.runs {
-            let Some(part) = run.intersect(&range) else { continue };
+        for (inked, ink) in &self.runs {
+            let Some(part) = inked.intersect(&range) else { continue };
             let first = scale(part.start.0 - range.start.0, range.len.0, WIDTH);
             let last = scale(part.end().0 - range.start.0 - 1, range.len.0, WIDTH);
             for column in columns.iter_mut().take(last as usize + 1).skip(first as usize) {

@@ -36,9 +36,12 @@ impl VerifiedImage {
     /// # Errors
     /// `InvalidData` where it does not: nothing may be used that came of it. Otherwise read errors.
     pub fn check(&self) -> io::Result<()> {
+        // What was found right stays right: the ranges that every card reads are hashed once for all of them.
         let unsure = |seen: &Seen| seen.read.load(Ordering::Acquire) && !seen.right.load(Ordering::Relaxed);
         let read: Vec<_> = self.map.ranges().iter().zip(&self.seen).filter(|(_, seen)| unsure(seen)).collect();
         in_parallel(&read, |(MappedRange { range, sha256 }, seen)| {
+            // Read a second time, because readers take parts of a range and a digest needs all of it. Mostly it comes
+            // from the page cache.
             if digest_of_range(&*self.image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())? != *sha256 {
                 let what = format!("the golden image is not what its manifest says at {}", range.start);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
@@ -80,8 +83,8 @@ mod tests {
     #[test]
     fn what_rotted_and_was_read_is_told_and_what_nobody_read_is_not() {
         let bytes: Vec<u8> = (0..50_000u32).map(|i| (i >> 3) as u8).collect();
-        let runs = [ByteRange::new(0, 4096), ByteRange::new(8192, 4096), ByteRange::new(40_960, 4096)];
-        let map = BlockMap::digest(&Memory::new(bytes.clone()), &runs, Silent.task("", None).as_mut()).unwrap();
+        let used = [ByteRange::new(0, 4096), ByteRange::new(8192, 4096), ByteRange::new(40_960, 4096)];
+        let map = BlockMap::digest(&Memory::new(bytes.clone()), &used, Silent.task("", None).as_mut()).unwrap();
         let mut rotten = bytes.clone();
         rotten[8192 + 4000] ^= 1;
         rotten[20_000] ^= 1;

@@ -75,6 +75,8 @@ pub fn open(
         _ => open_spec(&spec, cache_directory, progress)?.into_base(),
     };
     if let Location::File(path) = &spec.place {
+        // After the digest has begun: that is one of the file as published, with whatever stands where the map lists
+        // nothing.
         opened.image = bmap_beside::honour(opened.image, path, progress)?;
     }
     Ok(opened)
@@ -90,8 +92,10 @@ fn open_raw(
     let file = raw.file.try_clone().map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
     let image: Arc<dyn ReadAt> = Arc::new(raw.into_image()?);
     let task = progress.task(&spec.name(), None);
+    // Before the first byte is read: a change from here on is a change while it was hashed.
     let (began, before) = (SystemTime::now(), Stamp::of(&file));
     let known = KnownDigest::of(path, cache_directory);
+    // To hash a card takes a minute, and people plan again and again. A block device has no stamp and is always hashed.
     if let Some(digest) = before.as_ref().zip(known.as_ref()).and_then(|(stamp, known)| known.get(stamp)) {
         let checked = spec.check(digest);
         match &checked {
@@ -101,10 +105,12 @@ fn open_raw(
         return checked.map(|()| OpenedBase { image, published: PublishedDigest::known(digest), format: Format::Raw });
     }
     let check = move |found| {
+        // Of the file that is open, not of its name: another file may have taken that meanwhile.
         let after = Stamp::of(&file);
         if !Stamp::unwritten(&before, &after) {
             return Err(SourceError::Changed { path: PathBuf::from(spec.full_name()) });
         }
+        // Not where a change of this very moment could hide behind a coarse clock: the next run hashes again instead.
         if let (Some(known), Some(stamp)) = (&known, after.filter(|stamp| stamp.is_settled(began))) {
             known.keep(stamp, found);
         }
@@ -196,6 +202,7 @@ fn open_remote(
     cache_directory: &Path,
     task: &mut dyn Task,
 ) -> Result<OpenedSource, SourceError> {
+    // Checked in `SourceSpec::remote`, too. Here, because nothing may be looked up or fetched without it.
     let Some(expected) = spec.sha256 else { return Err(SourceError::DigestRequired { url: place.to_string() }) };
     let cache = Cache::at(cache_directory)?;
     if let Some(image) = cache.get(&expected, task) {

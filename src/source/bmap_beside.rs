@@ -33,12 +33,13 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
     let Some(place) = beside(path) else { return Ok(image) };
     let unusable = |what| SourceError::Bmap { path: place.clone(), what };
     let map = bmap_file::parse(&read(&place)?).map_err(unusable)?;
+    // A map of another release would call used blocks free, and they would be lost without a word.
     if map.image != image.size() {
         let (said, found) = (map.image.0, image.size().0);
         return Err(unusable(format!("it is for an image of {said} bytes, and {} has {found}", path.display())));
     }
-    let runs: Vec<ByteRange> = map.ranges.iter().map(|mapped| mapped.range).collect();
-    let mapped = ByteSize(runs.iter().map(|run| run.len.0).sum());
+    let ranges: Vec<ByteRange> = map.ranges.iter().map(|mapped| mapped.range).collect();
+    let mapped = ByteSize(ranges.iter().map(|range| range.len.0).sum());
     let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut task = progress.task(&name, Some(mapped));
     if let Err(error) = verify(&*image, &map, task.as_mut()) {
@@ -53,7 +54,7 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
         false => "it has no checksums, so nothing was compared",
     };
     task.done(&format!("{mapped} of {} mapped, the rest is free; {verified}", map.image));
-    Ok(Arc::new(MappedImage::new(image, &runs)))
+    Ok(Arc::new(MappedImage::new(image, &ranges)))
 }
 
 /// `IMAGE.img.xz.bmap`, `IMAGE.img.bmap` or `IMAGE.bmap`, the first that is there: where bmaptool looks, too.
@@ -104,6 +105,8 @@ fn verify(image: &dyn ReadAt, map: &BmapFile, task: &mut dyn Task) -> Result<(),
                             let _ = tell.send(bytes);
                         });
                         if compared.is_err() {
+                            // The others end with what they have begun: the first wrong range in the order of the image
+                            // is told, not in that of time.
                             next.store(map.ranges.len(), Ordering::Relaxed);
                             return compared;
                         }
@@ -140,11 +143,11 @@ fn compare(
 ) -> Result<(), Wrong> {
     let (Some(kind), Some(expected)) = (map.kind, &mapped.checksum) else { return Ok(()) };
     let mut hasher = kind.hasher();
-    for part in mapped.range.parts(AT_A_TIME as u64) {
-        buffer.resize(usize::try_from(part.len.0).unwrap_or(0), 0);
-        image.read_at(part.start, buffer).map_err(|source| Wrong::Read(part.start, source))?;
+    for chunk in mapped.range.chunks(AT_A_TIME as u64) {
+        buffer.resize(usize::try_from(chunk.len.0).unwrap_or(0), 0);
+        image.read_at(chunk.start, buffer).map_err(|source| Wrong::Read(chunk.start, source))?;
         hasher.update(buffer);
-        tell(part.len.0);
+        tell(chunk.len.0);
     }
     match *hasher.finalize() == **expected {
         true => Ok(()),

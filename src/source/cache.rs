@@ -104,6 +104,7 @@ impl Cache {
         let file = File::open(self.image_path(published)).ok()?;
         let stamp = Stamp::of(&file)?;
         let image = ImageFile::from_file(file).ok()?;
+        // The cheapest question first. Whoever cut it off gets it decoded again.
         if image.size().0 != marker.image_size {
             return None;
         }
@@ -127,18 +128,20 @@ impl Cache {
     /// The decoded image is complete: it gets its name.
     pub(super) fn put(
         &self,
-        whole: AtomicFile,
+        file: AtomicFile,
         published: &Sha256Digest,
         published_size: ByteSize,
         image_fingerprint: Fingerprint,
     ) -> io::Result<ImageFile> {
         // Nobody edits it by accident, not even by mounting it.
-        whole.file().set_permissions(Permissions::from_mode(0o444))?;
+        file.file().set_permissions(Permissions::from_mode(0o444))?;
         let path = self.image_path(published);
-        whole.commit(&path)?;
-        let file = File::open(&path)?;
-        let stamp = Stamp::of(&file).ok_or(io::ErrorKind::InvalidInput)?;
-        let image = ImageFile::from_file(file)?;
+        // The image first and its marker last: a power cut between leaves an image that nobody takes for one.
+        file.commit(&path)?;
+        // By its name, after the rename, which changes the change time: a stamp from before would never match.
+        let kept = File::open(&path)?;
+        let stamp = Stamp::of(&kept).ok_or(io::ErrorKind::InvalidInput)?;
+        let image = ImageFile::from_file(kept)?;
         let image_size = image.size().0;
         let marker =
             Marker { version: VERSION, published_size: published_size.0, image_size, image_fingerprint, stamp };

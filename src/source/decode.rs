@@ -55,24 +55,25 @@ pub(super) enum DecodeError {
     Write { decoded: ByteSize, source: io::Error },
 }
 
-/// Decodes all of `file` into `sink`, sparse. `arrived` hears how many bytes of the image are there; an error of it ends
+/// Decodes all of `file` into `sink`, sparse. `available` hears how many bytes of the image are there; an error of it ends
 /// the work.
 pub(super) fn decode(
     file: &File,
     format: Format,
     sink: &File,
     task: &mut dyn Task,
-    arrived: &dyn Fn(u64) -> io::Result<()>,
+    available: &dyn Fn(u64) -> io::Result<()>,
 ) -> Result<Decoded, DecodeError> {
     let read_so_far = AtomicU64::new(0);
     thread::scope(|scope| {
+        // Bounded, so that a slow disk makes the decoder wait instead of filling the memory.
         let (send, receive) = sync_channel(AHEAD);
         let (give_back, empty) = channel();
         let counter = &read_so_far;
         let reader = scope.spawn(move || unpack(file, format, counter, &mut Chunks { send, empty }));
         let written = write(&receive, &give_back, sink, |there| {
             task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
-            arrived(there)
+            available(there)
         });
         // An early end of the writer is what makes the reader stop.
         drop(receive);
@@ -80,6 +81,7 @@ pub(super) fn decode(
             Ok(unpacked) => unpacked,
             Err(panic) => std::panic::resume_unwind(panic),
         };
+        // The writer's error first: when it gives up, the decoder only stops, which would pass for a complete image.
         let (image, size) = written?;
         let read_error = |source| DecodeError::Read { at: ByteOffset(read_so_far.load(Ordering::Relaxed)), source };
         match unpacked {
@@ -260,7 +262,7 @@ fn another_stream(from: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// Writes what arrives, leaving out zeros, and gives the memory back; returns the image's fingerprint and size.
+/// Writes what comes, leaving out zeros, and gives the memory back; returns the image's fingerprint and size.
 fn write(
     receive: &Receiver<Vec<u8>>,
     empty: &Sender<Vec<u8>>,

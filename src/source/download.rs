@@ -194,7 +194,9 @@ fn attempt(
         clear(remote, received, sink).map_err(Broken::Give)?;
         task.stage("download", answer.total.map(ByteSize));
     }
+    // Also when it goes on: a server that lost its version in between is not resumed a second time.
     (received.version, received.total) = (answer.version, answer.total);
+    // Before anything is kept: a disk that is full tells nobody that the server has the wrong file.
     let promised = received.total.unwrap_or(most);
     if promised > most {
         return Err(give(format!("it has {}, more than the {} that are taken", ByteSize(promised), ByteSize(most))));

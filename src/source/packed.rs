@@ -41,6 +41,7 @@ pub(super) fn fetch(
     let fetched = cache.begin().map_err(cache.unusable("begin a download"))?;
     let digest = download::fetch(place.remote()?.as_ref(), &mut fetched.file(), LARGEST_DOWNLOAD, task)?;
     spec.check(digest)?;
+    // The descriptor keeps it alive: it has no name, and is gone when nobody holds it, however the run ends.
     let file = fetched.file().try_clone().map_err(cache.unusable("read the download"))?;
     let size = ByteSize(file.metadata().map_err(cache.unusable("read the download"))?.len());
     let format = format_of(&file, size, Path::new(&spec.full_name()), &spec.full_name())?;
@@ -54,24 +55,24 @@ pub(super) fn decode_into(
     packed: &Packed,
     task: &mut dyn Task,
 ) -> Result<(ImageFile, Sha256Digest), SourceError> {
-    let whole = cache.begin().map_err(cache.unusable("begin a decoded image"))?;
-    let decoded = decode_checked(cache, spec, packed, &whole, task, &|_| Ok(()))?;
-    let image = cache.put(whole, &decoded.published, packed.size, decoded.image);
+    let file = cache.begin().map_err(cache.unusable("begin a decoded image"))?;
+    let decoded = decode_checked(cache, spec, packed, &file, task, &|_| Ok(()))?;
+    let image = cache.put(file, &decoded.published, packed.size, decoded.image);
     Ok((image.map_err(cache.unusable("keep the decoded image"))?, decoded.published))
 }
 
 /// Decodes into a file of the cache that has no name yet, and makes every check that comes before it may get one.
-/// `arrived` hears how many bytes of the image are there; an error of it ends the work.
+/// `available` hears how many bytes of the image are there; an error of it ends the work.
 pub(super) fn decode_checked(
     cache: &Cache,
     spec: &SourceSpec,
     packed: &Packed,
-    whole: &AtomicFile,
+    file: &AtomicFile,
     task: &mut dyn Task,
-    arrived: &dyn Fn(u64) -> io::Result<()>,
+    available: &dyn Fn(u64) -> io::Result<()>,
 ) -> Result<Decoded, SourceError> {
     let (name, format) = (spec.full_name(), packed.format);
-    let decoded = decode(&packed.file, format, whole.file(), task, arrived).map_err(|error| match error {
+    let decoded = decode(&packed.file, format, file.file(), task, available).map_err(|error| match error {
         DecodeError::Read { at, source } => SourceError::Read { path: PathBuf::from(&name), at, source },
         // The wrong file is the better message than a damaged one.
         DecodeError::Damaged { at, decoded, source, published } => match spec.check(published) {
@@ -86,6 +87,8 @@ pub(super) fn decode_checked(
         DecodeError::Write { source, .. } => cache.unusable("write the decoded image")(source),
     })?;
     spec.check(decoded.published)?;
+    // The digest alone does not tell: the bytes that were hashed may not be those that were decoded (zip is read
+    // twice).
     if !Stamp::unwritten(&packed.stamp, &Stamp::of(&packed.file)) {
         return Err(SourceError::Changed { path: PathBuf::from(name) });
     }
@@ -94,7 +97,7 @@ pub(super) fn decode_checked(
     }
     // An archive in an archive would only fail later, with a message about partition tables.
     let mut head = vec![0; HEAD_BYTES.min(usize::try_from(decoded.size.0).unwrap_or(HEAD_BYTES))];
-    whole.file().read_exact_at(&mut head, 0).map_err(cache.unusable("read the decoded image"))?;
+    file.file().read_exact_at(&mut head, 0).map_err(cache.unusable("read the decoded image"))?;
     if supported(&head, &name)? != Format::Raw {
         let (what, next) = ("packed twice", "unpack the outer archive, and name what is in it");
         return Err(SourceError::Unsupported { name, what, next });

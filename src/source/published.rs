@@ -59,6 +59,7 @@ impl PublishedDigest {
                 task.at(done);
             });
             let checked = found.map_err(|source| SourceError::Read { path: read, at, source });
+            // On this thread, so that an error is told in the progress at once, and not when somebody comes to wait.
             let checked = checked.and_then(|found| check(found).map(|()| found));
             match &checked {
                 Ok(_) => task.done(&format!("raw image of {}", image.size())),

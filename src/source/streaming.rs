@@ -33,12 +33,12 @@ const LOOK: Duration = Duration::from_millis(100);
 /// An image that is being decoded, or was.
 pub struct StreamingImage {
     image: ImageFile,
-    arrival: Arc<Arrival>,
+    shared: Arc<Shared>,
     decoder: Option<JoinHandle<()>>,
 }
 
 /// What decoder and readers tell each other.
-struct Arrival {
+struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     /// Set from outside: the whole run is to end.
@@ -62,7 +62,7 @@ enum State {
 ///
 /// # Errors
 /// [`SourceError`] for what can be said before decoding; what comes later, readers and [`StreamingImage::wait`] hear.
-pub fn open_arriving(
+pub fn open_streaming(
     path: &Path,
     expected: Sha256Digest,
     size: ByteSize,
@@ -71,18 +71,19 @@ pub fn open_arriving(
 ) -> Result<Option<StreamingImage>, SourceError> {
     let opened = OpenFile::new(path)?;
     let cache = Cache::at(cache_directory)?;
+    // By size, not by digest: to hash the archive first would take longer than what streaming wins.
     if opened.format == Format::Raw || cache.may_hold(opened.size) {
         return Ok(None);
     }
     begin(SourceSpec::file(path, Some(expected)), opened.into_packed(), size, cache, cancel).map(Some)
 }
 
-/// As [`open_arriving`], for a file that a server has: it is fetched whole first, and nothing is decoded that has another
+/// As [`open_streaming`], for a file that a server has: it is fetched whole first, and nothing is decoded that has another
 /// digest.
 ///
 /// # Errors
-/// As [`open_arriving`], and those of the download; nothing is in the cache then that was not there before.
-pub fn fetch_arriving(
+/// As [`open_streaming`], and those of the download; nothing is in the cache then that was not there before.
+pub fn fetch_streaming(
     place: &Location,
     expected: Sha256Digest,
     size: ByteSize,
@@ -111,16 +112,16 @@ fn begin(
     cancel: Arc<AtomicBool>,
 ) -> Result<StreamingImage, SourceError> {
     let unusable = cache.unusable("begin a decoded image");
-    let whole = cache.begin().map_err(&unusable)?;
+    let file = cache.begin().map_err(&unusable)?;
     // At its full length from the start: zeros are not written, and must be there to be read all the same.
-    whole.file().set_len(size.0).map_err(&unusable)?;
-    let image = whole.file().try_clone().and_then(ImageFile::from_file).map_err(&unusable)?;
+    file.file().set_len(size.0).map_err(&unusable)?;
+    let image = file.file().try_clone().and_then(ImageFile::from_file).map_err(&unusable)?;
 
     let state = Mutex::new(State::Decoded(0));
-    let arrival = Arc::new(Arrival { state, changed: Condvar::new(), cancel, unread: AtomicBool::new(false) });
-    let decoder = Decoder { arrival: arrival.clone(), spec, packed, cache, size };
-    let decoder = thread::Builder::new().name("decoder".to_owned()).spawn(move || decoder.run(whole));
-    Ok(StreamingImage { image, arrival, decoder: Some(decoder.map_err(unusable)?) })
+    let shared = Arc::new(Shared { state, changed: Condvar::new(), cancel, unread: AtomicBool::new(false) });
+    let decoder = Decoder { shared: shared.clone(), spec, packed, cache, size };
+    let decoder = thread::Builder::new().name("decoder".to_owned()).spawn(move || decoder.run(file));
+    Ok(StreamingImage { image, shared, decoder: Some(decoder.map_err(unusable)?) })
 }
 
 impl StreamingImage {
@@ -129,7 +130,7 @@ impl StreamingImage {
     /// # Errors
     /// Why it cannot be used, where that is known already.
     pub fn is_whole(&self) -> io::Result<bool> {
-        match &*self.arrival.state() {
+        match &*self.shared.state() {
             State::Whole => Ok(true),
             State::Decoded(_) => Ok(false),
             State::Failed(why) => Err(io::Error::other(why.clone())),
@@ -141,7 +142,7 @@ impl StreamingImage {
     /// # Errors
     /// Why it is not, or that the run was cancelled. Nothing that was read of it may be used then.
     pub fn wait(&self) -> io::Result<()> {
-        self.arrival.wait_for(u64::MAX)
+        self.shared.wait_for(u64::MAX)
     }
 }
 
@@ -152,7 +153,7 @@ impl ReadAt for StreamingImage {
 
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
         let end = at.0.checked_add(buf.len() as u64).filter(|&end| end <= self.size().0);
-        self.arrival.wait_for(end.ok_or(io::ErrorKind::UnexpectedEof)?)?;
+        self.shared.wait_for(end.ok_or(io::ErrorKind::UnexpectedEof)?)?;
         self.image.read_at(at, buf)
     }
 
@@ -165,7 +166,7 @@ impl ReadAt for StreamingImage {
 
 impl Drop for StreamingImage {
     fn drop(&mut self) {
-        self.arrival.unread.store(true, Ordering::Relaxed);
+        self.shared.unread.store(true, Ordering::Relaxed);
         // An image that is complete is still being put into the cache, which must not be cut off.
         if let Some(decoder) = self.decoder.take() {
             let _ = decoder.join();
@@ -173,7 +174,7 @@ impl Drop for StreamingImage {
     }
 }
 
-impl Arrival {
+impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,7 +208,7 @@ impl Arrival {
 
 /// What the thread in the background works with.
 struct Decoder {
-    arrival: Arc<Arrival>,
+    shared: Arc<Shared>,
     spec: SourceSpec,
     packed: Packed,
     cache: Cache,
@@ -215,24 +216,25 @@ struct Decoder {
 }
 
 impl Decoder {
-    fn run(self, whole: AtomicFile) {
-        match self.decode(&whole) {
+    fn run(self, file: AtomicFile) {
+        match self.decode(&file) {
             Ok(decoded) => {
-                self.arrival.set(State::Whole);
+                // Before it is kept: to bring it to the disk takes seconds, in which the cards can go on.
+                self.shared.set(State::Whole);
                 // The cards go on with what is there. An entry that cannot be kept is decoded once more another time.
-                let _ = self.cache.put(whole, &decoded.published, self.packed.size, decoded.image);
+                let _ = self.cache.put(file, &decoded.published, self.packed.size, decoded.image);
             }
-            Err(why) => self.arrival.set(State::Failed(why)),
+            Err(why) => self.shared.set(State::Failed(why)),
         }
     }
 
-    fn decode(&self, whole: &AtomicFile) -> Result<Decoded, String> {
-        let arrived = |bytes: u64| {
-            self.arrival.set(State::Decoded(bytes.min(self.size.0)));
-            self.arrival.go_on()
+    fn decode(&self, file: &AtomicFile) -> Result<Decoded, String> {
+        let available = |bytes: u64| {
+            self.shared.set(State::Decoded(bytes.min(self.size.0)));
+            self.shared.go_on()
         };
         let mut silent = Silent.task("", None);
-        let decoded = decode_checked(&self.cache, &self.spec, &self.packed, whole, silent.as_mut(), &arrived)
+        let decoded = decode_checked(&self.cache, &self.spec, &self.packed, file, silent.as_mut(), &available)
             .map_err(|error| in_one_line(&error))?;
         match decoded.size == self.size {
             true => Ok(decoded),
@@ -244,9 +246,10 @@ impl Decoder {
 impl Drop for Decoder {
     /// Whatever ends the thread, nobody waits for it any longer.
     fn drop(&mut self) {
-        let unfinished = matches!(*self.arrival.state(), State::Decoded(_));
+        let unfinished = matches!(*self.shared.state(), State::Decoded(_));
+        // Also when it panics: readers would wait for ever for a state that nobody sets any more.
         if unfinished {
-            self.arrival.set(State::Failed("decoding broke off".to_owned()));
+            self.shared.set(State::Failed("decoding broke off".to_owned()));
         }
     }
 }

@@ -186,7 +186,7 @@ fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
             None => Manifest::read(source).map_err(GoldenError::from)?,
         };
         let cache = ui.cache_dir()?;
-        let golden = Golden::open_arriving_described(manifest, source, &cache, ui.cancel(), ui.progress())?;
+        let golden = Golden::open_streaming_described(manifest, source, &cache, ui.cancel(), ui.progress())?;
         return Opened::from(golden, beside, ui);
     }
     let mut loaded = recipe::load(source)?;

@@ -65,7 +65,7 @@ impl Reader {
     /// Damage.
     pub fn digest(&self, inode: &Inode) -> Result<Sha256Digest, FsError> {
         let mut hasher = Sha256::new();
-        self.pieces(inode, &mut |piece| hasher.update(piece))?;
+        self.chunks(inode, &mut |chunk| hasher.update(chunk))?;
         Ok(Sha256Digest::from_hasher(hasher))
     }
 
@@ -79,7 +79,7 @@ impl Reader {
             return Err(FsError::Corrupt { volume: "root", what });
         }
         let mut target = Vec::new();
-        self.pieces(inode, &mut |piece| target.extend_from_slice(piece))?;
+        self.chunks(inode, &mut |chunk| target.extend_from_slice(chunk))?;
         Ok(target)
     }
 
@@ -127,11 +127,11 @@ impl Reader {
     }
 
     /// Hands out the content, holes as zeros.
-    fn pieces(&self, inode: &Inode, take: &mut dyn FnMut(&[u8])) -> Result<(), FsError> {
+    fn chunks(&self, inode: &Inode, take: &mut dyn FnMut(&[u8])) -> Result<(), FsError> {
         let mut left = inode.size();
-        let mut give = |piece: &[u8]| {
-            let n = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
-            take(piece.get(..n).unwrap_or_default());
+        let mut give = |chunk: &[u8]| {
+            let n = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+            take(chunk.get(..n).unwrap_or_default());
             left -= n as u64;
             left > 0
         };

@@ -22,6 +22,7 @@ const BLOCK: usize = 4096;
 /// # Errors
 /// `finding`, where e2fsck is not installed; [`FsError::Corrupt`] with its words where it gives up.
 pub fn repair(window: &dyn WriteAt, clock: Clock, finding: FsError) -> Result<RepairReport, FsError> {
+    // Without it our own finding is the answer. To guess on would be a repair that nobody checked.
     let Some(program) = program() else { return Err(finding) };
     let copy = whole_copy(window).map_err(copying)?;
     let output = Command::new(&program)
@@ -39,6 +40,7 @@ pub fn repair(window: &dyn WriteAt, clock: Clock, finding: FsError) -> Result<Re
         let what = format!("{finding}; e2fsck -fp gave up: {}", words(&output));
         return Err(FsError::Corrupt { volume: "root", what });
     }
+    // Only now: until e2fsck ended well, the image is as it was.
     take_over(window, &copy).map_err(copying)?;
     let done = vec!["repaired the root file system: journal, orphaned inodes and counts".to_owned()];
     Ok(RepairReport { done, by: "e2fsck -fp on a private copy" })

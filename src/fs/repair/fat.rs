@@ -30,6 +30,7 @@ pub fn repair(window: &dyn WriteAt) -> Result<Option<RepairReport>, FsError> {
     if !lost.is_empty() {
         done.push(format!("freed {} clusters that belonged to no file", lost.len()));
     }
+    // After every change of the table, which goes to all copies: what differs now did before.
     if same_tables(window, &volume)? {
         done.push("made both copies of the allocation table agree".to_owned());
     }
@@ -39,6 +40,7 @@ pub fn repair(window: &dyn WriteAt) -> Result<Option<RepairReport>, FsError> {
     if done.is_empty() {
         return Ok(None);
     }
+    // FAT32 keeps a count of free clusters, which the changes above made wrong.
     volume.write_info(window)?;
     Ok(Some(RepairReport { done, by: "cardsmith" }))
 }

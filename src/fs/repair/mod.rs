@@ -41,12 +41,14 @@ fn ext4(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Option<RepairReport>, 
     }
     let errors_noted = sb.refuse_noted_errors();
     let put_away = errors_noted.is_ok() && !sb.needs_repair() && sb.is_marked_clean();
+    // A clean mark alone is not believed: it says how the last mount ended, not what became of the blocks since.
     if put_away && check::check(window.clone()).is_ok() {
         return Ok(None);
     }
     // On top of the window, so that an attempt that fails leaves nothing behind.
     let base: Arc<dyn ReadAt> = window.clone();
     let attempt = Arc::new(Overlay::new(base).map_err(by_e2fsck::copying)?);
+    // Checked before anything is taken over, by the code that golden trusts afterwards, too.
     let result = errors_noted.and_then(|()| replay::repair(attempt.clone(), clock));
     match result.and_then(|done| check::check(attempt.clone()).map(|_| done)) {
         Ok(done) => {
@@ -71,6 +73,7 @@ fn second_opinion(window: &Arc<dyn WriteAt>, clock: Clock, finding: FsError) -> 
 /// Takes what the attempt changed over into the window.
 fn adopt(window: &dyn WriteAt, attempt: &Overlay) -> Result<(), FsError> {
     const CHUNK: u64 = 1 << 20;
+    // Only what differs: a block that was written with what stood there would count as an edit of the image.
     for range in attempt.differing().map_err(by_e2fsck::copying)? {
         let mut at = range.start.0;
         while at < range.end().0 {

@@ -65,6 +65,7 @@ fn ext4(wiper: &Wiper<'_>, task: &mut dyn Task) -> Result<ScrubReport, FsError> 
     let sb = Superblock::read_clean(wiper.window)?;
     let groups = Groups::read(wiper.window, &sb)?;
     let mut report = ScrubReport::default();
+    // The journal first: should a later step refuse, nothing was changed but copies that mean nothing.
     journal::scrub(wiper, &sb, &groups, &mut report)?;
     for group in 0..sb.groups {
         free_blocks::scrub(wiper, &sb, &groups, group, &mut report)?;

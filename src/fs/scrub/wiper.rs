@@ -8,7 +8,7 @@ use crate::image::{ReadAt, WriteAt};
 use crate::units::{ByteOffset, ByteRange};
 
 /// Punching whole blocks of this size costs an overlay nothing.
-const GRAIN: u64 = 4096;
+const BLOCK: u64 = 4096;
 /// The largest read: what a core's own cache holds until it was looked at.
 const CHUNK: u64 = 128 << 10;
 
@@ -57,8 +57,8 @@ impl<'a> Wiper<'a> {
 
     fn punch_data(&self, run: ByteRange) -> Result<u64, FsError> {
         let (start, end) = (run.start.0, run.end().0);
-        let first = start.next_multiple_of(GRAIN).min(end);
-        let whole_end = (end - end % GRAIN).max(first);
+        let first = start.next_multiple_of(BLOCK).min(end);
+        let whole_end = (end - end % BLOCK).max(first);
         let mut wiped = 0;
         let whole_start = self.first_data(first, whole_end)?;
         if whole_start < whole_end {
@@ -77,7 +77,7 @@ impl<'a> Wiper<'a> {
     /// system calls blocks data that were only ever allocated, and to punch those would be a change of nothing.
     fn first_data(&self, start: u64, end: u64) -> Result<u64, FsError> {
         let mut buffer = Vec::new();
-        let (mut at, mut len) = (start, GRAIN);
+        let (mut at, mut len) = (start, BLOCK);
         while at < end {
             buffer.resize(usize::try_from(len.min(end - at)).unwrap_or(0), 0);
             self.window.read_at(ByteOffset(at), &mut buffer).map_err(wiping)?;
@@ -99,6 +99,7 @@ impl<'a> Wiper<'a> {
         for part in self.allowed(range) {
             let mut bytes = vec![0; usize::try_from(part.len.0).unwrap_or(0)];
             self.window.read_at(part.start, &mut bytes).map_err(wiping)?;
+            // A write of zeros over zeros would be an edit, and every card would have to carry it.
             if !all_zeros(&bytes) {
                 bytes.fill(0);
                 self.window.write_at(part.start, &bytes).map_err(wiping)?;

@@ -1,4 +1,4 @@
-//! Runs of blocks that lie over a base image, by kind.
+//! Ranges of blocks that lie over a base image, by kind.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,28 @@ pub(super) enum Kind {
     Punched,
 }
 
-/// Disjoint runs by block number: start → (end, kind). Neighbours of one kind are merged.
+/// Disjoint ranges by block number: start → (end, kind). Neighbours of one kind are merged.
 #[derive(Default)]
-pub(super) struct Runs(BTreeMap<u64, (u64, Kind)>);
+pub(super) struct BlockRanges(BTreeMap<u64, (u64, Kind)>);
 
-impl Runs {
-    /// The run that holds `block`, if one does.
+impl BlockRanges {
+    /// The range that holds `block`, if one does.
     pub(super) fn at(&self, block: u64) -> Option<(u64, u64, Kind)> {
         let (&start, &(end, kind)) = self.0.range(..=block).next_back()?;
         (block < end).then_some((start, end, kind))
     }
 
-    /// Where the next run behind `block` begins.
+    /// Where the next range behind `block` begins.
     pub(super) fn next_start(&self, block: u64) -> Option<u64> {
         self.0.range(block.saturating_add(1)..).next().map(|(&start, _)| start)
     }
 
-    /// Every run as (start, end), in order.
+    /// Every range as (start, end), in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         self.0.iter().map(|(&start, &(end, _))| (start, end))
     }
 
-    /// Makes `start..end` one run of `kind`, whatever was there.
+    /// Makes `start..end` one range of `kind`, whatever was there.
     pub(super) fn set(&mut self, mut start: u64, mut end: u64, kind: Kind) {
         if start >= end {
             return;

@@ -10,7 +10,7 @@ use cardsmith::golden::Manifest;
 use cardsmith::image::ReadAt;
 use cardsmith::ledger::{ActivationState, CardState, Ledger};
 use cardsmith::source::SourceError;
-use cardsmith::source::streaming::{StreamingImage, open_arriving};
+use cardsmith::source::streaming::{StreamingImage, open_streaming};
 use cardsmith::units::{ByteOffset, ByteSize};
 
 use crate::support::binary::{Home, names_in};
@@ -48,7 +48,7 @@ impl Bench {
         let path = self.dir.path().join("golden.img.zst");
         std::fs::write(&path, archive).unwrap();
         let (promised, cancel) = (Sha256Digest::of(&self.archive), Arc::new(AtomicBool::new(cancel)));
-        open_arriving(&path, promised, ByteSize(size as u64), &self.cache(), cancel)
+        open_streaming(&path, promised, ByteSize(size as u64), &self.cache(), cancel)
     }
 
     fn cache(&self) -> PathBuf {
