@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::cloud_config::{CloudConfig, NAME_FILE};
 use super::register::ACTIVATION_FILE;
+use super::stored_secret::StoredSecret;
 use super::wifi;
 use crate::activation::Activation;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
@@ -33,16 +34,6 @@ pub struct CardOwn<'a> {
     pub activation: Option<&'a Activation>,
     /// The Wi-Fi network of the recipe, with its password.
     pub wifi: Option<(&'a Wifi, &'a Secret)>,
-}
-
-/// A secret as it stands on the card, to be searched for: it must be in its file and nowhere else.
-pub struct StoredSecret {
-    /// What it is, in words.
-    pub what: &'static str,
-    /// Its bytes as they stand there.
-    pub bytes: Zeroizing<Vec<u8>>,
-    /// How often it stands in its file; once, unless the image had the same before.
-    pub times: usize,
 }
 
 /// A card's edits, and the secrets in them.

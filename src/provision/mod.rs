@@ -13,6 +13,7 @@ pub mod network;
 pub mod proxy;
 pub mod register;
 pub mod ssh;
+pub mod stored_secret;
 pub mod units;
 pub mod user;
 pub mod wifi;

@@ -8,6 +8,7 @@ use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::loaded::{BaseRecipe, LoadedRecipe};
 use super::mistake::Mistake;
 use super::schema::{Card, Recipe};
 use super::texts::{Places, Texts};
@@ -17,37 +18,6 @@ use crate::read_limited::read_limited;
 
 /// The largest recipe that is read, in bytes. The longest sensible one has a few KiB.
 const LARGEST: u64 = 1 << 20;
-
-/// A recipe that was checked, and where it came from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoadedRecipe {
-    /// What it says.
-    pub recipe: Recipe,
-    /// The file, as it was named.
-    pub path: PathBuf,
-    /// The directory that its paths count from.
-    pub dir: PathBuf,
-    /// Digest of the file's bytes.
-    pub digest: Sha256Digest,
-    /// The recipe that it extends. What that one says is part of `recipe` already.
-    pub base: Option<BaseRecipe>,
-}
-
-/// A recipe that another one extends.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BaseRecipe {
-    /// The file, as `extends` names it, from the recipe's directory.
-    pub path: PathBuf,
-    /// Digest of the file's bytes.
-    pub digest: Sha256Digest,
-}
-
-impl LoadedRecipe {
-    /// A path of the recipe as this machine understands it: beside the recipe, unless it is absolute.
-    pub fn beside(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.dir.join(path)
-    }
-}
 
 /// Why there is no recipe.
 #[derive(Debug, thiserror::Error)]

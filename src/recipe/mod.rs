@@ -7,6 +7,7 @@ mod extends;
 mod lifetime;
 mod literal;
 mod load;
+mod loaded;
 mod lock;
 mod mistake;
 mod region;
@@ -22,7 +23,8 @@ pub(crate) use check::keyboard_parts;
 
 pub use card_name::{CardName, CardNameError, is_host_name};
 pub use lifetime::{Lifetime, NotALifetime};
-pub use load::{BaseRecipe, LoadedRecipe, RecipeError, load, parse};
+pub use load::{RecipeError, load, parse};
+pub use loaded::{BaseRecipe, LoadedRecipe};
 pub use lock::{Lock, LockError, check_lock, lock_path};
 pub use mistake::Mistake;
 pub(crate) use mistake::closest;

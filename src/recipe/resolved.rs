@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::load::{LoadedRecipe, RecipeError, load_with};
+use super::load::{RecipeError, load_with};
+use super::loaded::LoadedRecipe;
 use super::texts::Places;
 
 /// One value of a recipe.

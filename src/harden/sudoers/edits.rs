@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::Replacements;
 use crate::sudoers::{Account, DefaultsEntry, DefaultsValue, Name, Policy, ProblemKind, Rule, Span, Tag};
 
 /// A file that changes.
@@ -17,6 +16,9 @@ pub(super) struct ChangedFile {
     /// What a person should be told.
     pub(super) said: Vec<String>,
 }
+
+/// Edits of one file: bytes from here to there become these. They do not overlap.
+type Replacements = BTreeMap<(usize, usize), Vec<u8>>;
 
 #[derive(Default)]
 struct Changes {

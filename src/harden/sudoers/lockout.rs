@@ -1,6 +1,7 @@
 //! Whether anybody can still become root on a card: with a password and a rule, as root, or as the user that the first
 //! boot makes. Run Command (as root, by IAM) is not counted: it needs a card that has registered.
 
+use super::root_shells::root_shells;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::place::{Action, Place};
 use crate::prepare::plan::Class;
@@ -36,7 +37,7 @@ pub(super) fn check(view: &mut View<'_>, policy: &Policy, host: &Host, wanted: L
 fn ways(view: &View<'_>, policy: &Policy, host: &Host) -> Result<Vec<String>, FsError> {
     let root = view.root();
     let accounts = Accounts::read(&TreeFiles(&root))?;
-    let shells = super::shells(view)?;
+    let shells = root_shells(view)?;
     let has_password = |name: &[u8]| accounts.user(name).is_some_and(|user| user.password != Password::Locked);
     let mut ways = Vec::new();
     if has_password(b"root") {

@@ -8,16 +8,16 @@
 mod edits;
 mod first_boot;
 mod lockout;
+mod root_shells;
 mod ssm_user;
-
-use std::collections::BTreeMap;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::plan::{Class, Content, Volume};
 use crate::prepare::{Step, StepError, View};
 use crate::recipe::schema::{Nopasswd, SsmUser, Sudo};
-use crate::sudoers::{Accounts, Command, Decision, DefaultsValue, Host, Policy, ProblemKind, TreeFiles};
+use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, ProblemKind, TreeFiles};
 use edits::TextEdits;
+use root_shells::root_shells;
 
 const SOURCE: &str = "sudoers(5)";
 const LIMIT: u64 = 1 << 20;
@@ -144,7 +144,7 @@ impl HardenSudo<'_> {
         if !self.removes_nopasswd() {
             return Ok(());
         }
-        let (accounts, shells) = (Accounts::read(&TreeFiles(&view.root()))?, shells(view)?);
+        let (accounts, shells) = (Accounts::read(&TreeFiles(&view.root()))?, root_shells(view)?);
         for who in accounts.users.iter().filter(|who| who.uid != 0) {
             let kept = self.sudo.ssm_user == SsmUser::Keep && who.name == ssm_user::NAME.as_bytes();
             if !kept && policy.can_become_root(who, host, &shells) == Decision::NoPassword {
@@ -161,21 +161,6 @@ impl HardenSudo<'_> {
         }
         Ok(())
     }
-}
-
-/// The commands that are as good as being root, as far as the image has them.
-fn shells(view: &View<'_>) -> Result<Vec<Command>, FsError> {
-    let mut shells = Vec::new();
-    for path in ["/bin/bash", "/bin/sh", "/usr/bin/bash", "/usr/bin/sh", "/usr/bin/su", "/bin/su"] {
-        let settled = view.root().resolve(&ImagePath::new(path)?)?;
-        if view.root().stat(&settled)?.is_some_and(|stat| stat.kind == FileKind::File) {
-            shells.push(Command::find(&TreeFiles(&view.root()), path, None)?);
-        }
-    }
-    if shells.is_empty() {
-        shells.push(Command::find(&TreeFiles(&view.root()), "/bin/sh", None)?);
-    }
-    Ok(shells)
 }
 
 /// Files of /etc/sudoers.d that sudo does not read today. One that it refuses is changed like the others, for the next
@@ -228,6 +213,3 @@ fn write(
     view.write(Volume::Root, &path, Content::Bytes(content), stat.attributes, Class::Privilege, why, SOURCE)?;
     Ok(())
 }
-
-/// Edits of one file: bytes from here to there become these. They do not overlap.
-type Replacements = BTreeMap<(usize, usize), Vec<u8>>;

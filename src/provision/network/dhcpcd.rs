@@ -1,7 +1,7 @@
 //! dhcpcd.conf, as bullseye has it: one block per interface, added at the end. A block that the image has for the same
 //! interface goes, because dhcpcd would join the two.
 
-use super::{LIMIT, is_v4, put};
+use super::interface_file::{LIMIT, is_v4, put};
 use crate::fs::{FsError, ImagePath, Tree};
 use crate::prepare::View;
 use crate::recipe::schema::Interface;

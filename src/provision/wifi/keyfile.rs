@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::salt::salt;
 use crate::provision::network::uuid;
 use crate::recipe::schema::Wifi;
 
@@ -10,7 +11,7 @@ pub(super) fn keyfile(wifi: &Wifi, psk: &str) -> (Zeroizing<String>, Zeroizing<S
     let line = Zeroizing::new(format!("psk={}", *value(psk)));
     // Room for all of it at once: growing would leave copies behind.
     let mut text = Zeroizing::new(String::with_capacity(2048));
-    text.push_str(&super::salt());
+    text.push_str(&salt());
     text.push_str("[connection]\nid=cardsmith-wifi\nuuid=");
     text.push_str(&uuid(&format!("wifi {}", wifi.ssid)));
     text.push_str("\ntype=wifi\nautoconnect-priority=100\n\n[wifi]\nmode=infrastructure\nssid=");

@@ -5,12 +5,13 @@
 //! images with cloud-init, netplan makes NetworkManager profiles of network-config; ours wins by its priority.
 
 mod keyfile;
+mod salt;
 mod supplicant;
 
 use zeroize::Zeroizing;
 
-use super::card::StoredSecret;
 use super::network::{Manager, manager};
+use super::stored_secret::StoredSecret;
 use super::{boot_settings, cloud_config};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 use crate::prepare::plan::{Class, Content, Volume};
@@ -233,10 +234,4 @@ pub fn card_network(view: &mut View<'_>, wifi: &Wifi, psk: &Secret) -> Result<St
     let why = "the card's Wi-Fi network with its password";
     view.write(Volume::Root, &path, content, Attributes::root(0o600), Class::Secret, why, SOURCE)?;
     Ok(StoredSecret { what: "Wi-Fi password", bytes: Zeroizing::new(stored.as_bytes().to_vec()), times })
-}
-
-/// A line that no digest of the file can be guessed without: receipts and the ledger hold digests of what a card has
-/// that the golden image has not, and a short password could be found by trying.
-fn salt() -> String {
-    format!("# Put here by cardsmith, because of [network.wifi] in the recipe. {}\n", uuid::Uuid::new_v4().simple())
 }

@@ -2,6 +2,7 @@
 
 use zeroize::Zeroizing;
 
+use super::salt::salt;
 use crate::recipe::schema::Wifi;
 
 /// The file with this network and country in it, and the line of it that holds the password.
@@ -21,7 +22,7 @@ pub(super) fn with_network(old: &str, wifi: &Wifi, psk: &str) -> (Zeroizing<Stri
     text.push_str("country=");
     text.push_str(&wifi.country);
     text.push_str("\n\n");
-    text.push_str(&super::salt());
+    text.push_str(&salt());
     text.push_str("network={\n\tssid=");
     text.push_str(&ssid(&wifi.ssid));
     text.push_str("\n\t");

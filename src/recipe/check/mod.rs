@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 
 use super::card_name::{CardName, CardNameError};
 use super::lifetime::Lifetime;
-use super::load::LoadedRecipe;
+use super::loaded::LoadedRecipe;
 use super::mistake::Mistake;
 use super::region::is_region;
 use super::schema::{Activation, ActivationFrom, FileEntry, FileVolume, Recipe};

@@ -4,12 +4,15 @@
 mod buffer;
 mod escapes;
 mod rules;
+mod state;
 
 use super::patterns as p;
 use super::policy::{AliasKind, FileId, Span, Tag};
 use buffer::Buffer;
 use escapes::{command_path, unescape};
 use rules::{Rule, longest};
+pub(super) use state::OptionName;
+use state::State;
 
 /// What a token is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,37 +60,11 @@ pub(super) enum Binding {
     Command,
 }
 
-/// What can stand before the tags of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OptionName {
-    Timeout,
-    NotBefore,
-    NotAfter,
-    /// CWD and CHROOT, whose value must be a path.
-    Directory,
-    Other,
-}
-
 /// A token with its bytes.
 #[derive(Debug, Clone)]
 pub(super) struct Token {
     pub kind: Kind,
     pub span: Span,
-}
-
-/// The scanner's start conditions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Initial,
-    GotDefaults,
-    GotCommand,
-    GotRegex,
-    StartDefaults,
-    InDefaults,
-    InString,
-    WantDigest,
-    GotInclude,
-    ExpectPath,
 }
 
 /// The scanner with its stack of files.

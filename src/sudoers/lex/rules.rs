@@ -2,7 +2,7 @@
 
 use super::super::patterns as p;
 use super::super::policy::{AliasKind, Tag};
-use super::{OptionName, State};
+use super::state::{OptionName, State};
 
 /// A rule that matches: how long, and what it is.
 #[derive(Debug, Clone, Copy)]
