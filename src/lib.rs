@@ -1,6 +1,6 @@
 //! `cardsmith` prepares SD cards for Raspberry Pi fleets that AWS Systems Manager (SSM) manages.
 //!
-//! The rooms, from the ground up: [`units`], [`digest`], [`progress`] and [`atomic_file`] (the ground), [`image`] (bytes),
+//! The rooms, from the ground up: [`units`], [`digest`], [`printable`], [`xdg`], [`progress`] and [`atomic_file`] (the ground), [`image`] (bytes),
 //! [`fs`] (files inside an image), [`aws`] (every call to AWS), [`source`] (where base images come from), [`recipe`],
 //! [`ledger`], [`activation`], [`secrets`], [`prepare`] (the plan and the view that steps share), [`provision`] and
 //! [`harden`] (the steps), [`golden`] (plan, apply, prove, output), [`flash`] (cards), [`inspect`], [`diff`], [`audit`] and
@@ -24,6 +24,7 @@ pub mod image;
 pub mod inspect;
 pub mod ledger;
 pub mod prepare;
+pub mod printable;
 pub mod progress;
 pub mod provision;
 pub mod recipe;
@@ -31,3 +32,4 @@ pub mod secrets;
 pub mod source;
 pub mod sudoers;
 pub mod units;
+pub mod xdg;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use crate::golden::{GoldenError, SignatureError};
+use crate::printable::Printable;
 use crate::recipe::{LockError, RecipeError};
 use crate::secrets::SecretError;
 
@@ -84,10 +85,10 @@ impl Error {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let dim = anstyle::Style::new().dimmed();
         let blue = anstyle::AnsiColor::Cyan.on_default().bold();
-        let mut out = format!("{red}error:{red:#} {}\n", clean(&self.what));
+        let mut out = format!("{red}error:{red:#} {}\n", Printable::of(&self.what));
         let mut lines = |mark: String, texts: &[String]| {
             for line in texts.iter().flat_map(|text| text.lines()) {
-                let _ = writeln!(out, "  {mark} {}", clean(line));
+                let _ = writeln!(out, "  {mark} {}", Printable::of(line));
             }
         };
         lines(format!("{red}×{red:#}"), &self.causes);
@@ -106,11 +107,6 @@ impl Error {
             "help": self.help,
         })
     }
-}
-
-/// Names in messages come from images, recipes and devices: control characters must not reach a terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl From<GoldenError> for Error {

@@ -18,6 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
+use crate::xdg;
+
 pub use activations::{ActivationKey, ActivationRecord};
 pub use cards::{CardKey, CardRecord, CardReservation, Left};
 pub use error::LedgerError;
@@ -35,11 +37,9 @@ pub struct Ledger {
 }
 
 /// Where the ledger is kept when nothing else is said: `$XDG_STATE_HOME/cardsmith/ledger.sqlite3`, by default
-/// `~/.local/state/cardsmith/ledger.sqlite3` (XDG Base Directory Specification). `None` without a home directory.
+/// `~/.local/state/cardsmith/ledger.sqlite3`. `None` without a home directory.
 pub fn default_path() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    Some(state.join("cardsmith").join("ledger.sqlite3"))
+    Some(xdg::state_directory()?.join("ledger.sqlite3"))
 }
 
 impl Ledger {

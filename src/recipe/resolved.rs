@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::load::{LoadedRecipe, RecipeError, load_with};
 use super::texts::Places;
+use crate::printable::Printable;
 
 /// One value of a recipe.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,5 +138,5 @@ fn bare(key: &str) -> String {
 
 /// A path inside a comment must not end the comment.
 fn shown(path: &Path) -> String {
-    path.display().to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    Printable::path(path).to_string()
 }

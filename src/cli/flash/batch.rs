@@ -17,6 +17,7 @@ use crate::flash::{
 };
 use crate::golden::Golden;
 use crate::ledger::{CardReservation, Ledger};
+use crate::printable::Printable;
 use crate::progress::Progress;
 use crate::provision::card::CardIdentity;
 use crate::recipe::CardName;
@@ -151,12 +152,13 @@ fn tell(receipt: &Receipt, ui: &Ui) {
     let name = name(receipt);
     match &receipt.outcome {
         Outcome::Verified { report, .. } => ui.answer(&format!(
-            "{name} is on {}: {} written, {}{} read back and right; activation {}",
-            receipt.medium.name(),
+            "{} is on {}: {} written, {}{} read back and right; activation {}",
+            Printable::of(name),
+            Printable::of(&receipt.medium.name()),
             report.written,
             if report.held.0 > 0 { format!("{} were there already, ", report.held) } else { String::new() },
             report.verified,
-            receipt.activation_id.as_deref().unwrap_or("none")
+            Printable::of(receipt.activation_id.as_deref().unwrap_or("none"))
         )),
         Outcome::Failed { failure } => ui.letter(&letter(receipt, failure)),
     }
