@@ -149,11 +149,11 @@ impl Ui {
         }
     }
 
-    /// An error as a letter on stderr.
-    pub fn letter(&self, error: &Error) {
+    /// Tells the person of an error, on stderr.
+    pub fn report(&self, error: &Error) {
         self.apart(|| {
             // A terminal that is gone is no reason to stop.
-            let _ = write!(anstream::stderr(), "{}", error.letter());
+            let _ = write!(anstream::stderr(), "{}", error.message());
         });
     }
 

@@ -1,4 +1,4 @@
-//! One run at the bench: golden image, activations, ledger, targets; receipts and letters as the cards end.
+//! One run at the bench: golden image, activations, ledger, targets; receipts and messages as the cards end.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -147,7 +147,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     Ok(outcome)
 }
 
-/// A receipt for people: a line or a letter.
+/// A receipt for people: a line, or a message of what failed.
 fn tell(receipt: &Receipt, ui: &Ui) {
     let name = name(receipt);
     match &receipt.outcome {
@@ -160,7 +160,7 @@ fn tell(receipt: &Receipt, ui: &Ui) {
             report.verified,
             Printable::of(receipt.activation_id.as_deref().unwrap_or("none"))
         )),
-        Outcome::Failed { failure } => ui.letter(&letter(receipt, failure)),
+        Outcome::Failed { failure } => ui.report(&message(receipt, failure)),
     }
 }
 
@@ -182,15 +182,15 @@ fn keep(receipt: &Receipt, batch: &Batch<'_>, progress: &dyn Progress, ui: &Ui) 
     }
 }
 
-fn letter(receipt: &Receipt, failure: &CardFailure) -> Error {
+fn message(receipt: &Receipt, failure: &CardFailure) -> Error {
     let exit = if failure.kind.is_verification() { Exit::Verification } else { Exit::Failed };
-    let mut letter = Error::with(exit, format!("{} {}", receipt.medium.name(), failure.what));
-    letter.causes.push(failure.detail.clone());
-    letter.state.push(failure.left_on_card.to_string());
+    let mut message = Error::with(exit, format!("{} {}", receipt.medium.name(), failure.what));
+    message.causes.push(failure.detail.clone());
+    message.state.push(failure.left_on_card.to_string());
     if !failure.activation.is_empty() {
-        letter.state.push(failure.activation.clone());
+        message.state.push(failure.activation.clone());
     }
-    letter.help(failure.next.clone())
+    message.help(failure.next.clone())
 }
 
 impl From<gate::GateError> for Error {
