@@ -1,10 +1,11 @@
 //! `cardsmith` prepares SD cards for Raspberry Pi fleets that AWS Systems Manager (SSM) manages.
 //!
-//! The rooms, from the ground up: [`units`], [`digest`], [`read_limited`], [`percent`], [`progress`] and [`atomic_file`] (the ground), [`image`] (bytes),
-//! [`fs`] (files inside an image), [`aws`] (every call to AWS), [`source`] (where base images come from), [`recipe`],
-//! [`ledger`], [`activation`], [`secrets`], [`prepare`] (the plan and the view that steps share), [`provision`] and
-//! [`harden`] (the steps), [`golden`] (plan, apply, prove, output), [`flash`] (cards), [`inspect`], [`diff`], [`audit`] and
-//! [`fleet`]. Which room may import which stands in `rooms.txt` beside this file, and a test holds it.
+//! The ground: [`units`], [`digest`], [`progress`] and small things that every room may use. On it, from below: [`image`]
+//! (bytes), [`fs`] (files inside an image), [`aws`] (every call to AWS), [`source`] (where base images come from),
+//! [`recipe`], [`ledger`], [`activation`], [`secrets`], [`sudoers`], [`prepare`] (the plan and the view that steps share),
+//! [`provision`] and [`harden`] (the steps), [`golden`] (plan, apply, prove, output), [`flash`] (cards), [`inspect`],
+//! [`diff`], [`audit`], [`fleet`] and [`cli`]. Which room may import which stands in `rooms.txt` beside this file, and a
+//! test holds it.
 
 pub mod activation;
 pub mod atomic_file;
@@ -25,6 +26,7 @@ pub mod inspect;
 pub mod ledger;
 pub mod percent;
 pub mod prepare;
+pub mod printable;
 pub mod progress;
 pub mod provision;
 pub mod read_limited;
@@ -33,3 +35,4 @@ pub mod secrets;
 pub mod source;
 pub mod sudoers;
 pub mod units;
+pub mod xdg;

@@ -50,8 +50,3 @@ impl Task for SilentTask {
     fn done(self: Box<Self>, _: &str) {}
     fn failed(self: Box<Self>, _: &str) {}
 }
-
-/// Text for a terminal: labels hold names of devices and files, which are untrusted.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}

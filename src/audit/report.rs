@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::finding::{Finding, Severity};
 use super::rules::RULES;
+use crate::printable::Printable;
 
 /// The outcome of an audit.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +40,8 @@ impl Report {
                 let word = word(severity);
                 let _ = writeln!(out, "{word:<8} {:<24} {}", rule.id, rule.title);
                 for finding in found.iter().take(MOST_SHOWN) {
-                    let _ = writeln!(out, "{:33} {}: {}", "", printable(&finding.place), printable(&finding.text));
+                    let _ =
+                        writeln!(out, "{:33} {}: {}", "", Printable::of(&finding.place), Printable::of(&finding.text));
                 }
                 if found.len() > MOST_SHOWN {
                     let _ = writeln!(out, "{:33} … and {} more (--json lists all)", "", found.len() - MOST_SHOWN);
@@ -85,9 +87,4 @@ fn word(severity: Severity) -> &'static str {
         Severity::Warning => "warning",
         Severity::Note => "note",
     }
-}
-
-/// Names in an image are untrusted: control characters must not reach a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -10,6 +10,7 @@ use super::{Error, Exit, Ui};
 use crate::activation::{self, ActivationError, ActivationFile, Swept};
 use crate::fleet;
 use crate::ledger::{ActivationState, FileRow, Ledger, LedgerError};
+use crate::printable::Printable;
 
 /// List activations, import files of them, remove orphans
 ///
@@ -76,7 +77,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
         Command::Release { activation_id } => {
             open_ledger(ui)?.release_row(&activation_id.to_ascii_lowercase())?;
             ui.event("released", &json!({ "activation_id": activation_id }));
-            ui.answer(&format!("activation {activation_id} is free again"));
+            ui.answer(&format!("activation {} is free again", Printable::of(&activation_id)));
             Ok(Exit::Done)
         }
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::progress::{Progress, Task, plain};
+use crate::printable::Printable;
+use crate::progress::{Progress, Task};
 use crate::units::ByteSize;
 
 // Fits 80 columns, and gives what is more to the bar.
@@ -47,19 +48,21 @@ impl Bars {
 impl Progress for Bars {
     fn task(&self, label: &str, total: Option<ByteSize>) -> Box<dyn Task> {
         // With its style before it is shown: a bar is drawn the moment it is added.
-        let bar = self.all.add(ProgressBar::no_length().with_style(style(total)).with_prefix(plain(label)));
-        let mut task = BarTask { bar, label: plain(label), all: self.all.clone(), total: None };
+        let bar = self
+            .all
+            .add(ProgressBar::no_length().with_style(style(total)).with_prefix(Printable::of(label).to_string()));
+        let mut task = BarTask { bar, label: Printable::of(label).to_string(), all: self.all.clone(), total: None };
         task.shape(total);
         Box::new(task)
     }
 
     fn note(&self, text: &str) {
-        self.line(&plain(text));
+        self.line(&Printable::of(text).to_string());
     }
 
     fn warn(&self, text: &str) {
         let style = anstyle::AnsiColor::Yellow.on_default().bold();
-        self.line(&format!("{style}warning:{style:#} {}", plain(text)));
+        self.line(&format!("{style}warning:{style:#} {}", Printable::of(text)));
     }
 }
 
@@ -89,7 +92,7 @@ impl BarTask {
     fn end(&self, mark: &str, summary: &str) {
         self.bar.finish_and_clear();
         self.all.remove(&self.bar);
-        let text = format!("{mark} {}: {}", self.label, plain(summary));
+        let text = format!("{mark} {}: {}", self.label, Printable::of(summary));
         self.all.suspend(|| {
             use std::io::Write;
             let _ = writeln!(anstream::stderr(), "{text}");
@@ -99,7 +102,7 @@ impl BarTask {
 
 impl Task for BarTask {
     fn stage(&mut self, stage: &str, total: Option<ByteSize>) {
-        self.bar.set_message(plain(stage));
+        self.bar.set_message(Printable::of(stage).to_string());
         self.bar.set_position(0);
         self.shape(total);
         // Rate and time left are those of this stage: writing says nothing about reading back.

@@ -10,6 +10,7 @@ use crate::diff::{self, DiffError, Difference, TableDifference};
 use crate::golden::editable::{self, EditableImage};
 use crate::golden::{Golden, Manifest};
 use crate::image::ReadAt;
+use crate::printable::Printable;
 use crate::source;
 
 /// Show what differs between two images or golden images: every path with mode, owner, size and digest
@@ -149,7 +150,6 @@ fn line(difference: &Difference) -> String {
 }
 
 fn outside_line(outside: &TableDifference) -> String {
-    let plain = |text: &str| text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     let (mark, colour, text) = match (&outside.before, &outside.after) {
         (Some(before), Some(after)) => ('~', CHANGED, format!("{before} → {after}")),
         (Some(before), None) => ('-', REMOVED, before.clone()),
@@ -157,7 +157,7 @@ fn outside_line(outside: &TableDifference) -> String {
     };
     let (mark, colour) = if outside.what.starts_with("bytes") { ('~', CHANGED) } else { (mark, colour) };
     let style = colour.on_default();
-    format!("{style}{mark} {}{style:#}  {}", outside.what, plain(&text))
+    format!("{style}{mark} {}{style:#}  {}", outside.what, Printable::of(&text))
 }
 
 impl From<DiffError> for Error {

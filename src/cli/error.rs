@@ -1,4 +1,4 @@
-//! The one error of a command: a small letter to the person at the bench.
+//! The one error of a command: a message to the person at the bench.
 
 use std::fmt::Write as _;
 
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::exit::Exit;
 use crate::golden::{GoldenError, SignatureError};
+use crate::printable::Printable;
 use crate::recipe::{LockError, RecipeError};
 use crate::secrets::SecretError;
 
@@ -42,11 +43,11 @@ impl Error {
 
     /// An error of a room: its text becomes `what`, its sources the causes.
     pub fn of(exit: Exit, error: &dyn std::error::Error) -> Error {
-        let mut letter = Error::with(exit, error.to_string());
+        let mut message = Error::with(exit, error.to_string());
         if let Some(source) = error.source() {
-            letter = letter.because(source);
+            message = message.because(source);
         }
-        letter
+        message
     }
 
     /// Adds a cause and its causes, each once.
@@ -79,15 +80,15 @@ impl Error {
         self
     }
 
-    /// The letter, for a terminal; colours are stripped by the stream where they do not belong.
-    pub fn letter(&self) -> String {
+    /// The message, for a terminal; colours are stripped by the stream where they do not belong.
+    pub fn message(&self) -> String {
         let red = anstyle::AnsiColor::Red.on_default().bold();
         let dim = anstyle::Style::new().dimmed();
         let blue = anstyle::AnsiColor::Cyan.on_default().bold();
-        let mut out = format!("{red}error:{red:#} {}\n", clean(&self.what));
+        let mut out = format!("{red}error:{red:#} {}\n", Printable::of(&self.what));
         let mut lines = |mark: String, texts: &[String]| {
             for line in texts.iter().flat_map(|text| text.lines()) {
-                let _ = writeln!(out, "  {mark} {}", clean(line));
+                let _ = writeln!(out, "  {mark} {}", Printable::of(line));
             }
         };
         lines(format!("{red}×{red:#}"), &self.causes);
@@ -96,7 +97,7 @@ impl Error {
         out
     }
 
-    /// The letter, for a program.
+    /// The message, for a program.
     pub fn fields(&self) -> Value {
         json!({
             "exit": self.exit as u8,
@@ -108,13 +109,9 @@ impl Error {
     }
 }
 
-/// Names in messages come from images, recipes and devices: control characters must not reach a terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 impl From<GoldenError> for Error {
     fn from(error: GoldenError) -> Error {
+        // These two are asked before any work: nothing was read or written, so it is the command line that has to change.
         let usage = matches!(error, GoldenError::Output { .. } | GoldenError::Signature(SignatureError::Key { .. }));
         let exit = if usage { Exit::Usage } else { Exit::Failed };
         Error::of(exit, &error).help(error.help())
@@ -137,19 +134,19 @@ impl From<LockError> for Error {
 
 impl From<RecipeError> for Error {
     fn from(error: RecipeError) -> Error {
-        let mut letter = Error::of(Exit::Usage, &error);
+        let mut message = Error::of(Exit::Usage, &error);
         let help = error.help();
         if let RecipeError::Mistakes { mistakes } = error {
             for (index, mistake) in mistakes.iter().enumerate() {
                 if index > 0 {
-                    letter.state.push(mistake.to_string());
+                    message.state.push(mistake.to_string());
                 }
-                letter.state.push(mistake.excerpt.clone());
+                message.state.push(mistake.excerpt.clone());
                 if index > 0 {
-                    letter.state.push(format!("({})", mistake.help));
+                    message.state.push(format!("({})", mistake.help));
                 }
             }
         }
-        letter.help(help)
+        message.help(help)
     }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::progress::{Progress, Task, plain};
+use crate::printable::Printable;
+use crate::progress::{Progress, Task};
 use crate::units::ByteSize;
 
 /// The version of every event's shape. It grows when a field changes its meaning or goes; new fields may come any time.
@@ -61,7 +62,7 @@ impl Progress for Events {
 
     fn warn(&self, text: &str) {
         (self.sink)(&Events::line("warning", json!({ "text": text })));
-        let _ = writeln!(anstream::stderr(), "warning: {}", plain(text));
+        let _ = writeln!(anstream::stderr(), "warning: {}", Printable::of(text));
     }
 }
 

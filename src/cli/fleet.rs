@@ -18,6 +18,7 @@ use crate::fleet::ssh::{self, SshOptions};
 use crate::fleet::status::{self, CardStatus, Condition};
 use crate::fleet::{FleetError, retire, survey};
 use crate::ledger::Ledger;
+use crate::printable::Printable;
 use crate::recipe::{self, Recipe, SecretRef};
 
 /// Day two: how the cards are doing, and how to reach them
@@ -275,8 +276,9 @@ fn check_role(path: &Path, ui: &Ui) -> Result<Exit, Error> {
             Level::Problem => "PROBLEM",
         };
         bad |= matches!(finding.level, Level::Unknown | Level::Problem);
-        let remedy = finding.remedy.as_ref().map(|remedy| format!("\n         {remedy}")).unwrap_or_default();
-        ui.answer(&format!("{word:8} {}{remedy}", finding.text));
+        let remedy =
+            finding.remedy.as_ref().map(|remedy| format!("\n         {}", Printable::of(remedy))).unwrap_or_default();
+        ui.answer(&format!("{word:8} {}{remedy}", Printable::of(&finding.text)));
     }
     Ok(if bad { Exit::Findings } else { Exit::Done })
 }
@@ -300,10 +302,11 @@ fn retire_cards(cards: &[String], recipe: Option<&str>, yes: bool, ui: &Ui) -> R
         let nodes = if done.deregistered.is_empty() {
             String::new()
         } else {
-            format!(", {} deregistered", done.deregistered.join(", "))
+            format!(", {} deregistered", Printable::of(&done.deregistered.join(", ")))
         };
-        let deleted = done.deleted.as_ref().map(|id| format!(", activation {id} deleted")).unwrap_or_default();
-        ui.answer(&format!("{} retired{nodes}{deleted}", done.card));
+        let deleted =
+            done.deleted.as_ref().map(|id| format!(", activation {} deleted", Printable::of(id))).unwrap_or_default();
+        ui.answer(&format!("{} retired{nodes}{deleted}", Printable::of(&done.card)));
         left.extend(done.left);
     }
     if left.is_empty() {
@@ -320,7 +323,8 @@ fn confirm(question: &str) -> Result<(), Error> {
         return Err(Error::usage("nobody is there to be asked").state("nothing was changed").help("give --yes"));
     }
     let mut answer = String::new();
-    let asked = write!(anstream::stderr(), "{question} [y/N] ").and_then(|()| std::io::stdin().read_line(&mut answer));
+    let asked = write!(anstream::stderr(), "{} [y/N] ", Printable::of(question))
+        .and_then(|()| std::io::stdin().read_line(&mut answer));
     asked.map_err(|error| Error::failed("cannot ask").because(&error))?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());

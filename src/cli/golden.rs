@@ -7,6 +7,7 @@ use serde_json::json;
 use super::plan::show;
 use super::{Error, Exit, Ui, passphrase};
 use crate::golden::{self, Destination, Extras, GoldenError, Signer};
+use crate::printable::Printable;
 use crate::recipe;
 use crate::source::{Location, SourceError};
 
@@ -113,11 +114,11 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             "checks": manifest.checks,
         }),
     );
-    ui.answer(&format!("golden image  {}", outputs.image.display()));
-    ui.answer(&format!("  manifest    {}", outputs.manifest.display()));
-    ui.answer(&format!("  block map   {}", outputs.bmap.display()));
+    ui.answer(&format!("golden image  {}", Printable::path(&outputs.image)));
+    ui.answer(&format!("  manifest    {}", Printable::path(&outputs.manifest)));
+    ui.answer(&format!("  block map   {}", Printable::path(&outputs.bmap)));
     if let Some(signer) = &signer {
-        ui.answer(&format!("  signature   {} by {}", outputs.signature.display(), signer.fingerprint()));
+        ui.answer(&format!("  signature   {} by {}", Printable::path(&outputs.signature), signer.fingerprint()));
     }
     ui.answer(&format!("  digest      {}", manifest.image.digest));
     ui.answer(&format!("  size        {}, of which {} carry data", manifest.image.size, manifest.map.mapped_size()));

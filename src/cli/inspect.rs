@@ -15,6 +15,7 @@ use crate::image::picture::{Block, Ink, Picture};
 use crate::image::volume::VolumeKind;
 use crate::image::{ReadAt, Window};
 use crate::inspect::{self, Facts};
+use crate::printable::Printable;
 use crate::source;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
@@ -104,7 +105,12 @@ fn show_table(ui: &Ui, name: &str, format: &str, size: ByteSize, table: &Partiti
         &json!({ "name": name, "format": format, "size": size, "table": table.kind, "disk_id": table.disk_id,
                  "partitions": partitions }),
     );
-    ui.answer(&format!("{name}: {format}, {size}, {} partition table, disk id {}\n", table.kind, table.disk_id));
+    ui.answer(&format!(
+        "{}: {format}, {size}, {} partition table, disk id {}\n",
+        Printable::of(name),
+        table.kind,
+        table.disk_id
+    ));
     let mut rows = Table::new(["partition", "start", "size", "used", "holds", "type", "PARTUUID"]);
     for held in held {
         rows.row([
@@ -124,7 +130,7 @@ fn show_facts(ui: &Ui, facts: &Facts, repaired: Option<&str>) {
     ui.event("facts", &json!({ "repaired": repaired, "facts": facts }));
     let (system, agent) = (&facts.system, &facts.agent);
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
-    let line = |what: &str, text: &str| ui.answer(&format!("{what:<14}{}", plain(text)));
+    let line = |what: &str, text: &str| ui.answer(&format!("{what:<14}{}", Printable::of(text)));
     ui.answer("");
     line("system", &format!("{}, {}", or_unknown(&system.name), system.architecture.unwrap_or("unknown architecture")));
     if let Some(issue) = &system.issue {
@@ -163,14 +169,9 @@ fn show_facts(ui: &Ui, facts: &Facts, repaired: Option<&str>) {
         ui.answer("\nwhat ties it to one machine or person:");
         for tie in &facts.ties {
             let volume = if tie.volume == crate::prepare::Volume::Boot { "boot:" } else { "" };
-            let place = plain(&format!("{volume}{}", tie.path));
-            ui.answer(&format!("  {place}\n      {}", plain(tie.what)));
+            ui.answer(&format!("  {volume}{}\n      {}", Printable::of(&tie.path), tie.what));
         }
     }
-}
-
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn picture(path: &Path, size: ByteSize, held: &[Held]) -> Picture {

@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::progress::{Progress, Task, plain};
+use crate::printable::Printable;
+use crate::progress::{Progress, Task};
 use crate::units::ByteSize;
 
 /// How often a task that goes on says so.
@@ -39,20 +40,25 @@ fn say(text: &str) {
 
 impl Progress for Lines {
     fn task(&self, label: &str, total: Option<ByteSize>) -> Box<dyn Task> {
-        let task =
-            LineTask { quiet: self.quiet, label: plain(label), stage: String::new(), total, since: Instant::now() };
+        let task = LineTask {
+            quiet: self.quiet,
+            label: Printable::of(label).to_string(),
+            stage: String::new(),
+            total,
+            since: Instant::now(),
+        };
         Box::new(task)
     }
 
     fn note(&self, text: &str) {
         if !self.quiet {
-            say(&plain(text));
+            say(&Printable::of(text).to_string());
         }
     }
 
     fn warn(&self, text: &str) {
         let style = anstyle::AnsiColor::Yellow.on_default().bold();
-        say(&format!("{style}warning:{style:#} {}", plain(text)));
+        say(&format!("{style}warning:{style:#} {}", Printable::of(text)));
     }
 }
 
@@ -74,7 +80,7 @@ impl LineTask {
 
 impl Task for LineTask {
     fn stage(&mut self, stage: &str, total: Option<ByteSize>) {
-        self.stage = plain(stage);
+        self.stage = Printable::of(stage).to_string();
         self.total = total;
         self.since = Instant::now();
         match total {
@@ -100,10 +106,10 @@ impl Task for LineTask {
     }
 
     fn done(self: Box<Self>, summary: &str) {
-        self.say(&plain(summary));
+        self.say(&Printable::of(summary).to_string());
     }
 
     fn failed(self: Box<Self>, summary: &str) {
-        self.say(&format!("failed: {}", plain(summary)));
+        self.say(&format!("failed: {}", Printable::of(summary)));
     }
 }

@@ -123,7 +123,7 @@ pub fn main() -> ExitCode {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
             ui.event("error", &error.fields());
-            ui.letter(&error);
+            ui.report(&error);
             ExitCode::from(error.exit as u8)
         }
     }

@@ -8,6 +8,8 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::printable::Printable;
+
 /// The passphrase of `key`.
 ///
 /// # Errors
@@ -24,7 +26,7 @@ pub(super) fn ask(key: &Path) -> io::Result<SecretString> {
     quiet.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
     tcsetattr(&terminal, OptionalActions::Flush, &quiet)?;
     let restore = Restore { terminal: &terminal, before };
-    write!(&terminal, "Passphrase of {}: ", key.display())?;
+    write!(&terminal, "Passphrase of {}: ", Printable::path(key))?;
     let mut line = Zeroizing::new(String::new());
     let read = BufReader::new(&terminal).read_line(&mut line);
     drop(restore);

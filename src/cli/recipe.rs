@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{Error, Exit, Ui};
+use crate::printable::Printable;
 use crate::recipe::{self, Lock, RecipeError};
 
 /// Write and check recipes
@@ -98,7 +99,7 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
                 if show {
                     tell_resolved(&resolved, ui);
                 } else {
-                    ui.answer(&format!("{}: a good recipe, {name}", path.display()));
+                    ui.answer(&format!("{}: a good recipe, {}", Printable::path(path), Printable::of(&name)));
                 }
             }
             Err(error) => {
@@ -132,7 +133,7 @@ fn lock(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
         let lock = Lock::of(&recipe::load(path)?)?;
         let written = lock.write(path)?;
         ui.event("lock", &json!({ "path": written, "files": lock.files() }));
-        ui.answer(&format!("{}: {} locked", written.display(), lock.files().len()));
+        ui.answer(&format!("{}: {} locked", Printable::path(&written), lock.files().len()));
     }
     Ok(Exit::Done)
 }

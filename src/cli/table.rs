@@ -1,5 +1,7 @@
 //! Tables on a terminal: columns as wide as their widest cell, nothing else.
 
+use crate::printable::Printable;
+
 /// A table with a heading.
 pub struct Table {
     rows: Vec<Vec<String>>,
@@ -11,10 +13,9 @@ impl Table {
         Table { rows: vec![heading.map(str::to_owned).to_vec()] }
     }
 
-    /// Adds a row. Cells may come from images and devices: control characters become spaces.
+    /// Adds a row. Cells may come from images and devices: they are made [`Printable`].
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        let plain = |cell: String| cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        self.rows.push(cells.map(plain).to_vec());
+        self.rows.push(cells.map(|cell| Printable::of(&cell).to_string()).to_vec());
     }
 
     /// Whether there is nothing but the heading.
@@ -54,6 +55,6 @@ mod tests {
         table.row(["/dev/sda".into(), "1 GiB".into()]);
         table.row(["x\x1b[2J".into(), "é".into()]);
         let text = anstream::adapter::strip_str(&table.to_string()).to_string();
-        assert_eq!(text, "device    size\n/dev/sda  1 GiB\nx [2J     é\n");
+        assert_eq!(text, "device      size\n/dev/sda    1 GiB\nx\\u{1b}[2J  é\n");
     }
 }

@@ -12,6 +12,7 @@ use super::error::Error;
 use crate::cli::{Bars, Events, Lines, screen};
 use crate::golden::Settings;
 use crate::progress::Progress;
+use crate::xdg;
 
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -116,17 +117,11 @@ impl Ui {
     /// # Errors
     /// Where neither `--cache-dir` nor the environment says it.
     pub fn cache_dir(&self) -> Result<PathBuf, Error> {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        // The XDG base directory specification: relative values are to be ignored.
-        let xdg = || absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
-        match &self.global.cache_dir {
-            Some(dir) => Ok(dir.clone()),
-            None => Ok(xdg()
-                .ok_or_else(|| {
-                    Error::usage("there is no cache directory: HOME is not set").help("give `--cache-dir DIR`")
-                })?
-                .join("cardsmith")),
-        }
+        self.global
+            .cache_dir
+            .clone()
+            .or_else(xdg::cache_directory)
+            .ok_or_else(|| Error::usage("there is no cache directory: HOME is not set").help("give `--cache-dir DIR`"))
     }
 
     /// Where the record of all cards is kept.
@@ -154,11 +149,11 @@ impl Ui {
         }
     }
 
-    /// An error as a letter on stderr.
-    pub fn letter(&self, error: &Error) {
+    /// Tells the person of an error, on stderr.
+    pub fn report(&self, error: &Error) {
         self.apart(|| {
             // A terminal that is gone is no reason to stop.
-            let _ = write!(anstream::stderr(), "{}", error.letter());
+            let _ = write!(anstream::stderr(), "{}", error.message());
         });
     }
 

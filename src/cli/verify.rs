@@ -13,6 +13,7 @@ use crate::flash::verify::{OpenedMedium, VerifyReport, expected_with, verify};
 use crate::golden::{GoldenError, Manifest, TrustedKeys};
 use crate::image::BlockMap;
 use crate::ledger::Ledger;
+use crate::printable::Printable;
 use crate::source::Location;
 
 /// Read a card back against what was written
@@ -76,6 +77,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let known = who.as_deref().map_or("the golden image".to_owned(), |card| format!("card {card}"));
     if report.differing.is_empty() {
         task.done(&format!("{} read back and right", report.checked));
+        let (name, known) = (Printable::of(&name), Printable::of(&known));
         ui.answer(&format!("{name} is {known} as it was written: {} read back and right", report.checked));
         return Ok(Exit::Done);
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::digest::Sha256Digest;
 use crate::fs::ImagePath;
 use crate::fs::node::{Node, NodeKind};
+use crate::printable::Printable;
 use crate::units::ByteSize;
 
 /// What of a file differs.
@@ -88,7 +89,7 @@ impl fmt::Display for Seen {
             write!(f, ", {}", content(self))?;
         }
         if let Some(target) = &self.node.target {
-            write!(f, " to {}", escaped(target))?;
+            write!(f, " to {}", Printable::of(target))?;
         }
         if self.node.flags != 0 {
             write!(f, ", flags {:#x}", self.node.flags)?;
@@ -125,7 +126,7 @@ fn fields(seen: &Seen) -> serde_json::Value {
         "gid": node.attributes.gid,
         "size": (node.kind == NodeKind::File).then_some(node.size),
         "sha256": seen.sha256,
-        "target": node.target.as_deref().map(escaped),
+        "target": node.target.as_deref().map(shown_text),
         "device": node.device.map(|(major, minor)| format!("{major}:{minor}")),
         "links": node.links,
         "flags": node.flags,
@@ -141,7 +142,7 @@ fn aspect_line(aspect: Aspect, before: &Seen, after: &Seen) -> String {
         Aspect::Mode => pair("mode", &|seen| mode(&seen.node)),
         Aspect::Owner => pair("owner", &|seen| owner(&seen.node)),
         Aspect::Content => pair("content", &content),
-        Aspect::Target => pair("target", &|seen| seen.node.target.as_deref().map(escaped).unwrap_or_default()),
+        Aspect::Target => pair("target", &|seen| seen.node.target.as_deref().map(shown_text).unwrap_or_default()),
         Aspect::Xattrs => pair("attributes", &|seen| xattrs(&seen.node)),
         Aspect::Flags => pair("flags", &|seen| format!("{:#x}", seen.node.flags)),
         Aspect::Links => pair("links", &|seen| seen.node.links.to_string()),
@@ -181,7 +182,7 @@ fn xattrs(node: &Node) -> String {
     match node.xattrs.is_empty() {
         true => "none".to_owned(),
         false => {
-            let one = |(name, value): (&String, &Vec<u8>)| format!("{}={}", escaped(name.as_bytes()), shown(value));
+            let one = |(name, value): (&String, &Vec<u8>)| format!("{}={}", Printable::of(name), shown(value));
             node.xattrs.iter().map(one).collect::<Vec<_>>().join(" ")
         }
     }
@@ -196,11 +197,8 @@ fn shown(value: &[u8]) -> String {
     }
 }
 
-fn escaped(text: &[u8]) -> String {
-    String::from_utf8_lossy(text)
-        .chars()
-        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() })
-        .collect()
+fn shown_text(text: &[u8]) -> String {
+    Printable::of(text).to_string()
 }
 
 fn time((seconds, nanoseconds): (i64, u32)) -> String {

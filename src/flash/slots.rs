@@ -18,6 +18,7 @@ use super::devices::Device;
 use crate::atomic_file::write_atomically;
 use crate::read_limited::read_limited;
 use crate::recipe::{Mistake, closest};
+use crate::xdg;
 
 /// The largest bench file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -138,10 +139,7 @@ pub enum BenchFileError {
 
 /// Where the bench file is kept where nobody says otherwise: `$XDG_CONFIG_HOME/cardsmith/bench.toml`.
 pub fn default_path() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    // The XDG base directory specification: relative values are to be ignored.
-    let config = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
-    Some(config.join("cardsmith").join("bench.toml"))
+    Some(xdg::config_directory()?.join("bench.toml"))
 }
 
 impl BenchFile {

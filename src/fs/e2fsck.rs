@@ -19,6 +19,7 @@ use super::ext4::inode::{InodeKind, walk_table};
 use super::ext4::mapping::Mapping;
 use crate::image::ReadAt;
 use crate::image::zeros::all_zeros;
+use crate::printable::Printable;
 use crate::units::{ByteOffset, ByteRange};
 
 const CHUNK: u64 = 1 << 20;
@@ -72,11 +73,11 @@ pub(crate) fn words(output: &Output) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("Pass ") && !line.contains(PREFIX));
     let text: Vec<&str> = lines.take(8).collect();
-    text.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(800).collect()
+    Printable::of(&text.join("; ")).to_string().chars().take(800).collect()
 }
 
 fn first_line(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
+    Printable::of(bytes.split(|&b| b == b'\n').next().unwrap_or_default()).to_string()
 }
 
 /// What e2fsck looks at in `window`, as a sparse temporary file.

@@ -1,5 +1,6 @@
 //! Paths inside an image: absolute, without `.` or `..`, as bytes (ext4 names need not be UTF-8).
 
+use crate::printable::Printable;
 use std::fmt;
 use std::str::FromStr;
 
@@ -109,11 +110,7 @@ impl FromStr for ImagePath {
 
 impl fmt::Display for ImagePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names in an image are untrusted: control characters must not reach a terminal.
-        for c in String::from_utf8_lossy(&self.0).chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
-        }
-        Ok(())
+        Printable::of(&self.0).fmt(f)
     }
 }
 

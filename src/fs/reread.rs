@@ -12,6 +12,7 @@ use super::path::ImagePath;
 use super::tree::{Attributes, FileKind};
 use crate::digest::Sha256Digest;
 use crate::image::ReadAt;
+use crate::printable::Printable;
 use crate::units::ByteOffset;
 
 /// What has to stand at a path. The last component is not followed.
@@ -127,9 +128,7 @@ fn verify_one(reader: &dyn Look, path: &ImagePath, expect: &Expect) -> Result<()
         },
         Expect::Symlink { target } => match reader.target(path).map_err(said)? {
             found if found == *target => Ok(()),
-            found => {
-                Err(differs(path, expect, format!("a link to {}", String::from_utf8_lossy(&found).escape_debug())))
-            }
+            found => Err(differs(path, expect, format!("a link to {}", Printable::of(&found)))),
         },
         _ => Ok(()),
     }
@@ -215,7 +214,7 @@ fn differs(path: &ImagePath, expect: &Expect, found: String) -> RereadError {
             format!("a file of {size} bytes, {}, content {sha256}", shown(attributes))
         }
         Expect::Directory { attributes } => format!("a directory, {}", shown(attributes)),
-        Expect::Symlink { target } => format!("a link to {}", String::from_utf8_lossy(target).escape_debug()),
+        Expect::Symlink { target } => format!("a link to {}", Printable::of(target)),
         Expect::Attributes { attributes } => shown(attributes),
     };
     RereadError::Differs { path: path.clone(), expected, found }

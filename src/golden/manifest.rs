@@ -219,6 +219,7 @@ impl Manifest {
     /// [`ManifestError::Read`], [`ManifestError::TooLarge`].
     pub fn read_text(path: &Path) -> Result<Vec<u8>, ManifestError> {
         let unreadable = |source| ManifestError::Read { path: path.to_owned(), source };
+        // Bounded while it is read, because the size of a pipe or a growing file says nothing.
         let file = std::fs::File::open(path).map_err(unreadable)?;
         read_limited(file, MANIFEST_LIMIT).map_err(|error| match error.kind() {
             ErrorKind::FileTooLarge => ManifestError::TooLarge { path: path.to_owned() },
@@ -233,6 +234,7 @@ impl Manifest {
     pub fn parse(text: &[u8], path: &Path) -> Result<Manifest, ManifestError> {
         let unparsable = |source| ManifestError::Parse { path: path.to_owned(), source };
         let value: serde_json::Value = serde_json::from_slice(text).map_err(unparsable)?;
+        // Before the rest is parsed: a newer manifest may lack what this version wants, and the reason is its age.
         if let Some(found) = value.get("manifest_version").and_then(serde_json::Value::as_u64)
             && found != u64::from(MANIFEST_VERSION)
         {
@@ -251,6 +253,7 @@ impl Manifest {
         if map.fingerprint() != self.image.digest {
             return Err("the digest over its map is not the one that it states".to_owned());
         }
+        // A path would let a manifest from elsewhere choose any file of this machine as its image.
         if self.image.file.as_ref().is_some_and(|file| file.components().count() != 1 || file.is_absolute()) {
             return Err("the image's file name has a directory in it; the image lies beside its manifest".to_owned());
         }

@@ -37,6 +37,7 @@ impl Golden {
             expected @ Some(_) => source::open_spec(&SourceSpec::file(&path, expected), cache_dir, progress)?.image,
             None => source::open_to_inspect(&path, cache_dir, progress)?.0,
         };
+        // Ranges beyond the end would only be missed when a card is half written.
         if image.size() != manifest.image.size {
             let what = format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0);
             return Err(GoldenError::NotTheImage { image: path, manifest: manifest_path.to_owned(), what });

@@ -17,6 +17,8 @@ pub fn prove(opened: &EditableImage, plan: &Plan) -> Result<Vec<String>, GoldenE
     let mut passed = read_again(opened, plan)?;
     let root = opened.window(&opened.root_partition)?;
 
+    // Two opinions on the whole file system. The own check knows what cardsmith's writer could get wrong and is always
+    // there; e2fsck knows everything else, and is not installed everywhere.
     crate::fs::check::check(root.clone()).map_err(|what| failed("consistency", what.to_string()))?;
     passed.push("own consistency check of the root file system: clean".to_owned());
 
@@ -39,6 +41,7 @@ fn read_again(opened: &EditableImage, plan: &Plan) -> Result<Vec<String>, Golden
     let root = opened.window(&opened.root_partition)?;
     let mut passed = Vec::new();
 
+    // Not by the writer's own code: a mistake in how it lays out a file would be read back as cleverly as it was made.
     let expected = expectations(plan, Volume::Root);
     reread::verify(root.clone(), &expected)
         .map_err(|what| failed("ext4 read again by another reader", what.to_string()))?;
@@ -64,6 +67,7 @@ pub fn expectations(plan: &Plan, volume: Volume) -> Vec<(ImagePath, Expect)> {
     for edit in plan.edits.iter().filter(|edit| edit.volume == volume) {
         let expect = match &edit.change {
             Change::Remove => {
+                // Otherwise a file that a later step removed with its directory would be missed.
                 last.retain(|path, _| !path.is_within(&edit.path));
                 Expect::Absent
             }
@@ -81,6 +85,7 @@ pub fn expectations(plan: &Plan, volume: Volume) -> Vec<(ImagePath, Expect)> {
                 Some(Expect::File { sha256, size, .. }) => {
                     Expect::File { sha256: *sha256, size: *size, attributes: *attributes }
                 }
+                // The plan does not say what the base image's file holds, so nothing can be said of its content.
                 _ => Expect::Attributes { attributes: *attributes },
             },
         };
@@ -102,6 +107,7 @@ fn boot_is(boot: &dyn Tree, path: &ImagePath, expect: &Expect) -> Result<(), Str
                 false => Err(format!("{path} does not hold what was written")),
             }
         }
+        // FAT has neither owners nor links, and directories are there for the files in them.
         _ => Ok(()),
     }
 }

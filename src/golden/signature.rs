@@ -180,6 +180,7 @@ impl TrustedKeys {
         let bad = |what: String| SignatureError::Key { path: path.to_owned(), what, next: NEXT };
         let text = Zeroizing::new(read_file(path).map_err(|error| bad(error.to_string()))?);
         let text = std::str::from_utf8(&text).map_err(|_| bad("it is not a text file".to_owned()))?;
+        // It would parse no better than other wrong files, but whoever passes it on should know what it is.
         if text.contains("PRIVATE KEY-----") {
             return Err(bad("it is a private key".to_owned()));
         }
@@ -213,9 +214,11 @@ impl TrustedKeys {
         // Editors and mail add blank lines, the reader of the library takes none.
         let signature = SshSig::from_pem(signature.trim_ascii()).map_err(|error| unreadable(&error))?;
         let signer = PublicKey::from(signature.public_key().clone()).fingerprint(HashAlg::Sha256).to_string();
+        // Who signed is asked before what: of an unknown key it does not matter whether its signature holds.
         let Some(key) = self.keys.iter().find(|key| key.key_data() == signature.public_key()) else {
             return Err(SignatureError::OtherKey { manifest: manifest.to_owned(), signer });
         };
+        // A signature that the same key gave to a mail or a git commit must not pass for one of a manifest.
         if signature.namespace() != NAMESPACE {
             let found = signature.namespace().chars().take(80).collect();
             return Err(SignatureError::Purpose { manifest: manifest.to_owned(), found });

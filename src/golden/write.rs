@@ -88,6 +88,7 @@ impl Golden {
         outputs: &Outputs,
         extras: &Extras<'_>,
     ) -> Result<(), GoldenError> {
+        // The manifest names the digests of the files beside it, so it is made after them, and signed after that.
         let Written { file, digest } = written;
         let name = PathBuf::from(outputs.image.file_name().unwrap_or_default());
         self.manifest.image.file = Some(name.clone());
@@ -126,6 +127,8 @@ impl Golden {
                 _ => {}
             }
         }
+        // Names are given last, one after another: no file system renames several files at once. What got its name before
+        // an error is taken away again.
         let mut placed: Vec<&Path> = Vec::new();
         for (whole, path) in steps {
             if let Err(error) = whole.commit(path) {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::printable::Printable;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// What bytes are; where several apply, the last one in this order wins.
@@ -178,8 +179,7 @@ fn scale(at: u64, whole: u64, width: u64) -> u64 {
 }
 
 fn escape(text: &str) -> String {
-    let plain = text.chars().filter(|c| !c.is_control());
-    plain.fold(String::new(), |mut out, c| {
+    Printable::of(text).to_string().chars().fold(String::new(), |mut out, c| {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

@@ -23,11 +23,9 @@ pub struct Ledger {
 }
 
 /// Where the ledger is kept when nothing else is said: `$XDG_STATE_HOME/cardsmith/ledger.sqlite3`, by default
-/// `~/.local/state/cardsmith/ledger.sqlite3` (XDG Base Directory Specification). `None` without a home directory.
+/// `~/.local/state/cardsmith/ledger.sqlite3`. `None` without a home directory.
 pub fn default_path() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    Some(state.join("cardsmith").join("ledger.sqlite3"))
+    Some(crate::xdg::state_directory()?.join("ledger.sqlite3"))
 }
 
 impl Ledger {

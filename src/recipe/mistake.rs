@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::secrets;
+use crate::printable::is_harmless;
 
 /// Widest line that an excerpt shows, in characters.
 const WIDEST: usize = 100;
@@ -67,9 +68,9 @@ fn floor(text: &str, at: usize) -> usize {
 }
 
 fn excerpt(line: usize, column: usize, width: usize, content: &str) -> String {
-    // A recipe is untrusted: control characters must not reach a terminal, and every character takes one place.
+    // The carets count characters, so each that must not reach a terminal becomes one blank rather than its number.
     let shown = secrets::masked(content);
-    let shown: Vec<char> = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown: Vec<char> = shown.chars().map(|c| if is_harmless(c) { c } else { ' ' }).collect();
     let at = column.saturating_sub(1).min(shown.len());
     let from = at.saturating_sub(WIDEST / 2).min(shown.len().saturating_sub(WIDEST));
     let part: String = shown.iter().skip(from).take(WIDEST).collect();

@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::load::{RecipeError, load_with};
 use super::loaded::LoadedRecipe;
 use super::texts::Places;
+use crate::printable::Printable;
 
 /// One value of a recipe.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,5 +139,5 @@ fn bare(key: &str) -> String {
 
 /// A path inside a comment must not end the comment.
 fn shown(path: &Path) -> String {
-    path.display().to_string().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    Printable::path(path).to_string()
 }

@@ -127,7 +127,7 @@ impl OpenedSource {
 }
 
 /// Opens an image and checks its digest. A packed image is decoded into the cache under `cache_directory`
-/// ([`super::cache::default_directory`]), and taken from there the next time; a raw one is used where it is.
+/// ([`crate::xdg::cache_directory`]), and taken from there the next time; a raw one is used where it is.
 ///
 /// # Errors
 /// [`SourceError`]; nothing is in the cache then that was not there before.

@@ -21,15 +21,6 @@ use crate::image::file::ImageFile;
 use crate::progress::Task;
 use crate::units::ByteSize;
 
-/// Where decoded images are kept: `$XDG_CACHE_HOME/cardsmith`, else `~/.cache/cardsmith`. Relative values are ignored,
-/// as the XDG base directory specification asks. `None` where neither is set.
-pub fn default_directory() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .map(|dir| dir.join("cardsmith"))
-}
-
 /// The decoded images in one directory.
 pub(super) struct Cache {
     images: PathBuf,

@@ -1,5 +1,6 @@
 //! What sudoers says, as data: rules, aliases, Defaults and problems, each with the bytes it stands on.
 
+use crate::printable::Printable;
 use std::collections::BTreeMap;
 
 /// Index of a file in [`Policy::files`].
@@ -260,14 +261,14 @@ impl Policy {
 
     /// `path:line` of a span, for messages; control characters escaped.
     pub fn place(&self, span: Span) -> String {
-        let path = self.file(span.file).map(|file| printable(&file.path)).unwrap_or_default();
+        let path = self.file(span.file).map(|file| Printable::of(&file.path).to_string()).unwrap_or_default();
         format!("{path}:{}", span.line)
     }
 
     /// The text of a span, for messages; control characters escaped, 200 characters at most.
     pub fn excerpt(&self, span: Span) -> String {
         let bytes = self.file(span.file).and_then(|file| file.content.get(span.start..span.end)).unwrap_or_default();
-        let text = printable(bytes);
+        let text = Printable::of(bytes).to_string();
         match text.char_indices().nth(200) {
             Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
             None => text,
@@ -289,13 +290,4 @@ impl Policy {
             _ => None,
         }
     }
-}
-
-/// Untrusted bytes for a terminal.
-pub(super) fn printable(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for c in String::from_utf8_lossy(bytes).chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }

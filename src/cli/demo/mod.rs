@@ -158,7 +158,7 @@ fn flash(golden: &Golden, dir: &Path, cards: &[PathBuf], ui: &Ui) -> Result<(), 
     };
     match write_cards(&batch, ui)?.verdict() {
         Verdict::AllVerified => Ok(()),
-        _ => Err(Error::failed("not every card was written").help("the letters above say why")),
+        _ => Err(Error::failed("not every card was written").help("the messages above say why")),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::flash::devices::{self, Device, Host, Identity, Transport};
 use crate::flash::hotplug::Hotplug;
 use crate::flash::obstacle::Obstacle;
 use crate::flash::slots::{BenchFile, SlotPlace, bad_name};
+use crate::printable::Printable;
 
 /// What is typed to leave a slot out.
 const SKIP: &str = "-";
@@ -45,7 +46,7 @@ pub(super) fn learn(path: &Path, all: bool, ui: &Ui) -> Result<Exit, Error> {
     for slot in &bench.slots {
         table.row([slot.name.clone(), slot.place.to_string()]);
     }
-    ui.answer(&format!("{}\n\n{table}", path.display()));
+    ui.answer(&format!("{}\n\n{table}", Printable::path(path)));
     let slots: Vec<_> =
         bench.slots.iter().map(|slot| json!({ "slot": slot.name, "place": slot.place.to_string() })).collect();
     ui.event("bench", &json!({ "path": path, "slots": slots }));
@@ -160,8 +161,9 @@ fn typed() -> Receiver<String> {
 
 fn say(text: &str) -> Result<(), Error> {
     let mut stderr = anstream::stderr();
-    // Descriptions come from devices.
-    let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+    // Descriptions come from devices; the line breaks are ours.
+    let lines: Vec<String> = text.split('\n').map(|line| Printable::of(line).to_string()).collect();
+    let text = lines.join("\n");
     stderr
         .write_all(text.as_bytes())
         .and_then(|()| stderr.flush())

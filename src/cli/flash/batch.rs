@@ -1,4 +1,4 @@
-//! One run at the bench: golden image, activations, ledger, targets; receipts and letters as the cards end.
+//! One run at the bench: golden image, activations, ledger, targets; receipts and messages as the cards end.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use crate::flash::{
 };
 use crate::golden::Golden;
 use crate::ledger::{CardReservation, Ledger};
+use crate::printable::Printable;
 use crate::progress::Progress;
 use crate::provision::card::CardIdentity;
 use crate::recipe::CardName;
@@ -146,19 +147,20 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     Ok(outcome)
 }
 
-/// A receipt for people: a line or a letter.
+/// A receipt for people: a line, or a message of what failed.
 fn tell(receipt: &Receipt, ui: &Ui) {
     let name = name(receipt);
     match &receipt.outcome {
         Outcome::Verified { report, .. } => ui.answer(&format!(
-            "{name} is on {}: {} written, {}{} read back and right; activation {}",
-            receipt.medium.name(),
+            "{} is on {}: {} written, {}{} read back and right; activation {}",
+            Printable::of(name),
+            Printable::of(&receipt.medium.name()),
             report.written,
             if report.held.0 > 0 { format!("{} were there already, ", report.held) } else { String::new() },
             report.verified,
-            receipt.activation_id.as_deref().unwrap_or("none")
+            Printable::of(receipt.activation_id.as_deref().unwrap_or("none"))
         )),
-        Outcome::Failed { failure } => ui.letter(&letter(receipt, failure)),
+        Outcome::Failed { failure } => ui.report(&message(receipt, failure)),
     }
 }
 
@@ -180,15 +182,15 @@ fn keep(receipt: &Receipt, batch: &Batch<'_>, progress: &dyn Progress, ui: &Ui) 
     }
 }
 
-fn letter(receipt: &Receipt, failure: &CardFailure) -> Error {
+fn message(receipt: &Receipt, failure: &CardFailure) -> Error {
     let exit = if failure.kind.is_verification() { Exit::Verification } else { Exit::Failed };
-    let mut letter = Error::with(exit, format!("{} {}", receipt.medium.name(), failure.what));
-    letter.causes.push(failure.detail.clone());
-    letter.state.push(failure.left_on_card.to_string());
+    let mut message = Error::with(exit, format!("{} {}", receipt.medium.name(), failure.what));
+    message.causes.push(failure.detail.clone());
+    message.state.push(failure.left_on_card.to_string());
     if !failure.activation.is_empty() {
-        letter.state.push(failure.activation.clone());
+        message.state.push(failure.activation.clone());
     }
-    letter.help(failure.next.clone())
+    message.help(failure.next.clone())
 }
 
 impl From<gate::GateError> for Error {

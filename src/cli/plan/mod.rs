@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Error, Exit, Ui};
 use crate::golden;
 use crate::golden::finding_records;
+use crate::printable::Printable;
 use crate::recipe;
 
 /// Show the edits that a recipe would make, as a readable diff
@@ -41,9 +42,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let whole = json!({ "recipe": name, "base": base, "repaired": repaired, "edits": plan.edits.len() });
     ui.event("plan", &whole);
 
-    ui.answer(&format!("{} ({}, {}) becomes the golden image of \"{name}\":\n", base.source, base.format, base.size));
+    let (source, recipe) = (Printable::of(&base.source), Printable::of(&name));
+    ui.answer(&format!("{source} ({}, {}) becomes the golden image of \"{recipe}\":\n", base.format, base.size));
     if let Some(repaired) = repaired {
-        ui.answer(&format!("repaired first: {repaired}\n"));
+        ui.answer(&format!("repaired first: {}\n", Printable::of(&repaired)));
     }
     ui.answer(&show::plan(plan, args.contents));
     if plan.obstacles().next().is_some() {

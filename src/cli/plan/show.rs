@@ -10,6 +10,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::golden::edit_records;
 use crate::prepare::{Change, Class, Content, Edit, Plan, Severity, Volume};
+use crate::printable::Printable;
 
 /// A diff of very long or very different texts stops looking for the shortest form after this time.
 const DIFF_TIME: Duration = Duration::from_secs(1);
@@ -45,7 +46,7 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
             let _ = writeln!(out, "\n{style}{title}{style:#}");
         }
         for finding in findings(severity) {
-            let _ = writeln!(out, "  {style}{}{style:#} {}", finding.step, clean(&finding.text));
+            let _ = writeln!(out, "  {style}{}{style:#} {}", finding.step, Printable::of(&finding.text));
         }
     }
     let _ = writeln!(out, "\n{}", summary(plan));
@@ -106,7 +107,7 @@ fn one(out: &mut String, edit: &Edit, contents: bool) {
             let what = match content {
                 Content::Secret(_) => "secret".to_owned(),
                 Content::Bytes(bytes) => format!("{} bytes", bytes.len()),
-                Content::HostFile { path, size, .. } => format!("{size} from {}", clean(&path.display().to_string())),
+                Content::HostFile { path, size, .. } => format!("{size} from {}", Printable::path(path)),
             };
             let (mark, style) = if edit.before.is_some() { ("~", CHANGED) } else { ("+", ADDED) };
             (mark, style, format!(" ({:04o}{}, {what})", attributes.mode, owner(attributes.uid, attributes.gid)))
@@ -114,13 +115,13 @@ fn one(out: &mut String, edit: &Edit, contents: bool) {
         Change::Directory { attributes } => {
             ("+", ADDED, format!("/ ({:04o}{})", attributes.mode, owner(attributes.uid, attributes.gid)))
         }
-        Change::Symlink { target } => ("+", ADDED, format!(" -> {}", clean(&String::from_utf8_lossy(target)))),
+        Change::Symlink { target } => ("+", ADDED, format!(" -> {}", Printable::of(target))),
         Change::Attributes { attributes } => {
             ("~", CHANGED, format!(" becomes {:04o}{}", attributes.mode, owner(attributes.uid, attributes.gid)))
         }
     };
     let _ = writeln!(out, "  {style}{mark} {place}{style:#}{detail}");
-    let _ = writeln!(out, "      {DIM}{}{DIM:#}", clean(&edit.reason.text));
+    let _ = writeln!(out, "      {DIM}{}{DIM:#}", Printable::of(&*edit.reason.text));
     let mut lines = diff(edit).unwrap_or_default();
     if lines.is_empty() && contents {
         lines = added(edit);
@@ -174,19 +175,10 @@ fn added(edit: &Edit) -> Vec<(char, String)> {
     }
 }
 
-/// What comes from an image must not move the cursor.
+/// A line of a file that the image has, or will have.
 fn clean(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c == '\t' {
-                ' '
-            } else if c.is_control() {
-                '?'
-            } else {
-                c
-            }
-        })
-        .collect()
+    // Configuration is indented with tabs: they are no threat, and as numbers they would be a nuisance.
+    Printable::of(&text.replace('\t', " ")).to_string()
 }
 
 #[cfg(test)]

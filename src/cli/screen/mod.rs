@@ -19,7 +19,8 @@ use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, d
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::progress::{Progress, Task, plain};
+use crate::printable::Printable;
+use crate::progress::{Progress, Task};
 use crate::units::ByteSize;
 
 pub use board::{Board, Mark, Row};
@@ -208,15 +209,15 @@ fn is_hung_up() -> bool {
 
 impl Progress for Screen {
     fn task(&self, label: &str, _: Option<ByteSize>) -> Box<dyn Task> {
-        Box::new(Unseen { board: self.board.clone(), label: plain(label) })
+        Box::new(Unseen { board: self.board.clone(), label: Printable::of(label).to_string() })
     }
 
     fn note(&self, text: &str) {
-        self.change(|board| board.say(plain(text)));
+        self.change(|board| board.say(Printable::of(text).to_string()));
     }
 
     fn warn(&self, text: &str) {
-        let text = plain(text);
+        let text = Printable::of(text).to_string();
         self.change(|board| {
             board.say(format!("warning: {text}"));
             board.warn(text);
@@ -235,7 +236,7 @@ impl Task for Unseen {
     fn at(&mut self, _: ByteSize) {}
     fn done(self: Box<Self>, _: &str) {}
     fn failed(self: Box<Self>, summary: &str) {
-        let text = format!("{}: {}", self.label, plain(summary));
+        let text = format!("{}: {}", self.label, Printable::of(summary));
         self.board.lock().unwrap_or_else(PoisonError::into_inner).say(text);
     }
 }
@@ -253,7 +254,7 @@ impl RowTask {
 
 impl Task for RowTask {
     fn stage(&mut self, stage: &str, total: Option<ByteSize>) {
-        self.row(|row| row.stage(plain(stage), total));
+        self.row(|row| row.stage(Printable::of(stage).to_string(), total));
     }
 
     fn at(&mut self, done: ByteSize) {

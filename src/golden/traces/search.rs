@@ -41,6 +41,8 @@ impl<'n> Search<'n> {
     /// Searches `bytes`, which stand at `at` in the image. Where they touch what was fed before, a trace that lies over
     /// the border is found.
     pub fn feed(&mut self, at: ByteOffset, bytes: &[u8]) {
+        // What the map leaves out lies between two ranges: their bytes are no neighbours, and joined they could make up
+        // what stands nowhere.
         if at != self.end {
             self.seam.clear();
         }

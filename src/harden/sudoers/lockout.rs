@@ -6,6 +6,7 @@ use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::place::{Action, Place};
 use crate::prepare::plan::Class;
 use crate::prepare::{StepError, View};
+use crate::printable::Printable;
 use crate::recipe::schema::Lockout;
 use crate::sudoers::{Account, Accounts, Decision, Host, Password, Policy, TreeFiles, Whose};
 
@@ -57,7 +58,7 @@ fn ways(view: &View<'_>, policy: &Policy, host: &Host) -> Result<Vec<String>, Fs
     };
     for user in accounts.users.iter().filter(|user| user.uid != 0 && may_log_in(user)) {
         if by_sudo(user, user.password != Password::Locked) {
-            ways.push(format!("{} by sudo", String::from_utf8_lossy(&user.name).escape_default()));
+            ways.push(format!("{} by sudo", Printable::of(&user.name)));
         }
     }
     // userconf renames the first user and gives it a password; its groups and rules stay.
@@ -65,7 +66,7 @@ fn ways(view: &View<'_>, policy: &Policy, host: &Host) -> Result<Vec<String>, Fs
     if let Some(first) = first.filter(|user| user.password == Password::Locked && by_sudo(user, true))
         && let Some(how) = first_user_gets_password(view)?
     {
-        let name = String::from_utf8_lossy(&first.name).escape_default().to_string();
+        let name = Printable::of(&first.name);
         ways.push(format!("{name} (or as it is renamed) by sudo, once {how}"));
     }
     if has_sudo && cloud_init_makes_administrator(view)? {

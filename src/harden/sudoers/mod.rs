@@ -14,6 +14,7 @@ mod ssm_user;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::plan::{Class, Content, Volume};
 use crate::prepare::{Step, StepError, View};
+use crate::printable::Printable;
 use crate::recipe::schema::{Nopasswd, SsmUser, Sudo};
 use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, ProblemKind, TreeFiles};
 use edits::TextEdits;
@@ -151,7 +152,7 @@ impl HardenSudo<'_> {
                 return Err(StepError::Refused {
                     what: format!(
                         "{} could still become root without a password after every rule was changed",
-                        String::from_utf8_lossy(&who.name).escape_default()
+                        Printable::of(&who.name)
                     ),
                     next: "this is a mistake in cardsmith: please report it with the image's /etc/sudoers and \
                            /etc/sudoers.d; [sudo] nopasswd = \"keep\" goes on without hardening"

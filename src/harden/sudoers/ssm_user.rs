@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 use crate::prepare::View;
 use crate::prepare::plan::{Class, Content, Volume};
+use crate::printable::Printable;
 use crate::sudoers::{Account, Accounts, Password, Policy, TreeFiles};
 
 /// Its name; the agent knows no other.
@@ -95,7 +96,7 @@ pub(super) fn leave_groups(view: &mut View<'_>, policy: &Policy) -> Result<(), F
     if leaves.is_empty() {
         return Ok(());
     }
-    let shown: Vec<_> = leaves.iter().map(|name| String::from_utf8_lossy(name).escape_default().to_string()).collect();
+    let shown: Vec<_> = leaves.iter().map(|name| Printable::of(name).to_string()).collect();
     view.note(format!("{NAME} was in group {}, which may use sudo: it is no longer", shown.join(", ")));
     // gshadow holds hashes of group passwords.
     for (path, secret) in [("/etc/group", false), ("/etc/gshadow", true)] {

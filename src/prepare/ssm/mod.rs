@@ -15,6 +15,7 @@ use super::place::{Action, Place};
 use super::plan::{Class, Volume};
 use super::{Step, StepError, View};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
+use crate::printable::Printable;
 use crate::recipe::schema::{Keep, Strip};
 
 const DATA: &str = "/var/lib/amazon/ssm";
@@ -75,9 +76,9 @@ fn text_field(json: &Value, name: &str) -> Option<String> {
     json.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(printable)
 }
 
-/// Words of an image for a message: no control characters, and not much of them.
+/// Words of an image for a message: not much of them.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+    Printable::of(text).to_string().chars().take(120).collect()
 }
 
 fn say_who_it_was(view: &mut View<'_>) -> Result<(), FsError> {

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use super::super::lex::Kind;
-use super::super::policy::{FileId, SourceFile, Span, printable};
+use super::super::policy::{FileId, SourceFile, Span};
 use super::super::source::SudoersFiles;
 use super::{DEEPEST, MOST_BYTES, MOST_FILES, Parsed, Parser, syntax};
+use crate::printable::Printable;
 
 impl<F: SudoersFiles> Parser<'_, F> {
     pub(super) fn include(&mut self, directory: bool) -> Parsed<(), F> {
@@ -76,7 +77,7 @@ impl<F: SudoersFiles> Parser<'_, F> {
         // A missing directory is nothing that sudo would mention.
         let Some(directory) = self.files.directory(path)? else { return Ok(VecDeque::new()) };
         if let Some(why) = distrusted(directory.uid, directory.gid, directory.mode) {
-            self.unread(format!("sudo ignores {}: it {why}", printable(path)));
+            self.unread(format!("sudo ignores {}: it {why}", Printable::of(path)));
             return Ok(VecDeque::new());
         }
         let mut paths: Vec<Vec<u8>> = directory
@@ -92,7 +93,7 @@ impl<F: SudoersFiles> Parser<'_, F> {
     /// Opens a file if sudo would, and reads it next. `named_at` is where an include names it; a file that is only met
     /// in a directory may be something else than a regular file.
     pub(super) fn open(&mut self, path: &[u8], named_at: Option<Span>) -> Result<bool, F::Error> {
-        let shown = printable(path);
+        let shown = Printable::of(path);
         let Some(file) = self.files.file(path)? else {
             if named_at.is_some() {
                 self.unread(format!("sudo cannot read {shown}: it is not there"));

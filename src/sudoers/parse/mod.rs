@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use super::lex::{Binding, Kind, Lexer, Scanned, Token};
 use super::policy::{
     AliasKind, AliasMembers, DefaultsEntry, DefaultsValue, FileId, Policy, Problem, ProblemKind, Rule, Scope, Span,
-    printable,
 };
 use super::source::SudoersFiles;
+use crate::printable::Printable;
 
 /// How deep files may include one another. sudo's constant is 128, but it is only looked at whenever its stack grows,
 /// by 16 at a time, so 144 is what happens.
@@ -317,7 +317,7 @@ impl<F: SudoersFiles> Parser<'_, F> {
             };
             let key = (kind, name);
             if self.policy.aliases.contains_key(&key) {
-                return Err(Stop::Syntax(format!("Alias \"{}\" already defined", printable(&key.1))));
+                return Err(Stop::Syntax(format!("Alias \"{}\" already defined", Printable::of(&key.1))));
             }
             self.policy.aliases.insert(key, members);
             self.taken_to = Some(self.last);
