@@ -10,6 +10,7 @@ mod load;
 mod loaded;
 mod lock;
 mod mistake;
+mod old_keys;
 mod region;
 mod resolved;
 pub mod schema;
