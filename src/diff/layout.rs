@@ -44,6 +44,7 @@ pub fn compare_layouts(before: &Whole<'_>, after: &Whole<'_>) -> Result<Vec<Tabl
     compare("size".to_owned(), exact(before), exact(after));
     compare("partition table".to_owned(), Some(before.table.kind.to_string()), Some(after.table.kind.to_string()));
     compare("disk id".to_owned(), Some(before.table.disk_id.clone()), Some(after.table.disk_id.clone()));
+    // Of both: a partition may be on one side only.
     let numbers = before.table.partitions.iter().chain(&after.table.partitions).map(|partition| partition.number);
     let numbers: std::collections::BTreeSet<u32> = numbers.collect();
     for &number in &numbers {
@@ -86,12 +87,16 @@ fn gaps_of(whole: &Whole<'_>) -> (u64, TableKind, Vec<ByteRange>) {
 /// and what is between and behind the partitions.
 fn gaps(whole: &Whole<'_>) -> (Vec<ByteRange>, (u64, TableKind, Vec<ByteRange>)) {
     let shape = gaps_of(whole);
+    // The table itself: one sector, or the protective MBR, the header and 32 sectors of entries, of which a copy
+    // without the MBR is at the end.
     let (head, tail) = match shape.1 {
         TableKind::Mbr => (512, 0),
         TableKind::Gpt => (34 * 512, 33 * 512),
     };
+    // Boot code. Behind it are the disk id and the entries, which were compared in words.
     let mut gaps = vec![ByteRange::new(0, 440)];
     let mut behind = head;
+    // An empty range at the end makes a gap of what is behind the last partition.
     let end = ByteRange::new(shape.0.saturating_sub(tail), 0);
     for range in shape.2.iter().chain([&end]) {
         gaps.push(ByteRange::new(behind, range.start.0.saturating_sub(behind)));
@@ -119,6 +124,7 @@ fn bytes(
         let mut at = range.start;
         while at < range.end() {
             let next = |whole: &Whole<'_>| whole.image.next_data(at).map_err(failed(whole));
+            // Where neither has data, both are zeros.
             let starts = [next(before)?, next(after)?].into_iter().flatten().map(|run| run.start.max(at));
             let Some(start) = starts.min().filter(|start| *start < range.end()) else { break };
             let n = BLOCK.min(range.end().0 - start.0);
@@ -126,6 +132,7 @@ fn bytes(
             before.image.read_at(start, left).map_err(failed(before))?;
             after.image.read_at(start, right).map_err(failed(after))?;
             if left != right {
+                // The first place is told exactly, and how much differs only in blocks.
                 let inside = left.iter().zip(right.iter()).position(|(a, b)| a != b).unwrap_or(0) as u64;
                 first.get_or_insert(ByteOffset(start.0 + inside));
                 blocks += 1;

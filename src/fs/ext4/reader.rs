@@ -55,6 +55,7 @@ impl Reader {
 
     /// Mode and owner of an inode.
     pub fn attributes(inode: &Inode) -> Attributes {
+        // `l_i_uid_high` and `l_i_gid_high` hold the upper halves.
         let wide = |low, high| u32::from(u16_at(&inode.raw, low)) | (u32::from(u16_at(&inode.raw, high)) << 16);
         Attributes { mode: u16_at(&inode.raw, 0) & 0o7777, uid: wide(2, 0x78), gid: wide(0x18, 0x7A) }
     }
@@ -105,6 +106,7 @@ impl Reader {
         }
         let named_in = |run: &[u8]| -> Result<Option<u32>, FsError> {
             let found = entries(run).map_err(|what| FsError::Corrupt { volume: "root", what: what.to_owned() })?;
+            // Inode 0 marks an entry that names nothing.
             let entry = found.iter().find(|entry| entry.inode != 0 && run.get(entry.name()) == Some(name));
             Ok(entry.map(|entry| entry.inode))
         };
@@ -116,6 +118,8 @@ impl Reader {
             }
             return Ok(None);
         }
+        // All blocks, not by the hash tree: the less this reader relies on, the better. Index blocks look like one
+        // unused entry.
         for run in Mapping::of(&self.window, &self.sb, directory)?.runs {
             for n in 0..run.count {
                 if let Some(number) = named_in(&read_block(&self.window, &self.sb, run.physical + n)?)? {
@@ -130,6 +134,7 @@ impl Reader {
     fn chunks(&self, inode: &Inode, take: &mut dyn FnMut(&[u8])) -> Result<(), FsError> {
         let mut left = inode.size();
         let mut give = |chunk: &[u8]| {
+            // The last block is cut at the file's size.
             let n = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
             take(chunk.get(..n).unwrap_or_default());
             left -= n as u64;
@@ -137,6 +142,7 @@ impl Reader {
         };
         let fast = inode.kind() == InodeKind::Symlink && inode.size() < 60;
         if inode.flags() & INLINE_FLAG != 0 || fast {
+            // The first 60 bytes, and then what the attribute holds.
             give(inode.block_area());
             give(inline_value(inode).and_then(|place| inode.raw.get(place)).unwrap_or_default());
             return Ok(());
@@ -145,6 +151,7 @@ impl Reader {
         let mut next = 0;
         let size = self.sb.block_size();
         for run in Mapping::of(&self.window, &self.sb, inode)?.runs {
+            // What no extent covers is a hole.
             while next < run.logical {
                 if !give(&zeros) {
                     return Ok(());
@@ -152,6 +159,7 @@ impl Reader {
                 next += 1;
             }
             for n in 0..run.count {
+                // Checked although it may not be read: a bad number is damage in any case.
                 place_of(&self.sb, run.physical + n)?;
                 let block =
                     if run.unwritten { zeros.clone() } else { read_block(&self.window, &self.sb, run.physical + n)? };
@@ -161,6 +169,7 @@ impl Reader {
                 next += 1;
             }
         }
+        // Behind the last extent there may be a hole, too.
         while next < inode.size().div_ceil(size) && give(&zeros) {
             next += 1;
         }

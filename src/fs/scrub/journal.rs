@@ -30,6 +30,7 @@ pub fn scrub(wiper: &Wiper<'_>, sb: &Superblock, groups: &Groups, report: &mut S
         return Err(corrupt("its journal has to be replayed before it can be wiped"));
     }
     for run in &mapping.runs {
+        // Its first block is the journal's superblock, which stays.
         let skipped = u64::from(run.logical == 0);
         let place = ByteRange::new((run.physical + skipped) * sb.block_size(), (run.count - skipped) * sb.block_size());
         report.journal_bytes += wiper.punch(place)?;

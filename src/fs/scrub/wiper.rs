@@ -57,6 +57,7 @@ impl<'a> Wiper<'a> {
 
     fn punch_data(&self, run: ByteRange) -> Result<u64, FsError> {
         let (start, end) = (run.start.0, run.end().0);
+        // Whole blocks are punched. The parts at both ends can only be overwritten.
         let first = start.next_multiple_of(BLOCK).min(end);
         let whole_end = (end - end % BLOCK).max(first);
         let mut wiped = 0;
@@ -77,6 +78,7 @@ impl<'a> Wiper<'a> {
     /// system calls blocks data that were only ever allocated, and to punch those would be a change of nothing.
     fn first_data(&self, start: u64, end: u64) -> Result<u64, FsError> {
         let mut buffer = Vec::new();
+        // Little first: where anything stands, it mostly stands at the beginning.
         let (mut at, mut len) = (start, BLOCK);
         while at < end {
             buffer.resize(usize::try_from(len.min(end - at)).unwrap_or(0), 0);
