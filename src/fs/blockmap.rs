@@ -56,7 +56,7 @@ fn ext4_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
     add(&mut ranges, 0, u64::from(sb.first_data_block) * sb.block_size());
     for group in 0..sb.groups {
         let bitmap = groups.block_bitmap(window, &sb, group)?;
-        for (first, count) in bitmap.runs(sb.group_blocks(group), true) {
+        for (first, count) in bitmap.ranges(sb.group_blocks(group), true) {
             let start = (sb.group_start(group) + u64::from(first)) * sb.block_size();
             add(&mut ranges, start, u64::from(count) * sb.block_size());
         }

@@ -178,11 +178,11 @@ impl Check<'_> {
         for &node in &mapping.nodes {
             self.own(node, 1, &owner)?;
         }
-        for run in &mapping.runs {
-            self.own(run.physical, run.count, &owner)?;
+        for extent in &mapping.extents {
+            self.own(extent.physical, extent.count, &owner)?;
         }
         // `i_blocks` counts data, nodes of the extent tree and the attribute block.
-        let blocks = mapping.runs.iter().map(|run| run.count).sum::<u64>() + mapping.nodes.len() as u64;
+        let blocks = mapping.extents.iter().map(|extent| extent.count).sum::<u64>() + mapping.nodes.len() as u64;
         let blocks = blocks + u64::from(inode.xattr_block() != 0);
         if !reserved && inode.allocated(self.sb) != blocks.saturating_mul(self.sb.block_size()) {
             let said = inode.allocated(self.sb);
@@ -190,7 +190,7 @@ impl Check<'_> {
         }
         let end = inode.size().div_ceil(self.sb.block_size());
         // Unwritten blocks may lie behind the end: `fallocate --keep-size` makes them.
-        if mapping.runs.iter().any(|run| !run.unwritten && run.logical + run.count > end) && !reserved {
+        if mapping.extents.iter().any(|extent| !extent.unwritten && extent.logical + extent.count > end) && !reserved {
             return Err(corrupt(format!("{owner} owns blocks behind its end")));
         }
         if inode.xattr_block() != 0 {
@@ -211,12 +211,12 @@ impl Check<'_> {
             return Ok(());
         }
         let index = index_blocks(self.window, self.sb, inode, mapping)?;
-        for run in &mapping.runs {
-            for n in 0..run.count {
-                let block = read_block(self.window, self.sb, run.physical + n)?;
+        for extent in &mapping.extents {
+            for n in 0..extent.count {
+                let block = read_block(self.window, self.sb, extent.physical + n)?;
                 self.names_in(inode, &block)?;
                 // Index blocks have a checksum of another form (`dx_tail`), which is not looked at.
-                if index.contains(&(run.logical + n)) || !self.sb.has_metadata_csum() {
+                if index.contains(&(extent.logical + n)) || !self.sb.has_metadata_csum() {
                     continue;
                 }
                 if leaf_checksum(self.sb, inode, &block) != Some(u32_at(&block, block.len().saturating_sub(4))) {
@@ -230,8 +230,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn names_in(&mut self, directory: &Inode, run: &[u8]) -> Result<(), FsError> {
-        let found = entries(run).map_err(|what| corrupt(format!("{what} (directory inode {})", directory.number)))?;
+    fn names_in(&mut self, directory: &Inode, block: &[u8]) -> Result<(), FsError> {
+        let found = entries(block).map_err(|what| corrupt(format!("{what} (directory inode {})", directory.number)))?;
         found.iter().filter(|entry| entry.inode != 0).try_for_each(|entry| self.name(entry.inode, entry.kind))
     }
 

@@ -112,10 +112,10 @@ fn structures(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
             if in_use && inode.kind() == InodeKind::File && (journal || plain) {
                 // The journal's superblock is looked at, the journal is not: it is empty.
                 let kept = u64::from(journal);
-                for run in Mapping::of(window, &sb, inode)?.runs {
-                    let skipped = kept.saturating_sub(run.logical).min(run.count);
-                    let start = (run.physical + skipped) * sb.block_size();
-                    contents.push(ByteRange::new(start, (run.count - skipped) * sb.block_size()));
+                for extent in Mapping::of(window, &sb, inode)?.extents {
+                    let skipped = kept.saturating_sub(extent.logical).min(extent.count);
+                    let start = (extent.physical + skipped) * sb.block_size();
+                    contents.push(ByteRange::new(start, (extent.count - skipped) * sb.block_size()));
                 }
             }
             Ok(())
@@ -153,19 +153,19 @@ fn copy_range(window: &dyn ReadAt, copy: &File, range: ByteRange) -> io::Result<
     let mut buffer = Vec::new();
     let mut from = range.start;
     // Holes of the image stay holes of the copy.
-    while let Some(run) = window.next_data(from)?.and_then(|run| run.intersect(&range)) {
-        let mut at = run.start.0;
-        while at < run.end().0 {
-            let len = CHUNK.min(run.end().0 - at);
+    while let Some(data) = window.next_data(from)?.and_then(|data| data.intersect(&range)) {
+        let mut at = data.start.0;
+        while at < data.end().0 {
+            let len = CHUNK.min(data.end().0 - at);
             buffer.resize(usize::try_from(len).unwrap_or(0), 0);
             window.read_at(ByteOffset(at), &mut buffer)?;
-            // A file's long runs of zeros stay holes.
+            // A file's long stretches of zeros stay holes.
             if !all_zeros(&buffer) {
                 copy.write_all_at(&buffer, at)?;
             }
             at += len;
         }
-        from = run.end();
+        from = data.end();
     }
     Ok(())
 }

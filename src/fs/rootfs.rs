@@ -23,7 +23,7 @@ use crate::image::WriteAt;
 const VOLUME: &str = "root";
 /// `FS_IMMUTABLE_FL | FS_APPEND_FL`.
 const PROTECTED: u32 = 0x10 | 0x20;
-/// File contents pass the library in runs of this size: each is one journal transaction and must fit the journal.
+/// File contents pass the library in pieces of this size: each is one journal transaction and must fit the journal.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// The ext4 root file system of an image, opened for reading and editing inside an overlay.

@@ -21,7 +21,7 @@ struct Entry {
     sectors: u32,
 }
 
-/// The bytes of sector 0 from `at`, which is a constant of the format: a run that leaves the sector is a table of zeros.
+/// The bytes of sector 0 from `at`, a constant of the format; where it would leave the sector, zeros.
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }

@@ -49,7 +49,7 @@ impl RawEntry {
     }
 }
 
-/// The entries of a run of directory entries, in order; a checksum tail is left out.
+/// The entries of a directory block, or of the area of an inode that holds them, in order; a checksum tail is left out.
 ///
 /// # Errors
 /// What is wrong, in words.
@@ -94,7 +94,7 @@ pub fn index_blocks(
     const INFO_AT: usize = 0x18;
     let mut index = HashSet::new();
     // Without `EXT4_INDEX_FL` all blocks are leaves.
-    let root = mapping.runs.first().filter(|run| run.logical == 0 && inode.flags() & INDEX_FLAG != 0);
+    let root = mapping.extents.first().filter(|extent| extent.logical == 0 && inode.flags() & INDEX_FLAG != 0);
     let Some(root) = root else { return Ok(index) };
     index.insert(0);
     let block = read_block(window, sb, root.physical)?;

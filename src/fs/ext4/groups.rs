@@ -149,9 +149,9 @@ impl Bitmap {
         }
     }
 
-    /// The runs of bits below `count` that are `wanted`, as (first, length).
-    pub fn runs(&self, count: u32, wanted: bool) -> Vec<(u32, u32)> {
-        let mut runs: Vec<(u32, u32)> = Vec::new();
+    /// The ranges of bits below `count` that are `wanted`, as (first, length).
+    pub fn ranges(&self, count: u32, wanted: bool) -> Vec<(u32, u32)> {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
         let mut n = 0;
         while n < count {
             // Whole bytes at once: most of a bitmap is all set or all clear.
@@ -162,14 +162,14 @@ impl Bitmap {
                 _ => (1, self.has(n) == wanted),
             };
             if same {
-                match runs.last_mut() {
+                match ranges.last_mut() {
                     Some((first, len)) if *first + *len == n => *len += step,
-                    _ => runs.push((n, step)),
+                    _ => ranges.push((n, step)),
                 }
             }
             n += step;
         }
-        runs
+        ranges
     }
 }
 

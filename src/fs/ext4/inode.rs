@@ -18,8 +18,8 @@ pub const INDEX_FLAG: u32 = 0x1000;
 pub const EXTENTS_FLAG: u32 = 0x80000;
 /// `i_flags`: the content lies in the inode.
 pub const INLINE_FLAG: u32 = 0x1000_0000;
-/// Inode tables are read in runs of about this many bytes.
-const RUN_BYTES: u64 = 1 << 20;
+/// Inode tables are read in pieces of about this many bytes.
+const READ_BYTES: u64 = 1 << 20;
 
 /// What `i_mode` says an inode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +168,7 @@ pub fn slot_at(sb: &Superblock, groups: &Groups, number: u32) -> Result<ByteOffs
     Ok(ByteOffset(start.0 + u64::from(index % sb.inodes_per_group) * u64::from(sb.inode_bytes)))
 }
 
-/// Calls `see` with every slot of `group`'s inode table below `count`, and whether its inode is in use. Runs of the
+/// Calls `see` with every slot of `group`'s inode table below `count`, and whether its inode is in use. Parts of the
 /// table that are holes are passed over when no inode in them is in use.
 ///
 /// # Errors
@@ -185,19 +185,19 @@ pub fn walk_table(
     let slot = u64::from(sb.inode_bytes);
     let first = group * sb.inodes_per_group + 1;
     let start = slot_at(sb, groups, first)?;
-    let per_run = u32::try_from(RUN_BYTES / slot).unwrap_or(1).max(1);
+    let per_read = u32::try_from(READ_BYTES / slot).unwrap_or(1).max(1);
     let mut inode = Inode { number: 0, raw: vec![0; usize::from(sb.inode_bytes)] };
     let mut buffer = Vec::new();
     let mut index = 0;
     let end = count.min(sb.inodes_per_group);
     while index < end {
-        let count = per_run.min(end - index);
+        let count = per_read.min(end - index);
         let at = ByteOffset(start.0 + u64::from(index) * slot);
         let bytes = u64::from(count) * slot;
         let io = |source| FsError::Io { doing: "read the root file system's inodes".into(), source };
         // A hole reads as zeros, and slots of zeros that are not in use have nothing to say.
         let any_used = (index..index + count).any(|n| used.has(n));
-        let data = any_used || window.next_data(at).map_err(io)?.is_some_and(|run| run.start.0 < at.0 + bytes);
+        let data = any_used || window.next_data(at).map_err(io)?.is_some_and(|data| data.start.0 < at.0 + bytes);
         if data {
             buffer.resize(usize::try_from(bytes).unwrap_or(0), 0);
             window.read_at(at, &mut buffer).map_err(io)?;

@@ -7,9 +7,9 @@ use super::superblock::Superblock;
 use crate::fs::FsError;
 use crate::image::ReadAt;
 
-/// A run of blocks of a file.
+/// Neighbouring blocks of a file, whether its inode lists them as an extent or in a block map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
+pub struct Extent {
     /// Its first block, counted in the file.
     pub logical: u64,
     /// Its first block in the file system.
@@ -24,7 +24,7 @@ pub struct Run {
 #[derive(Debug, Clone, Default)]
 pub struct Mapping {
     /// Its content, by position in the file.
-    pub runs: Vec<Run>,
+    pub extents: Vec<Extent>,
     /// Blocks that hold the map itself.
     pub nodes: Vec<u64>,
 }
@@ -89,7 +89,7 @@ impl Walk<'_> {
                 let unwritten = stored > 32768;
                 let count = if unwritten { stored - 32768 } else { stored };
                 let physical = halves(u32::from(u16_at(entry, 6)), u32_at(entry, 8));
-                self.add(Run { logical, physical, count, unwritten })?;
+                self.add(Extent { logical, physical, count, unwritten })?;
             } else {
                 // `ei_leaf_hi` and `ei_leaf_lo`.
                 let child = halves(u32::from(u16_at(entry, 8)), u32_at(entry, 4));
@@ -119,7 +119,7 @@ impl Walk<'_> {
             return Ok(());
         }
         if level == 0 {
-            return self.add(Run { logical: self.next, physical: u64::from(block), count: 1, unwritten: false });
+            return self.add(Extent { logical: self.next, physical: u64::from(block), count: 1, unwritten: false });
         }
         let pointers = self.node(u64::from(block))?;
         for pointer in pointers.chunks_exact(4) {
@@ -137,23 +137,23 @@ impl Walk<'_> {
         read_block(self.window, self.sb, block)
     }
 
-    fn add(&mut self, run: Run) -> Result<(), FsError> {
-        let end = run.physical.checked_add(run.count);
+    fn add(&mut self, extent: Extent) -> Result<(), FsError> {
+        let end = extent.physical.checked_add(extent.count);
         // Block 0 holds the boot sector or the superblock, and is never a file's.
-        if run.count == 0 || run.physical == 0 || end.is_none_or(|end| end > self.sb.blocks) {
+        if extent.count == 0 || extent.physical == 0 || end.is_none_or(|end| end > self.sb.blocks) {
             return Err(self.corrupt("owns blocks that are not there"));
         }
-        self.next = run.logical.saturating_add(run.count);
+        self.next = extent.logical.saturating_add(extent.count);
         // What goes on where the last one ended becomes one with it: trees split at 32768 blocks.
-        match self.mapping.runs.last_mut() {
+        match self.mapping.extents.last_mut() {
             Some(last)
-                if last.physical + last.count == run.physical
-                    && last.logical + last.count == run.logical
-                    && last.unwritten == run.unwritten =>
+                if last.physical + last.count == extent.physical
+                    && last.logical + last.count == extent.logical
+                    && last.unwritten == extent.unwritten =>
             {
-                last.count += run.count;
+                last.count += extent.count;
             }
-            _ => self.mapping.runs.push(run),
+            _ => self.mapping.extents.push(extent),
         }
         Ok(())
     }

@@ -104,10 +104,10 @@ impl Reader {
         if directory.kind() != InodeKind::Directory {
             return Ok(None);
         }
-        let named_in = |run: &[u8]| -> Result<Option<u32>, FsError> {
-            let found = entries(run).map_err(|what| FsError::Corrupt { volume: "root", what: what.to_owned() })?;
+        let named_in = |block: &[u8]| -> Result<Option<u32>, FsError> {
+            let found = entries(block).map_err(|what| FsError::Corrupt { volume: "root", what: what.to_owned() })?;
             // Inode 0 marks an entry that names nothing.
-            let entry = found.iter().find(|entry| entry.inode != 0 && run.get(entry.name()) == Some(name));
+            let entry = found.iter().find(|entry| entry.inode != 0 && block.get(entry.name()) == Some(name));
             Ok(entry.map(|entry| entry.inode))
         };
         if directory.flags() & INLINE_FLAG != 0 {
@@ -120,9 +120,9 @@ impl Reader {
         }
         // All blocks, not by the hash tree: the less this reader relies on, the better. Index blocks look like one
         // unused entry.
-        for run in Mapping::of(&self.window, &self.sb, directory)?.runs {
-            for n in 0..run.count {
-                if let Some(number) = named_in(&read_block(&self.window, &self.sb, run.physical + n)?)? {
+        for extent in Mapping::of(&self.window, &self.sb, directory)?.extents {
+            for n in 0..extent.count {
+                if let Some(number) = named_in(&read_block(&self.window, &self.sb, extent.physical + n)?)? {
                     return self.inode(number).map(Some);
                 }
             }
@@ -150,19 +150,22 @@ impl Reader {
         let zeros = vec![0; self.sb.block_bytes as usize];
         let mut next = 0;
         let size = self.sb.block_size();
-        for run in Mapping::of(&self.window, &self.sb, inode)?.runs {
+        for extent in Mapping::of(&self.window, &self.sb, inode)?.extents {
             // What no extent covers is a hole.
-            while next < run.logical {
+            while next < extent.logical {
                 if !give(&zeros) {
                     return Ok(());
                 }
                 next += 1;
             }
-            for n in 0..run.count {
+            for n in 0..extent.count {
                 // Checked although it may not be read: a bad number is damage in any case.
-                place_of(&self.sb, run.physical + n)?;
-                let block =
-                    if run.unwritten { zeros.clone() } else { read_block(&self.window, &self.sb, run.physical + n)? };
+                place_of(&self.sb, extent.physical + n)?;
+                let block = if extent.unwritten {
+                    zeros.clone()
+                } else {
+                    read_block(&self.window, &self.sb, extent.physical + n)?
+                };
                 if !give(&block) {
                     return Ok(());
                 }

@@ -131,7 +131,7 @@ impl FatVolume {
             !wide || (FIRST_CLUSTER..clusters + FIRST_CLUSTER).contains(&root_cluster),
             "its root cluster cannot be",
         )?;
-        // Bit 7 of `BPB_ExtFlags`: only one copy counts, and what we write into all of them would spoil the others.
+        // Bit 7 of `BPB_ExtFlags`: the copy that counts need not be the first, which is the one that is read here.
         check(!wide || u16(0x28) & 0x80 == 0, "only one of its allocation tables is kept up to date")?;
         // `BPB_FSInfo`. 0 and 0xFFFF mean that there is none.
         let info = Some(u16(0x30)).filter(|&s| wide && s != 0 && s < reserved);

@@ -63,7 +63,7 @@ fn take_over(window: &dyn WriteAt, copy: &NamedTempFile) -> io::Result<()> {
     let mut at = 0;
     while at < size {
         // Where neither has data there is nothing to compare.
-        let next = [window.next_data(ByteOffset(at))?.map(|run| run.start.0), next_data(copy, at)];
+        let next = [window.next_data(ByteOffset(at))?.map(|data| data.start.0), next_data(copy, at)];
         let Some(start) = next.into_iter().flatten().min() else { return Ok(()) };
         // From a block's start, but not back into what was compared already.
         at = (start - start % BLOCK as u64).max(at);
@@ -91,15 +91,15 @@ fn next_data(copy: &NamedTempFile, from: u64) -> Option<u64> {
 fn each_chunk(window: &dyn ReadAt, see: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = Vec::new();
     let mut from = ByteOffset(0);
-    while let Some(run) = window.next_data(from)? {
-        let mut at = run.start.0;
-        while at < run.end().0 {
-            buffer.resize(usize::try_from(CHUNK.min(run.end().0 - at)).unwrap_or(0), 0);
+    while let Some(data) = window.next_data(from)? {
+        let mut at = data.start.0;
+        while at < data.end().0 {
+            buffer.resize(usize::try_from(CHUNK.min(data.end().0 - at)).unwrap_or(0), 0);
             window.read_at(ByteOffset(at), &mut buffer)?;
             see(at, &buffer)?;
             at += buffer.len() as u64;
         }
-        from = run.end();
+        from = data.end();
     }
     Ok(())
 }

@@ -24,9 +24,9 @@ pub fn correct(window: &dyn WriteAt) -> Result<bool, FsError> {
     let (mut free_blocks, mut free_inodes, mut wrong) = (0u64, 0u32, false);
     for group in 0..sb.groups {
         let bitmap = groups.block_bitmap(window, &sb, group)?;
-        let blocks: u32 = bitmap.runs(sb.group_blocks(group), false).iter().map(|(_, count)| count).sum();
+        let blocks: u32 = bitmap.ranges(sb.group_blocks(group), false).iter().map(|(_, count)| count).sum();
         let used = groups.inode_bitmap(window, &sb, group)?;
-        let inodes: u32 = used.runs(sb.inodes_per_group, false).iter().map(|(_, count)| count).sum();
+        let inodes: u32 = used.ranges(sb.inodes_per_group, false).iter().map(|(_, count)| count).sum();
         let mut directories = 0;
         // Not by `bg_itable_unused`: what the descriptor says is in doubt here.
         let last_used = (0..sb.inodes_per_group).rev().find(|&n| used.has(n)).map_or(0, |n| n + 1);

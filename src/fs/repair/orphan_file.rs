@@ -29,8 +29,8 @@ pub fn empty(window: &dyn WriteAt, mut sb: Superblock, groups: &Groups) -> Resul
     let mapping = Mapping::of(window, &sb, &file)?;
     // A set, in order: an inode that is listed twice is linked once, and the same card gives the same bytes.
     let mut orphans = BTreeSet::new();
-    for run in &mapping.runs {
-        for number in run.physical..run.physical + run.count {
+    for extent in &mapping.extents {
+        for number in extent.physical..extent.physical + extent.count {
             let mut block = read_block(window, &sb, number)?;
             let end = block.len() - TAIL_BYTES;
             // A torn block could name inodes that are in use.

@@ -20,17 +20,17 @@ pub fn scrub(
     report: &mut ScrubReport,
 ) -> Result<(), FsError> {
     let index = index_blocks(wiper.reader(), sb, inode, mapping)?;
-    for run in &mapping.runs {
-        for n in 0..run.count {
-            let place = ByteRange::new((run.physical + n) * sb.block_size(), sb.block_size());
+    for extent in &mapping.extents {
+        for n in 0..extent.count {
+            let place = ByteRange::new((extent.physical + n) * sb.block_size(), sb.block_size());
             // A card is scrubbed only where its own edits are.
             if !wiper.touches(place) {
                 continue;
             }
             let before = wiper.read(place)?;
             let mut block = before.clone();
-            let slack = if index.contains(&(run.logical + n)) {
-                index_slack(sb, &block, run.logical + n == 0)
+            let slack = if index.contains(&(extent.logical + n)) {
+                index_slack(sb, &block, extent.logical + n == 0)
             } else {
                 leaf_slack(inode, &block)?
             };
@@ -40,7 +40,7 @@ pub fn scrub(
                 continue;
             }
             // The checksum of an index block does not cover what was wiped.
-            if !index.contains(&(run.logical + n)) {
+            if !index.contains(&(extent.logical + n)) {
                 stamp_leaf(sb, inode, &mut block);
             }
             wiper.replace(ByteOffset(place.start.0), &block)?;
@@ -50,7 +50,7 @@ pub fn scrub(
     Ok(())
 }
 
-/// The meaningless bytes of a run of directory entries.
+/// The meaningless bytes of a block of directory entries.
 ///
 /// # Errors
 /// [`FsError::Corrupt`]: slack of what cannot be parsed is not known.

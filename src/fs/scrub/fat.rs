@@ -36,8 +36,8 @@ fn free_clusters(wiper: &Wiper<'_>, volume: &FatVolume, report: &mut ScrubReport
             cluster += 1;
         }
         if let Some(place) = volume.place(first).filter(|_| cluster > first) {
-            let run = ByteRange::new(place.start.0, u64::from(cluster - first) * volume.cluster_bytes);
-            report.free_bytes += wiper.punch(run)?;
+            let free = ByteRange::new(place.start.0, u64::from(cluster - first) * volume.cluster_bytes);
+            report.free_bytes += wiper.punch(free)?;
         }
         // The cluster that ended the stretch is in use.
         cluster += 1;

@@ -22,21 +22,21 @@ pub fn content(
 ) -> Result<(), FsError> {
     let size = sb.block_size();
     let (whole, rest) = (inode.size() / size, inode.size() % size);
-    for run in &mapping.runs {
+    for extent in &mapping.extents {
         let place = |from: u64, to: u64| {
-            ByteRange::new((run.physical + from - run.logical) * size, to.saturating_sub(from) * size)
+            ByteRange::new((extent.physical + from - extent.logical) * size, to.saturating_sub(from) * size)
         };
-        let end = run.logical + run.count;
+        let end = extent.logical + extent.count;
         // It reads as zeros whatever it holds.
-        if run.unwritten {
-            report.unwritten_bytes += wiper.punch(place(run.logical, end))?;
+        if extent.unwritten {
+            report.unwritten_bytes += wiper.punch(place(extent.logical, end))?;
             continue;
         }
         // Blocks behind the end come from `fallocate --keep-size`.
-        let past = (whole + u64::from(rest > 0)).clamp(run.logical, end);
+        let past = (whole + u64::from(rest > 0)).clamp(extent.logical, end);
         report.unwritten_bytes += wiper.punch(place(past, end))?;
         // Behind the file's last byte, in its last block.
-        if rest > 0 && (run.logical..end).contains(&whole) {
+        if rest > 0 && (extent.logical..end).contains(&whole) {
             let last = place(whole, whole + 1);
             if wiper.zero(ByteRange::new(last.start.0 + rest, size - rest))? {
                 report.file_tails += 1;
@@ -60,9 +60,9 @@ pub fn inline_area(
     match inode.kind() {
         InodeKind::Directory if inline => {
             for place in inline_places(inode) {
-                if let Some(run) = cleaned.raw.get_mut(place) {
-                    let slack = leaf_slack(inode, run)?;
-                    wipe(run, &slack);
+                if let Some(area) = cleaned.raw.get_mut(place) {
+                    let slack = leaf_slack(inode, area)?;
+                    wipe(area, &slack);
                 }
             }
         }

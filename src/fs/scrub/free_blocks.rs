@@ -17,7 +17,7 @@ pub fn scrub(
 ) -> Result<(), FsError> {
     let size = sb.block_size();
     let bitmap = groups.block_bitmap(wiper.reader(), sb, group)?;
-    for (first, count) in bitmap.runs(sb.group_blocks(group), false) {
+    for (first, count) in bitmap.ranges(sb.group_blocks(group), false) {
         let start = (sb.group_start(group) + u64::from(first)) * size;
         report.free_bytes += wiper.punch(ByteRange::new(start, u64::from(count) * size))?;
     }
