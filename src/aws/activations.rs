@@ -52,6 +52,7 @@ impl Ssm {
     pub fn create_activation(&self, doing: &str, wish: &ActivationWish<'_>) -> Result<NewActivation, AwsError> {
         let tags = wish.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build());
         let tags = tags.collect::<Result<Vec<_>, _>>();
+        // What the SDK refuses never left this machine.
         let tags = tags.map_err(|error| AwsError::before_sending(doing, "Tags", error.to_string()))?;
         // CreateActivation knows no client token: the second of two tries would make a second activation, and the code
         // of the first would be lost. So the SDK must not try again by itself; who asked decides, when it has looked.
@@ -60,11 +61,13 @@ impl Ssm {
         let call = call.description(wish.description).default_instance_name(wish.node_name).iam_role(wish.role);
         let call = call.registration_limit(1).expiration_date(DateTime::from_secs(wish.expires)).set_tags(Some(tags));
         let call = call.customize().config_override(once).send();
+        // Tests end the process here and below. After the second point AWS has made it, and the code is lost.
         fault::point("CreateActivation");
         let answer = self.wait(doing, call);
         fault::point("CreateActivation");
         let answer = answer?;
         let (Some(id), Some(code)) = (answer.activation_id, answer.activation_code) else {
+            // Something was made all the same, which the error says.
             return Err(AwsError::strange_answer(doing, "the answer had no activation in it"));
         };
         Ok(NewActivation { id, code: SecretString::from(code) })
@@ -76,6 +79,7 @@ impl Ssm {
     /// When AWS refuses or cannot be reached.
     pub fn activations(&self) -> Result<Vec<KnownActivation>, AwsError> {
         fault::point("DescribeActivations");
+        // A page cannot have more than 50.
         let pages = self.client.describe_activations().max_results(50).into_paginator().items().send();
         let all = self.wait("list the activations", pages.collect::<Result<Vec<_>, _>>())?;
         fault::point("DescribeActivations");
@@ -86,6 +90,7 @@ impl Ssm {
             registrations: activation.registrations_count.unwrap_or_default(),
             expired: activation.expired,
         });
+        // What has no id cannot be deleted either.
         Ok(known.filter(|activation| !activation.id.is_empty()).collect())
     }
 

@@ -55,6 +55,7 @@ impl AwsError {
             }
             Some("ThrottlingException" | "Throttling") => "; AWS wants fewer calls per second: try again in a minute",
             Some("NoCredentials") => "; set AWS_PROFILE, or run aws configure or aws sso login",
+            // Without a code, nobody answered.
             None => "; is the network up, the region right, and no proxy in the way?",
             _ => "",
         }
@@ -109,6 +110,7 @@ where
             let said = meta.message().map_or_else(|| format!("the server answered {status}"), str::to_owned);
             (meta.code().map(str::to_owned), said)
         }
+        // Not the SDK's reason, which may quote the body.
         SdkError::ResponseError(_) => (None, UNREADABLE.to_owned()),
         SdkError::TimeoutError(_) => (None, "it did not answer in time".to_owned()),
         other => (None, in_one_line(other)),
@@ -128,9 +130,11 @@ where
         (SdkError::ServiceError(_), Some(status)) => {
             // A code in any case: its absence means that nobody answered.
             let code = Some(code.unwrap_or_else(|| "an error without a code".to_owned()));
+            // With 5xx it may have been done before something failed.
             AwsError { doing: doing.to_owned(), code, message, ambiguous: status >= 500 }
         }
         _ => {
+            // Never put together, or nobody listened: nothing left this machine.
             let not_sent = matches!(error, SdkError::ConstructionFailure(_)) || was_refused(&error);
             AwsError { doing: doing.to_owned(), code: None, message, ambiguous: !not_sent }
         }
@@ -142,6 +146,7 @@ const UNREADABLE: &str = "its answer could not be read";
 /// Whether nobody listened: what was never sent was never done.
 fn was_refused(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
+    // The SDK wraps it several times.
     while let Some(error) = next {
         if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
             return true;

@@ -63,6 +63,7 @@ impl Iam<'_> {
         let names = self.all_pages("list the role's own policies", "ListRolePolicies", role, |page| {
             members(page, "PolicyNames").filter_map(|name| name.text()).map(|name| name.trim().to_owned()).collect()
         })?;
+        // One question for each: no call gives all policies of one role.
         let read = |name: &String| {
             let fields = [("RoleName", role), ("PolicyName", name)];
             self.0.ask("read a policy of the role", "GetRolePolicy", &fields, |result| {

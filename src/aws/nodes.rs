@@ -37,6 +37,7 @@ impl From<InstanceInformation> for Node {
     fn from(info: InstanceInformation) -> Node {
         Node {
             id: info.instance_id.unwrap_or_default(),
+            // In small letters, as everywhere here: files may have them in capitals.
             activation_id: info.activation_id.unwrap_or_default().to_ascii_lowercase(),
             name: info.name.unwrap_or_default(),
             host_name: info.computer_name.unwrap_or_default(),
@@ -77,6 +78,7 @@ impl Ssm {
         let call = self.client.deregister_managed_instance().instance_id(node).send();
         match self.wait(&format!("deregister node {node}"), call) {
             Ok(_) => Ok(()),
+            // Somebody was quicker, or an answer of ours got lost.
             Err(error) if error.code.as_deref() == Some("InvalidInstanceId") => Ok(()),
             Err(error) => Err(error),
         }

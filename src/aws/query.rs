@@ -68,8 +68,10 @@ impl<'s> Query<'s> {
     /// When the credentials are gone.
     pub(super) fn new(session: &'s Session, api: Api, usual: Endpoint) -> Result<Query<'s>, AwsError> {
         let own = own_endpoint(session, api.id);
+        // A server of one's own gets signatures for the session's region; AWS's wants its own.
         let endpoint = own.map_or(usual, |url| Endpoint { url, region: session.region().to_owned() });
         let mut settings = HttpConnectorSettings::builder();
+        // No read timeout: `ask_once` bounds the attempt as a whole.
         settings.set_connect_timeout(session.config.timeout_config().and_then(|timeouts| timeouts.connect_timeout()));
         let connector = super::http::connector(Some(settings.build()), session.config.sleep_impl());
         let credentials = session.credentials()?;
@@ -126,12 +128,14 @@ impl<'s> Query<'s> {
             let mut response = self.connector.call(request).await.map_err(dispatch_error)?;
             let status = response.status();
             let body = ByteStream::new(response.take_body());
+            // Nothing, too, where it is longer than any answer.
             let Some(text) = text_of(body).await else {
                 return Err(SdkError::response_error("the answer broke off or is not text", response));
             };
             if status.is_success() {
                 return Ok(text);
             }
+            // Only code and message go on from here, never the body.
             Err(SdkError::service_error(said(&text), response))
         };
         let limit = self.session.config.timeout_config().and_then(|timeouts| timeouts.operation_attempt_timeout());
@@ -152,6 +156,7 @@ impl<'s> Query<'s> {
         request.headers_mut().insert("content-type", FORM);
 
         let identity = self.credentials.clone().into();
+        // A `Duration` has no sign.
         let shift = Duration::from_secs(ahead.unsigned_abs());
         let time = if ahead < 0 { SystemTime::now() - shift } else { SystemTime::now() + shift };
         let parameters = v4::SigningParams::builder().identity(&identity).region(&self.endpoint.region);
@@ -205,6 +210,7 @@ async fn text_of(mut body: ByteStream) -> Option<String> {
     let mut bytes = Vec::new();
     while let Some(more) = body.try_next().await.ok()? {
         bytes.extend_from_slice(&more);
+        // Counted while it comes: a length in the header may be wrong.
         if bytes.len() > MOST_BYTES {
             return None;
         }
@@ -241,6 +247,7 @@ fn may_pass(error: &CallError) -> bool {
             let throttled = answer.err().code().is_some_and(|code| THROTTLING.contains(&code));
             throttled || matches!(answer.raw().status().as_u16(), 429 | 500 | 502 | 503 | 504)
         }
+        // It may have been answered, but a question may be asked twice.
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,
         _ => false,
     }
@@ -254,6 +261,7 @@ fn skew(error: &CallError) -> Option<i64> {
     answer.err().code().filter(|code| codes.contains(code))?;
     let theirs = DateTime::from_str(answer.raw().headers().get("date")?, DateTimeFormat::HttpDate).ok()?;
     let ahead = theirs.secs().checked_sub(DateTime::from(SystemTime::now()).secs())?;
+    // A smaller difference is not why it was refused.
     (ahead.abs() > SKEWED).then_some(ahead)
 }
 

@@ -77,5 +77,6 @@ pub(super) async fn sdk_config(region: Option<&str>, timeouts: TimeoutConfig) ->
 /// `CARDSMITH_AWS_TIMEOUT` (seconds) is for links where 20 seconds are too short, and for tests where they are too long.
 fn attempt() -> Duration {
     let wanted = std::env::var("CARDSMITH_AWS_TIMEOUT").ok().and_then(|text| text.parse().ok());
+    // What is no number of seconds counts as not said.
     wanted.filter(|seconds| *seconds > 0).map_or(ATTEMPT, Duration::from_secs)
 }

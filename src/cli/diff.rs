@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         }
     }
     let mut count = Count::default();
-    for outside in manifests(&a, &b).into_iter().chain(diff::compare_layouts(&whole(&a), &whole(&b))?) {
+    for outside in manifests(&a, &b).into_iter().chain(diff::compare_outside_files(&whole(&a), &whole(&b))?) {
         ui.event("image-difference", &outside);
         ui.answer(&outside_line(&outside));
         count.outside += 1;
@@ -112,9 +112,9 @@ fn open(path: &Path, ui: &Ui) -> Result<Side, Error> {
     Ok(Side { name, image, opened, manifest })
 }
 
-fn whole(side: &Side) -> diff::Whole<'_> {
+fn whole(side: &Side) -> diff::WholeImage<'_> {
     let known = [side.opened.boot_partition.number, side.opened.root_partition.number];
-    diff::Whole { name: &side.name, image: &*side.image, table: &side.opened.table, known }
+    diff::WholeImage { name: &side.name, image: &*side.image, table: &side.opened.table, known }
 }
 
 /// What two manifests say of where their images came from.

@@ -11,7 +11,7 @@ use crate::fs::blockmap::used_ranges;
 use crate::golden::manifest::Manifest;
 use crate::golden::{Outputs, editable};
 use crate::image::partition_table::{Partition, PartitionTable};
-use crate::image::picture::{Block, Ink, Picture};
+use crate::image::picture::{Ink, PartitionBar, Picture};
 use crate::image::volume::VolumeKind;
 use crate::image::{ReadAt, Window};
 use crate::inspect::{self, Facts};
@@ -175,22 +175,22 @@ fn show_facts(ui: &Ui, facts: &Facts, repaired: Option<&str>) {
 }
 
 fn picture(path: &Path, size: ByteSize, held: &[Held]) -> Picture {
-    let mut runs = Vec::new();
+    let mut inked = Vec::new();
     for held in held {
         let start = held.partition.range.start.0;
-        let places = held.used.iter().map(|run| ByteRange::new(start.saturating_add(run.start.0), run.len.0));
-        runs.extend(places.map(|run| (run, Ink::Used)));
+        let places = held.used.iter().map(|used| ByteRange::new(start.saturating_add(used.start.0), used.len.0));
+        inked.extend(places.map(|range| (range, Ink::Used)));
     }
     // A golden image has its manifest beside it, which knows what was changed.
     if let Ok(manifest) = Manifest::read(&Outputs::beside(path).manifest) {
         for change in &manifest.changed {
-            runs.push((*change, Ink::Wiped));
+            inked.push((*change, Ink::Wiped));
             let mapped = manifest.map.ranges().iter().filter_map(|mapped| mapped.range.intersect(change));
-            runs.extend(mapped.map(|run| (run, Ink::Edited)));
+            inked.extend(mapped.map(|range| (range, Ink::Edited)));
         }
     }
     let label = |held: &Held| format!("{} {}", held.partition.number, held.kind);
-    let blocks = held.iter().map(|held| Block { label: label(held), range: held.partition.range }).collect();
+    let partitions = held.iter().map(|held| PartitionBar { label: label(held), range: held.partition.range }).collect();
     let title = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Picture { title, size, blocks, runs }
+    Picture { title, size, partitions, inked }
 }

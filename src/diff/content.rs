@@ -36,6 +36,7 @@ impl<'a> Side<'a> {
 
     /// Reads the next chunk of a file. Short only at its end.
     fn chunk(&mut self, spot: &Spot, at: u64) -> Result<&[u8], DiffError> {
+        // Filled up: readers may give less, and the two sides must give pieces of one length.
         let mut had = 0;
         while let Some(rest) = self.buffer.get_mut(had..).filter(|rest| !rest.is_empty()) {
             let got = self.tree.read_from(spot, at.saturating_add(had as u64), rest);
@@ -88,6 +89,7 @@ pub fn same(
             return Ok(false);
         }
         if left.is_empty() {
+            // Both end here: their sizes were the same.
             return Ok(true);
         }
         at += left.len() as u64;

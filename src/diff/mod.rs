@@ -3,12 +3,12 @@
 //! by digest only, so that no secret of an image leaves it.
 
 mod content;
-mod layout;
 mod report;
+mod table_difference;
 mod trees;
 
-pub use layout::{TableDifference, Whole, compare_layouts};
 pub use report::{Aspect, Difference, Seen};
+pub use table_difference::{TableDifference, WholeImage, compare_outside_files};
 pub use trees::{Options, compare_trees};
 
 use crate::fs::FsError;

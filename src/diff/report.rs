@@ -76,6 +76,7 @@ impl Difference {
                 self.changed.iter().map(one).collect::<Vec<_>>().join("; ")
             }
             (Some(seen), None) | (None, Some(seen)) => seen.to_string(),
+            // Nobody makes such a one, but a text has to come.
             (None, None) => String::new(),
         }
     }
@@ -85,6 +86,7 @@ impl Difference {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", kind(&self.node), mode(&self.node), owner(&self.node))?;
+        // The size of anything else is its file system's affair.
         if self.node.kind == NodeKind::File {
             write!(f, ", {}", content(self))?;
         }
@@ -103,6 +105,7 @@ impl fmt::Display for Seen {
 
 impl Serialize for Difference {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        // By hand: programs rely on these names, so they must not follow our own structures.
         serde_json::json!({
             "volume": self.volume,
             "path": self.path,
@@ -173,6 +176,7 @@ fn owner(node: &Node) -> String {
 }
 
 fn content(seen: &Seen) -> String {
+    // Enough to tell files apart at a glance. JSON has all digits.
     let digest = seen.sha256.map(|digest| digest.to_string().chars().take(12).collect::<String>());
     let digest = digest.map(|short| format!(" sha256 {short}…")).unwrap_or_default();
     format!("{}{digest}", ByteSize(seen.node.size))
@@ -203,5 +207,6 @@ fn shown_text(text: &[u8]) -> String {
 
 fn time((seconds, nanoseconds): (i64, u32)) -> String {
     let at = i32::try_from(nanoseconds).ok().and_then(|nanos| jiff::Timestamp::new(seconds, nanos).ok());
+    // A time that no calendar has is told as its number.
     at.map_or_else(|| seconds.to_string(), |at| at.to_string())
 }

@@ -78,13 +78,16 @@ impl Walker<'_, '_> {
                     continue;
                 }
                 (Some((name, _)), None) | (None, Some((name, _))) => name.clone(),
+                // The smaller name is next, and the side that does not have it waits.
                 (Some((a, _)), Some((b, _))) => a.min(b).clone(),
             };
             let mut spots = [None, None];
+            // Each side goes on only where it has this name.
             for ((names, here), (side, spot)) in
                 level.names.iter_mut().zip(&level.here).zip(self.sides.iter().zip(&mut spots))
             {
                 if let (Some((_, inode)), Some(here)) = (names.next_if(|(next, _)| *next == name), here) {
+                    // A name that cannot be in a path is that side's damage.
                     let path = here.path.join(&name).map_err(|bad| side.failed(bad.into()))?;
                     *spot = Some(Spot { path, inode });
                 }
@@ -127,6 +130,7 @@ impl Walker<'_, '_> {
         if let [Some(old), Some(new)] = &nodes {
             changed = aspects(old, new, self.options);
             let both_files = old.kind == NodeKind::File && new.kind == NodeKind::File;
+            // Files of different sizes need not be read.
             if both_files
                 && let (Some(at_a), Some(at_b)) = (&before, &after)
                 && (old.size != new.size || !same((a, at_a), (b, at_b), self.task.as_mut(), &mut self.done)?)
@@ -136,6 +140,7 @@ impl Walker<'_, '_> {
         }
         let [old, new] = nodes;
         let is_directory = |node: &Option<Node>| node.as_ref().is_some_and(|node| node.kind == NodeKind::Directory);
+        // A directory is gone into whether it differs or not.
         let below = [before.clone().filter(|_| is_directory(&old)), after.clone().filter(|_| is_directory(&new))];
         if old.is_none() || new.is_none() || !changed.is_empty() {
             let difference = Difference {
@@ -144,6 +149,7 @@ impl Walker<'_, '_> {
                     .as_ref()
                     .or(after.as_ref())
                     .map_or_else(crate::fs::ImagePath::root, |spot| spot.path.clone()),
+                // Only of what is told: files that are the same were read once, and not hashed.
                 before: seen(a, &before, old)?,
                 after: seen(b, &after, new)?,
                 changed,
@@ -174,6 +180,7 @@ fn aspects(old: &Node, new: &Node, options: Options) -> Vec<Aspect> {
         (Aspect::Xattrs, old.xattrs != new.xattrs),
         (Aspect::Flags, old.flags != new.flags),
         (Aspect::Links, old.links != new.links),
+        // Every boot changes times, so they count only where somebody asks.
         (Aspect::Modified, options.times && old.modified != new.modified),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(aspect, _)| aspect).collect()

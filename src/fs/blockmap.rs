@@ -33,6 +33,7 @@ pub fn used_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
 /// [`FsError::Io`].
 pub fn used_if_known(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
     let used = match probe::kind_of(window)? {
+        // Only a clean one: before a journal is replayed, the bitmaps are not the last word.
         kind if kind.is_ext() => Superblock::read_clean(window).and_then(|_| ext4_ranges(window)),
         kind if kind.is_fat() => fat_ranges(window),
         // What was swapped out means nothing to any other boot; only the header does (mkswap(8)).
@@ -55,7 +56,7 @@ fn ext4_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
     add(&mut ranges, 0, u64::from(sb.first_data_block) * sb.block_size());
     for group in 0..sb.groups {
         let bitmap = groups.block_bitmap(window, &sb, group)?;
-        for (first, count) in bitmap.runs(sb.group_blocks(group), true) {
+        for (first, count) in bitmap.ranges(sb.group_blocks(group), true) {
             let start = (sb.group_start(group) + u64::from(first)) * sb.block_size();
             add(&mut ranges, start, u64::from(count) * sb.block_size());
         }
@@ -67,7 +68,9 @@ fn fat_ranges(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
     let volume = FatVolume::read(window)?;
     let mut ranges = Vec::new();
     add(&mut ranges, 0, volume.data_start);
+    // Clusters count from 2: the first two entries of a FAT hold the media byte and flags.
     for cluster in (2..volume.clusters.saturating_add(2)).filter(|&cluster| volume.entry(cluster) != 0) {
+        // A bad cluster is not free, but to read it may fail.
         if let Some(place) = volume.place(cluster).filter(|_| volume.entry(cluster) != volume.bad_mark()) {
             add(&mut ranges, place.start.0, place.len.0);
         }

@@ -36,6 +36,7 @@ impl BootFs {
     /// [`FsError::Unsupported`] for another kind of file system, [`FsError::Corrupt`] for damage.
     pub fn open(window: Arc<dyn WriteAt>, clock: Clock) -> Result<BootFs, FsError> {
         let volume = FatVolume::read(&window)?;
+        // Only the verdict counts, so the tree is dropped.
         FatTree::read(&window, &volume)?;
         Ok(BootFs { window, clock, turn: Mutex::new(()) })
     }
@@ -47,6 +48,7 @@ impl BootFs {
         let fs = adapter::open(self.window.clone(), self.clock);
         let fs = fs.map_err(|e| fail(e, "open the file system", &ImagePath::root()))?;
         let result = act(&fs)?;
+        // Dropped without this, `fatfs` would swallow the errors of its last writes.
         fs.unmount().map_err(|e| fail(e, "finish", &ImagePath::root()))?;
         Ok(result)
     }
@@ -56,6 +58,7 @@ impl BootFs {
     fn make_room_in_root(&self) -> Result<(), FsError> {
         let mut volume = FatVolume::read(&self.window)?;
         let tree = FatTree::read(&self.window, &volume)?;
+        // The root of FAT12 and FAT16 has no chain: its size is fixed.
         let Some((root, &last)) = tree.nodes.first().and_then(|root| Some((root, root.chain.last()?))) else {
             return Ok(());
         };
@@ -63,6 +66,8 @@ impl BootFs {
         for place in directory_places(&volume, root) {
             let mut block = vec![0; usize::try_from(place.len.0).unwrap_or(0)];
             self.window.read_at(place.start, &mut block).map_err(reading)?;
+            // A zero in the first byte ends a directory. Deleted entries before it are not counted: `fatfs` may not
+            // find enough of them in a row.
             free = block.chunks_exact(32).rev().take_while(|entry| entry.first() == Some(&0)).count();
         }
         if free > MOST_ENTRIES_OF_A_NAME {
@@ -70,10 +75,12 @@ impl BootFs {
         }
         let found = (2..volume.clusters + 2).find(|&cluster| volume.entry(cluster) == 0);
         let cluster = found.ok_or(FsError::NoSpace { volume: VOLUME, path: ImagePath::root() })?;
+        // Cleared before it is linked, so that old bytes are never entries.
         if let Some(place) = volume.place(cluster) {
             let zeros = vec![0; usize::try_from(place.len.0).unwrap_or(0)];
             self.window.write_at(place.start, &zeros).map_err(reading)?;
         }
+        // The new end first and the link to it last, so that the chain always ends.
         volume.set_entry(&self.window, cluster, volume.end_mark())?;
         volume.set_entry(&self.window, last, cluster)?;
         volume.write_info(&self.window)
@@ -86,15 +93,19 @@ impl BootFs {
         let tree = FatTree::read(&self.window, &volume)?;
         for directory in tree.nodes.iter().filter(|node| node.is_directory && node.entry_at.is_some()) {
             let Some(place) = directory.chain.first().and_then(|&cluster| volume.place(cluster)) else { continue };
+            // Long name of `.`, `.`, long name of `..`, `..`, and what is behind them.
             let mut head = [[0u8; ENTRY_BYTES]; 5];
             self.window.read_at(place.start, head.as_flattened_mut()).map_err(reading)?;
             let [long_dot, dot, long_dots, mut dots, behind] = head;
+            // Only a directory that `fatfs` has just made looks like this.
             let new = is_long(&long_dot) && dot.starts_with(b".       ") && is_long(&long_dots) && behind[0] == 0;
             if new && dots.starts_with(b"..      ") {
+                // The number is split: `DIR_FstClusLO` at 26 and `DIR_FstClusHI` at 20.
                 let named = u32::from_le_bytes([dots[26], dots[27], dots[20], dots[21]]);
                 if named == volume.root_cluster {
                     (dots[20], dots[21], dots[26], dots[27]) = (0, 0, 0, 0);
                 }
+                // The two that are not needed any more end the directory.
                 let empty = [0; ENTRY_BYTES];
                 let head = [dot, dots, empty, empty];
                 self.window.write_at(place.start, head.as_flattened()).map_err(reading)?;
@@ -125,6 +136,7 @@ impl Tree for BootFs {
     }
 
     fn resolve(&self, path: &ImagePath) -> Result<ImagePath, FsError> {
+        // FAT has no symbolic links: every path is what it says.
         Ok(path.clone())
     }
 
@@ -152,6 +164,7 @@ impl Tree for BootFs {
             }
             let mut file = entry.to_file();
             file.seek(SeekFrom::Start(offset)).map_err(|e| fail(e, "read", path))?;
+            // `fatfs` reads to the end of a cluster at most.
             let mut had = 0;
             while let Some(rest) = buf.get_mut(had..).filter(|rest| !rest.is_empty()) {
                 match file.read(rest).map_err(|e| fail(e, "read", path))? {
@@ -175,6 +188,7 @@ impl Tree for BootFs {
                     entries.push(Entry { name: name.into_bytes(), kind });
                 }
             }
+            // So that a list does not depend on the order of writing.
             entries.sort();
             Ok(entries)
         })
@@ -190,6 +204,7 @@ impl Tree for BootFs {
 
 impl TreeMut for BootFs {
     fn write_file(&self, path: &ImagePath, _: Attributes, content: &mut dyn Read) -> Result<(), FsError> {
+        // Outside of `with`: there `fatfs` has the volume open, and would not see the change.
         self.make_room_in_root()?;
         self.with(|fs| {
             let (directory, name) = parent_of(fs, path)?;
@@ -220,6 +235,7 @@ impl TreeMut for BootFs {
 
     fn make_directory(&self, path: &ImagePath, _: Attributes) -> Result<(), FsError> {
         match self.stat(path)?.map(|stat| stat.kind) {
+            // As `mkdir -p` has it.
             Some(FileKind::Directory) => return Ok(()),
             Some(_) => return Err(FsError::WrongKind { path: path.clone(), expected: "a directory" }),
             None => {}
@@ -230,6 +246,7 @@ impl TreeMut for BootFs {
             directory.create_dir(name).map_err(|e| fail(e, "make the directory", path))?;
             Ok(())
         })?;
+        // Behind `with`: `fatfs` must have written the directory out.
         self.fix_dot_entries()
     }
 
@@ -259,6 +276,7 @@ impl TreeMut for BootFs {
                 if below.is_empty() {
                     root.remove(&here).map_err(|e| fail(e, "remove", path))?;
                 } else {
+                    // A directory comes twice: to be listed, and when it is empty to be removed.
                     ahead.push((here.clone(), true));
                     ahead.extend(below.into_iter().map(|name| (format!("{here}/{name}"), false)));
                 }
@@ -269,6 +287,7 @@ impl TreeMut for BootFs {
 
     fn set_attributes(&self, path: &ImagePath, _: Attributes) -> Result<(), FsError> {
         match self.stat(path)? {
+            // FAT keeps neither owner nor mode.
             Some(_) => Ok(()),
             None => Err(missing(path)),
         }
@@ -276,6 +295,7 @@ impl TreeMut for BootFs {
 
     fn sync(&self) -> Result<(), FsError> {
         let volume = FatVolume::read(&self.window)?;
+        // What `fatfs` wrote is walked like anything that was found: a fault of its own must not reach a card.
         FatTree::read(&self.window, &volume)?;
         volume.write_info(&self.window)
     }
@@ -288,6 +308,7 @@ enum Found<'a> {
 }
 
 fn find<'a>(fs: &'a FileSystem<Disk>, path: &ImagePath) -> Result<Found<'a>, FsError> {
+    // Names on FAT are text, so nothing else can be there.
     let Ok(text) = text_of(path) else { return Ok(Found::Nothing) };
     let mut directory = fs.root_dir();
     let mut found = Found::Root;
@@ -301,6 +322,7 @@ fn find<'a>(fs: &'a FileSystem<Disk>, path: &ImagePath) -> Result<Found<'a>, FsE
         found = Found::Nothing;
         for entry in directory.iter() {
             let entry = entry.map_err(|e| fail(e, "look up", path))?;
+            // By either name, as every FAT driver looks.
             if same_name(&entry.file_name(), name) || same_name(&entry.short_file_name(), name) {
                 found = Found::Entry(entry);
                 break;
@@ -314,6 +336,7 @@ fn find<'a>(fs: &'a FileSystem<Disk>, path: &ImagePath) -> Result<Found<'a>, FsE
 }
 
 fn same_name(a: &str, b: &str) -> bool {
+    // FAT keeps the case of a name, but compares without it.
     a.chars().flat_map(char::to_uppercase).eq(b.chars().flat_map(char::to_uppercase))
 }
 
@@ -343,6 +366,7 @@ fn parent_of<'a, 'p>(fs: &'a FileSystem<Disk>, path: &'p ImagePath) -> Result<(D
 
 fn names_in(directory: &Dir<'_, Disk>) -> io::Result<Vec<String>> {
     let names = directory.iter().map(|entry| entry.map(|entry| entry.file_name()));
+    // Errors pass, so that `collect` tells them.
     names.filter(|name| !matches!(name.as_deref(), Ok("." | ".."))).collect()
 }
 
@@ -353,6 +377,7 @@ fn text_of(path: &ImagePath) -> Result<&str, FsError> {
 
 fn stat_of(kind: FileKind, size: u64, modified: i64) -> Stat {
     let mode = if kind == FileKind::Directory { 0o755 } else { 0o644 };
+    // FAT has no hard links.
     Stat { kind, attributes: Attributes::root(mode), size, modified, links: 1, protected: false }
 }
 
@@ -371,9 +396,11 @@ fn fail(error: io::Error, doing: &str, path: &ImagePath) -> FsError {
         io::ErrorKind::NotFound => missing(path),
         // The fixed root directory of FAT12 and FAT16 is full.
         io::ErrorKind::WriteZero => FsError::NoSpace { volume: VOLUME, path: path.clone() },
+        // A full volume has no kind of its own, only this text.
         io::ErrorKind::Other if text.contains("No space left") => {
             FsError::NoSpace { volume: VOLUME, path: path.clone() }
         }
+        // Names that FAT cannot hold.
         io::ErrorKind::InvalidInput => {
             FsError::Unsupported { volume: VOLUME, what: format!("could not {doing} {path}: {text}") }
         }

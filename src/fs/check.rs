@@ -40,17 +40,21 @@ pub fn check(window: impl ReadAt) -> Result<Checked, FsError> {
         sb: &sb,
         groups: &groups,
         owned: vec![0; usize::try_from(sb.blocks.div_ceil(64)).unwrap_or(0)],
+        // One more than there are: inodes count from 1.
         names: vec![(0, 0); usize::try_from(sb.inodes).unwrap_or(0) + 1],
         links: vec![None; usize::try_from(sb.inodes).unwrap_or(0) + 1],
         xattr_blocks: HashMap::new(),
         inodes: 0,
     };
+    // Metadata first: then a file that claims a block of it is the one to blame.
     check.own_metadata()?;
     for group in 0..sb.groups {
         check.inodes_of(group)?;
     }
     check.compare_links()?;
+    // After all inodes, when the users of each block are counted.
     check.compare_xattr_blocks()?;
+    // Last: by now everything that owns a block has said so.
     let blocks = check.compare_bitmaps()?;
     Ok(Checked { inodes: check.inodes, blocks })
 }
@@ -100,10 +104,12 @@ impl Check<'_> {
     }
 
     fn inodes_of(&mut self, group: u32) -> Result<(), FsError> {
+        // Copied out, because the closure below borrows `self`.
         let (window, sb, groups) = (self.window, self.sb, self.groups);
         let used = groups.inode_bitmap(window, sb, group)?;
         let (mut free, mut directories, mut last_used) = (0, 0, 0);
         let first = group * sb.inodes_per_group + 1;
+        // A bitmap that was never written may hold anything.
         let initialised = groups.all.get(group as usize).is_some_and(|descriptor| descriptor.flags & INODE_UNINIT == 0);
         if initialised && (sb.inodes_per_group..sb.block_bytes * 8).any(|bit| !used.has(bit)) {
             return Err(corrupt(format!("the inode bitmap of group {group} does not end with ones")));
@@ -115,8 +121,10 @@ impl Check<'_> {
                 free += 1;
             }
         }
+        // The end of the table that was never used is not read, except where the bitmap disagrees.
         let looked_at = sb.inodes_per_group - groups.all.get(group as usize).map_or(0, |g| g.itable_unused);
         walk_table(window, sb, groups, group, looked_at.max(last_used), &used, &mut |inode, in_use, _| {
+            // A free slot is all zeros or has a deletion time. Anything else was lost.
             if !in_use && (inode.links() != 0 || (u16_at(&inode.raw, 0) != 0 && u32_at(&inode.raw, DELETED_AT) == 0)) {
                 return Err(corrupt(format!("inode {} is marked free, but was never deleted", inode.number)));
             }
@@ -133,6 +141,7 @@ impl Check<'_> {
                 descriptor.free_inodes, descriptor.directories
             )));
         }
+        // e2fsck and the kernel skip what `bg_itable_unused` counts: an inode there would be lost.
         if last_used > sb.inodes_per_group - descriptor.itable_unused {
             return Err(corrupt(format!("inode {} is in use, but counted as never used", first + last_used - 1)));
         }
@@ -143,9 +152,11 @@ impl Check<'_> {
         self.inodes += 1;
         let kind = inode.kind();
         let reserved = inode.number < self.sb.first_inode && inode.number != ROOT_INODE;
+        // Reserved inodes that nobody uses have mode 0, and no checksum.
         if u16_at(&inode.raw, 0) == 0 && reserved {
             return Ok(());
         }
+        // Stamped anew and compared, so that the checksum is computed in one place only.
         let mut stamped = inode.clone();
         stamped.stamp(self.sb);
         if stamped.raw != inode.raw {
@@ -153,9 +164,11 @@ impl Check<'_> {
         }
         if inode.number == RESIZE_INODE {
             // It owns the blocks kept for descriptors, which count as such.
+            // `i_block[13]`, the double indirect block.
             let block = u64::from(u32_at(inode.block_area(), 13 * 4));
             return if block == 0 { Ok(()) } else { self.own(block, 1, &"the resize inode") };
         }
+        // No directory names these, so their links cannot be counted.
         let hidden = reserved || inode.number == self.sb.orphan_file_inode;
         if !hidden && let Some(links) = self.links.get_mut(inode.number as usize) {
             *links = Some((inode.links(), inode.entry_kind()));
@@ -165,20 +178,23 @@ impl Check<'_> {
         for &node in &mapping.nodes {
             self.own(node, 1, &owner)?;
         }
-        for run in &mapping.runs {
-            self.own(run.physical, run.count, &owner)?;
+        for extent in &mapping.extents {
+            self.own(extent.physical, extent.count, &owner)?;
         }
-        let blocks = mapping.runs.iter().map(|run| run.count).sum::<u64>() + mapping.nodes.len() as u64;
+        // `i_blocks` counts data, nodes of the extent tree and the attribute block.
+        let blocks = mapping.extents.iter().map(|extent| extent.count).sum::<u64>() + mapping.nodes.len() as u64;
         let blocks = blocks + u64::from(inode.xattr_block() != 0);
         if !reserved && inode.allocated(self.sb) != blocks.saturating_mul(self.sb.block_size()) {
             let said = inode.allocated(self.sb);
             return Err(corrupt(format!("{owner} says that {said} bytes are allocated, and owns {blocks} blocks")));
         }
         let end = inode.size().div_ceil(self.sb.block_size());
-        if mapping.runs.iter().any(|run| !run.unwritten && run.logical + run.count > end) && !reserved {
+        // Unwritten blocks may lie behind the end: `fallocate --keep-size` makes them.
+        if mapping.extents.iter().any(|extent| !extent.unwritten && extent.logical + extent.count > end) && !reserved {
             return Err(corrupt(format!("{owner} owns blocks behind its end")));
         }
         if inode.xattr_block() != 0 {
+            // Owned later, once: several inodes may share it.
             *self.xattr_blocks.entry(inode.xattr_block()).or_default() += 1;
         }
         if kind == InodeKind::Directory { self.directory(inode, &mapping) } else { Ok(()) }
@@ -195,11 +211,12 @@ impl Check<'_> {
             return Ok(());
         }
         let index = index_blocks(self.window, self.sb, inode, mapping)?;
-        for run in &mapping.runs {
-            for n in 0..run.count {
-                let block = read_block(self.window, self.sb, run.physical + n)?;
+        for extent in &mapping.extents {
+            for n in 0..extent.count {
+                let block = read_block(self.window, self.sb, extent.physical + n)?;
                 self.names_in(inode, &block)?;
-                if index.contains(&(run.logical + n)) || !self.sb.has_metadata_csum() {
+                // Index blocks have a checksum of another form (`dx_tail`), which is not looked at.
+                if index.contains(&(extent.logical + n)) || !self.sb.has_metadata_csum() {
                     continue;
                 }
                 if leaf_checksum(self.sb, inode, &block) != Some(u32_at(&block, block.len().saturating_sub(4))) {
@@ -213,13 +230,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn names_in(&mut self, directory: &Inode, run: &[u8]) -> Result<(), FsError> {
-        let found = entries(run).map_err(|what| corrupt(format!("{what} (directory inode {})", directory.number)))?;
+    fn names_in(&mut self, directory: &Inode, block: &[u8]) -> Result<(), FsError> {
+        let found = entries(block).map_err(|what| corrupt(format!("{what} (directory inode {})", directory.number)))?;
         found.iter().filter(|entry| entry.inode != 0).try_for_each(|entry| self.name(entry.inode, entry.kind))
     }
 
     fn name(&mut self, inode: u32, kind: u8) -> Result<(), FsError> {
         match self.names.get_mut(inode as usize) {
+            // 0 can come from an inline directory, whose parent's number nobody has filtered.
             Some((names, called)) if inode != 0 => {
                 *names = names.saturating_add(1);
                 *called = kind;
@@ -237,6 +255,7 @@ impl Check<'_> {
                 Some((_, kind)) if kind != called && names > 0 => {
                     return Err(corrupt(format!("a directory calls inode {number} something else than it is")));
                 }
+                // 1 stands for more than 65,000, which the field has no room for.
                 Some((MANY_LINKS, DIRECTORY)) if names > u32::from(MANY_LINKS) => {}
                 Some((links, _)) if u32::from(links) == names => {}
                 Some((links, _)) => {
@@ -250,6 +269,7 @@ impl Check<'_> {
     fn compare_xattr_blocks(&mut self) -> Result<(), FsError> {
         for (block, users) in std::mem::take(&mut self.xattr_blocks) {
             self.own(block, 1, &"extended attributes")?;
+            // `h_refcount` of the attribute block's header.
             let said = u32_at(&read_block(self.window, self.sb, block)?, 4);
             if said != users {
                 return Err(corrupt(format!("attribute block {block} says {said} inodes use it, {users} do")));
@@ -264,6 +284,8 @@ impl Check<'_> {
             let bitmap = self.groups.block_bitmap(self.window, self.sb, group)?;
             let start = self.sb.group_start(group);
             let mut free = 0;
+            // A block in use that is marked free loses data; one that nobody owns only loses space. Neither may be on a
+            // card.
             for n in 0..self.sb.group_blocks(group) {
                 let block = start + u64::from(n);
                 let word = usize::try_from(block / 64).ok().and_then(|at| self.owned.get(at)).copied().unwrap_or(0);
@@ -282,6 +304,8 @@ impl Check<'_> {
             free_blocks += u64::from(free);
             free_inodes += u64::from(descriptor.free_inodes);
         }
+        // `s_free_blocks_count` and `s_free_inodes_count`. The upper half of the first counts only with descriptors of
+        // 64 bytes; otherwise it may hold anything.
         let said = (
             halves(u32_at(&self.sb.raw, 0x158) * u32::from(self.sb.descriptor_bytes >= 64), u32_at(&self.sb.raw, 0x0C)),
             u64::from(u32_at(&self.sb.raw, 0x10)),

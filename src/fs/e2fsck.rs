@@ -41,6 +41,7 @@ pub fn check(window: &dyn ReadAt) -> Result<Option<Verdict>, FsError> {
     let Some(program) = program() else { return Ok(None) };
     let copy = private_copy(window).map_err(copying)?;
     let output = run(&program, "-fn", &copy)?;
+    // 0 is the only code that means "nothing was wrong" (e2fsck(8)).
     match output.status.code() {
         Some(0) => Ok(Some(Verdict { version: first_line(&output.stderr) })),
         _ => Err(FsError::Corrupt { volume: "root", what: format!("e2fsck -fn: {}", words(&output)) }),
@@ -72,6 +73,7 @@ pub(crate) fn words(output: &Output) -> String {
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("Pass ") && !line.contains(PREFIX));
+    // A badly damaged system gives thousands of lines, and a message shall be read.
     let text: Vec<&str> = lines.take(8).collect();
     Printable::of(&text.join("; ")).to_string().chars().take(800).collect()
 }
@@ -88,6 +90,7 @@ fn private_copy(window: &dyn ReadAt) -> io::Result<NamedTempFile> {
         Err(_) => used_ranges(window).map_err(io::Error::other)?,
     };
     let copy = NamedTempFile::with_prefix(PREFIX)?;
+    // At full length: e2fsck refuses a file that is shorter than its superblock says.
     copy.as_file().set_len(window.size().0)?;
     for range in ranges {
         copy_range(window, copy.as_file(), range)?;
@@ -104,14 +107,15 @@ fn structures(window: &dyn ReadAt) -> Result<Vec<ByteRange>, FsError> {
         let used = groups.inode_bitmap(window, &sb, group)?;
         walk_table(window, &sb, &groups, group, sb.inodes_per_group, &used, &mut |inode, in_use, _| {
             let journal = inode.number == sb.journal_inode;
+            // The other reserved inodes and the orphan file are structures, whose blocks e2fsck reads.
             let plain = inode.number >= sb.first_inode && inode.number != sb.orphan_file_inode;
             if in_use && inode.kind() == InodeKind::File && (journal || plain) {
                 // The journal's superblock is looked at, the journal is not: it is empty.
                 let kept = u64::from(journal);
-                for run in Mapping::of(window, &sb, inode)?.runs {
-                    let skipped = kept.saturating_sub(run.logical).min(run.count);
-                    let start = (run.physical + skipped) * sb.block_size();
-                    contents.push(ByteRange::new(start, (run.count - skipped) * sb.block_size()));
+                for extent in Mapping::of(window, &sb, inode)?.extents {
+                    let skipped = kept.saturating_sub(extent.logical).min(extent.count);
+                    let start = (extent.physical + skipped) * sb.block_size();
+                    contents.push(ByteRange::new(start, (extent.count - skipped) * sb.block_size()));
                 }
             }
             Ok(())
@@ -130,6 +134,7 @@ fn without(ranges: &[ByteRange], holes: &[ByteRange]) -> Vec<ByteRange> {
         let mut at = range.start.0;
         let end = range.end().0;
         while at < end {
+            // Ranges only go forward, so a hole that was passed never comes back.
             while holes.next_if(|hole| hole.end().0 <= at).is_some() {}
             let (gap_end, next) = match holes.peek() {
                 Some(hole) => (hole.start.0.clamp(at, end), hole.end().0.min(end)),
@@ -147,19 +152,20 @@ fn without(ranges: &[ByteRange], holes: &[ByteRange]) -> Vec<ByteRange> {
 fn copy_range(window: &dyn ReadAt, copy: &File, range: ByteRange) -> io::Result<()> {
     let mut buffer = Vec::new();
     let mut from = range.start;
-    while let Some(run) = window.next_data(from)?.and_then(|run| run.intersect(&range)) {
-        let mut at = run.start.0;
-        while at < run.end().0 {
-            let len = CHUNK.min(run.end().0 - at);
+    // Holes of the image stay holes of the copy.
+    while let Some(data) = window.next_data(from)?.and_then(|data| data.intersect(&range)) {
+        let mut at = data.start.0;
+        while at < data.end().0 {
+            let len = CHUNK.min(data.end().0 - at);
             buffer.resize(usize::try_from(len).unwrap_or(0), 0);
             window.read_at(ByteOffset(at), &mut buffer)?;
-            // A file's long runs of zeros stay holes.
+            // A file's long stretches of zeros stay holes.
             if !all_zeros(&buffer) {
                 copy.write_all_at(&buffer, at)?;
             }
             at += len;
         }
-        from = run.end();
+        from = data.end();
     }
     Ok(())
 }

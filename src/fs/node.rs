@@ -101,6 +101,7 @@ impl Walk for RootFs {
     fn node(&self, spot: &Spot) -> Result<Node, FsError> {
         let path = &spot.path;
         self.with(|fs| {
+            // The raw slot as well: attributes may lie in it.
             let (inode, raw) = fs.read_inode_verified(spot.inode).map_err(|e| fail(e, "read the inode of", path))?;
             let kind = kind_of(inode.mode);
             let xattrs = xattr::read_all_resolved(fs, &inode, &raw).map_err(|e| fail(e, "read attributes of", path))?;
@@ -194,6 +195,7 @@ fn sorted(
     path: &ImagePath,
 ) -> Result<Vec<(Vec<u8>, u32)>, FsError> {
     names.sort_unstable();
+    // Neighbours are enough, because they are sorted.
     match names.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0)) {
         true => Err(FsError::Corrupt { volume, what: format!("{path} has two entries with one name") }),
         false => Ok(names),
@@ -220,6 +222,7 @@ fn device_of(kind: NodeKind, inode: &Inode) -> Option<(u32, u32)> {
         return None;
     }
     let [a, b, c, d, e, f, g, h, ..] = inode.block;
+    // The kernel sets one of the two words, and leaves the other 0.
     let (old, new) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
     Some(match old {
         0 => ((new & 0xF_FF00) >> 8, (new & 0xFF) | ((new >> 12) & 0xF_FF00)),

@@ -23,6 +23,7 @@ impl RootFs {
             let mut ahead = vec![(ImagePath::root(), ROOT_INODE)];
             let mut seen = HashSet::new();
             while let Some((path, number)) = ahead.pop() {
+                // Of a file with several names one is enough, and a directory with two would be walked for ever.
                 if !seen.insert(number) {
                     continue;
                 }
@@ -31,6 +32,7 @@ impl RootFs {
                 }
                 // What cannot be read is passed over: the answer is for a message about something else.
                 for entry in fs.read_dir_ino(number).unwrap_or_default() {
+                    // So is a name that cannot be in a path.
                     if let Ok(below) = path.join(&entry.name) {
                         ahead.push((below, entry.inode));
                     }
@@ -44,5 +46,6 @@ impl RootFs {
 fn maps(fs: &Filesystem, number: u32, block: u64) -> bool {
     let Ok(inode) = fs.stat_ino(number) else { return false };
     let blocks = inode.size.div_ceil(u64::from(fs.sb.block_size()));
+    // Block by block: slow, but asked only for a message.
     (0..blocks).any(|logical| matches!(fs.map_inode_logical(&inode, logical), Ok(Some(physical)) if physical == block))
 }

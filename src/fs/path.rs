@@ -45,12 +45,14 @@ impl ImagePath {
             if component == b".." {
                 return Err(BadPath::Escapes(shown()));
             }
+            // `EXT4_NAME_LEN`; FAT takes as many UTF-16 units.
             if component.len() > 255 || component.contains(&0) {
                 return Err(BadPath::Component(shown()));
             }
             path.push(b'/');
             path.extend_from_slice(component);
         }
+        // Nothing is left of `//` or `/./`.
         if path.is_empty() {
             path.push(b'/');
         }
@@ -85,6 +87,7 @@ impl ImagePath {
     /// [`BadPath`] where `name` is not one component (a directory entry of a corrupt image may hold anything).
     pub fn join(&self, name: impl AsRef<[u8]>) -> Result<ImagePath, BadPath> {
         let name = name.as_ref();
+        // `..` is refused by `new`.
         if name.is_empty() || name == b"." || name.contains(&b'/') {
             return Err(BadPath::Component(String::from_utf8_lossy(name).into_owned()));
         }
@@ -97,6 +100,7 @@ impl ImagePath {
     /// Whether it is `directory` or lies below it.
     pub fn is_within(&self, directory: &ImagePath) -> bool {
         directory.0 == b"/"
+            // With the slash: `/etcetera` is not within `/etc`.
             || self.0.strip_prefix(directory.0.as_slice()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     }
 }

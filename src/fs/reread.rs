@@ -79,6 +79,7 @@ pub fn verify(window: Arc<dyn ReadAt>, expectations: &[(ImagePath, Expect)]) -> 
     let root = ImagePath::root();
     let reader: Box<dyn Look> = match Ext4::load(Box::new(Source(window.clone()))) {
         Ok(ext4) => Box::new(ext4),
+        // Only for a feature that it does not know: damage must not lead to a milder reader.
         Err(Ext4Error::Incompatible(_)) => Box::new(Reader::open(window).map_err(|e| unreadable(&root, &e))?),
         Err(e) => return Err(unreadable(&root, &e)),
     };
@@ -106,6 +107,7 @@ fn verify_one(reader: &dyn Look, path: &ImagePath, expect: &Expect) -> Result<()
         None => return Err(differs(path, expect, "absent".into())),
     };
     let (fits, wanted) = match expect {
+        // Something is there.
         Expect::Absent => (false, None),
         Expect::File { attributes, .. } => (found.kind == FileKind::File, Some(attributes)),
         Expect::Directory { attributes } => (found.kind == FileKind::Directory, Some(attributes)),
@@ -118,6 +120,7 @@ fn verify_one(reader: &dyn Look, path: &ImagePath, expect: &Expect) -> Result<()
     if wanted.is_some_and(|wanted| *wanted != found.attributes) {
         return Err(differs(path, expect, shown(&found.attributes)));
     }
+    // The size first: it costs nothing, and says more than two digests.
     match expect {
         Expect::File { size, .. } if found.size != *size => {
             Err(differs(path, expect, format!("{} bytes long", found.size)))
@@ -152,6 +155,7 @@ impl Look for Ext4 {
     }
 
     fn digest(&self, path: &ImagePath) -> Result<Sha256Digest, String> {
+        // `look` has found a regular file here, so no link is followed.
         let mut file = self.open(view_path(path)?).map_err(|e| e.to_string())?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 1 << 16];

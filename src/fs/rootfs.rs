@@ -23,7 +23,7 @@ use crate::image::WriteAt;
 const VOLUME: &str = "root";
 /// `FS_IMMUTABLE_FL | FS_APPEND_FL`.
 const PROTECTED: u32 = 0x10 | 0x20;
-/// File contents pass the library in runs of this size: each is one journal transaction and must fit the journal.
+/// File contents pass the library in pieces of this size: each is one journal transaction and must fit the journal.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// The ext4 root file system of an image, opened for reading and editing inside an overlay.
@@ -50,6 +50,7 @@ impl RootFs {
     /// [`FsError::Unsupported`] for another kind of file system or features that are not maintained;
     /// [`FsError::Corrupt`] for damage, and where [`crate::fs::repair::repair`] has to run first.
     pub fn open(window: Arc<dyn WriteAt>, clock: Clock) -> Result<RootFs, FsError> {
+        // Our own check first: the library trusts what it reads.
         Superblock::read_clean(&window)?;
         let root = RootFs {
             device: Arc::new(PartitionDevice(window)),
@@ -57,6 +58,7 @@ impl RootFs {
             runtime: Arc::new(FixedRuntime::new(clock)),
             mounted: Mutex::new(None),
         };
+        // The first use mounts it, so that its errors come here.
         let is_directory = root.with(|fs| Ok(inode(fs, ROOT_INODE, &ImagePath::root())?.is_dir()))?;
         if !is_directory {
             return Err(FsError::Corrupt { volume: VOLUME, what: "its root inode is not a directory".into() });
@@ -70,6 +72,7 @@ impl RootFs {
     }
 
     pub(super) fn with<T>(&self, act: impl FnOnce(&Filesystem) -> Result<T, FsError>) -> Result<T, FsError> {
+        // After a panic this is `None`: the next use mounts what was written by then.
         let mut mounted = self.mounted.lock().unwrap_or_else(PoisonError::into_inner);
         let fs = match mounted.take() {
             Some(fs) => fs,
@@ -77,6 +80,7 @@ impl RootFs {
                 .map_err(|e| fail(e, "open the root file system", &ImagePath::root()))?,
         };
         let result = act(&fs);
+        // After an error as well: the handle knows what is not written yet.
         *mounted = Some(fs);
         result
     }
@@ -132,6 +136,7 @@ impl Tree for RootFs {
     fn read(&self, path: &ImagePath, limit: u64) -> Result<Vec<u8>, FsError> {
         self.at(path, |fs, number, inode| {
             require_file(inode, path)?;
+            // Before memory is taken: the size on an image can be anything.
             if inode.size > limit {
                 return Err(FsError::TooLarge { path: path.clone(), size: inode.size, limit });
             }
@@ -143,6 +148,7 @@ impl Tree for RootFs {
                 let got = fs
                     .read_ino(number, had as u64, content.get_mut(had..).unwrap_or_default())
                     .map_err(|e| fail(e, "read", path))?;
+                // A file must not come back short and look whole.
                 if got != take {
                     let what = format!("{path} ends at byte {} of {}", had + got, inode.size);
                     return Err(FsError::Corrupt { volume: VOLUME, what });
@@ -170,6 +176,7 @@ impl Tree for RootFs {
             }
             let mut entries = Vec::new();
             for entry in entries_of(fs, number, path)? {
+                // The entry saves a look at the inode, where it tells.
                 let kind = match entry.file_type {
                     DirEntryType::RegFile => FileKind::File,
                     DirEntryType::Directory => FileKind::Directory,
@@ -218,6 +225,7 @@ impl TreeMut for RootFs {
     }
 
     fn make_directory(&self, path: &ImagePath, attributes: Attributes) -> Result<(), FsError> {
+        // The root is always there.
         if path.name().is_none() {
             return self.set_attributes(path, attributes);
         }
@@ -228,6 +236,7 @@ impl TreeMut for RootFs {
                 Some(_) => return Err(FsError::WrongKind { path: path.clone(), expected: "a directory" }),
                 None => fs.apply_mkdir_at(place.directory, place.name, attributes.mode & 0o7777).map_err(make)?,
             };
+            // Also where it was just made: that set no owner.
             apply_attributes(fs, number, attributes).map_err(make)
         })
     }
@@ -241,6 +250,7 @@ impl TreeMut for RootFs {
     }
 
     fn remove(&self, path: &ImagePath) -> Result<(), FsError> {
+        // A missing parent is fine here, and an error below.
         if self.stat(path)?.is_none() {
             return Ok(());
         }
@@ -273,6 +283,7 @@ fn unlink_existing(
     expected: &'static str,
 ) -> Result<(), FsError> {
     let Some(number) = place.inode else { return Ok(()) };
+    // Never a directory with all that is in it.
     if inode(fs, number, path)?.is_dir() {
         return Err(FsError::WrongKind { path: path.clone(), expected });
     }
@@ -309,6 +320,7 @@ fn remove_tree(fs: &Filesystem, place: &Place<'_>, top: u32, path: &ImagePath) -
             let left = entries_of(fs, entry.inode, path)?;
             levels.push(Level { number: entry.inode, parent, name: entry.name, left });
         } else {
+            // Damage: to go on would lead in a circle, or up to the root.
             let what = format!("a directory below {path} has two names");
             return Err(FsError::Corrupt { volume: VOLUME, what });
         }
@@ -322,6 +334,7 @@ fn apply_attributes(fs: &Filesystem, number: u32, attributes: Attributes) -> Res
 }
 
 fn fill(content: &mut dyn Read, chunk: &mut [u8]) -> io::Result<usize> {
+    // Filled up, because each write is a transaction of the journal.
     let mut had = 0;
     while let Some(rest) = chunk.get_mut(had..).filter(|rest| !rest.is_empty()) {
         match content.read(rest) {

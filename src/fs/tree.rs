@@ -251,12 +251,15 @@ pub type LinkAt<'a> = dyn Fn(&ImagePath) -> Result<Option<Vec<u8>>, FsError> + '
 pub fn resolve_with(path: &ImagePath, link_at: &LinkAt<'_>) -> Result<ImagePath, FsError> {
     const MOST_LINKS: usize = 40;
     let mut at = ImagePath::root();
+    // Turned round, so that the next component is the last element.
     let mut ahead: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
     let mut links = 0;
     while let Some(component) = ahead.pop() {
         match component.as_slice() {
+            // From doubled slashes in a link's target.
             b"" | b"." => continue,
             b".." => {
+                // At the root it stays there, as in Linux.
                 at = at.parent().unwrap_or_else(ImagePath::root);
                 continue;
             }
@@ -271,6 +274,7 @@ pub fn resolve_with(path: &ImagePath, link_at: &LinkAt<'_>) -> Result<ImagePath,
         if links > MOST_LINKS {
             return Err(FsError::LinkLoop { path: path.clone() });
         }
+        // The image's root, never the host's.
         if target.starts_with(b"/") {
             at = ImagePath::root();
         }

@@ -17,6 +17,7 @@ pub(super) struct BlockRanges(BTreeMap<u64, (u64, Kind)>);
 impl BlockRanges {
     /// The range that holds `block`, if one does.
     pub(super) fn at(&self, block: u64) -> Option<(u64, u64, Kind)> {
+        // Ranges are disjoint, so only the last one that begins at or before `block` can hold it.
         let (&start, &(end, kind)) = self.0.range(..=block).next_back()?;
         (block < end).then_some((start, end, kind))
     }
@@ -33,15 +34,18 @@ impl BlockRanges {
 
     /// Makes `start..end` one range of `kind`, whatever was there.
     pub(super) fn set(&mut self, mut start: u64, mut end: u64, kind: Kind) {
+        // Without blocks it would only overwrite the entry of the range that begins here.
         if start >= end {
             return;
         }
         // Cut what reaches in from the left and from the right, then drop what lies inside.
         if let Some((left, left_end, left_kind)) = self.at(start) {
             self.0.insert(left, (start, left_kind));
+            // Nothing of it is left of the cut.
             if left == start {
                 self.0.remove(&left);
             }
+            // It reaches past both ends: what is behind `end` becomes a range of its own.
             if left_end > end {
                 self.0.insert(end, (left_end, left_kind));
             }
@@ -52,6 +56,7 @@ impl BlockRanges {
                 self.0.insert(end, (last_end, last_kind));
             }
         }
+        // Not `retain`, which would visit every range of the image for each write.
         let inside: Vec<u64> = self.0.range(start..end).map(|(&s, _)| s).collect();
         for s in inside {
             self.0.remove(&s);

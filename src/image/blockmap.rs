@@ -61,6 +61,7 @@ impl BlockMap {
             if start.0 < behind || len == 0 || len > LONGEST_RANGE {
                 return Err(BadMap::Disorder(start));
             }
+            // As a sum that may overflow: `start` is as untrusted as the length.
             behind =
                 start.checked_add(mapped.range.len).filter(|end| end.0 <= image.0).ok_or(BadMap::Outside(start))?.0;
         }
@@ -88,8 +89,10 @@ impl BlockMap {
     ) -> io::Result<BlockMap> {
         let mut ranges = Vec::new();
         let mut buffer = vec![0; AT_A_TIME];
+        // One after the other, because `also` sees the bytes in the order of the image.
         for range in cut(used, image.size()) {
             ranges.push(MappedRange { range, sha256: digest_of_range(image, range, &mut buffer, also)? });
+            // By place in the image, not by bytes read: free space that is skipped counts as done.
             task.at(ByteSize(range.end().0));
         }
         Ok(BlockMap { ranges })
@@ -108,6 +111,7 @@ impl BlockMap {
         let digest = |range: &ByteRange| {
             let sha256 = match known.get(range).filter(|_| untouched(range)) {
                 Some(sha256) => *sha256,
+                // A buffer for each: several threads are here at once, and few ranges get this far.
                 None => digest_of_range(image, *range, &mut vec![0; AT_A_TIME], &mut |_, _| ())?,
             };
             Ok::<_, io::Error>(MappedRange { range: *range, sha256 })
@@ -127,6 +131,7 @@ impl BlockMap {
 
     /// How many bytes carry meaning.
     pub fn mapped_size(&self) -> ByteSize {
+        // Saturating: a map that was just deserialised has not been through `new`.
         ByteSize(self.ranges.iter().map(|mapped| mapped.range.len.0).fold(0, u64::saturating_add))
     }
 
@@ -158,10 +163,12 @@ pub fn cut(used: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
         })
         .filter(|(start, end)| start < end)
         .collect();
+    // Sorted, so that each range can only touch the one before it.
     wide.sort_unstable();
     let mut merged: Vec<(u64, u64)> = Vec::new();
     for (start, end) in wide {
         match merged.last_mut() {
+            // `<=`: ranges that touch become one, so that the cuts do not depend on how they came.
             Some(last) if start <= last.1 => last.1 = last.1.max(end),
             _ => merged.push((start, end)),
         }
@@ -169,6 +176,8 @@ pub fn cut(used: &[ByteRange], image: ByteSize) -> Vec<ByteRange> {
     let mut out = Vec::new();
     for (mut start, end) in merged {
         while start < end {
+            // At the next multiple of 4 MiB, not 4 MiB behind `start`: then a range that begins elsewhere moves one cut
+            // only.
             let stop = (start - start % LONGEST_RANGE).saturating_add(LONGEST_RANGE).min(end);
             out.push(ByteRange::new(start, stop - start));
             start = stop;

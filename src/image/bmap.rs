@@ -14,9 +14,11 @@ pub fn to_bmap(map: &BlockMap, size: ByteSize) -> String {
     let blocks = |bytes: u64| bytes.div_ceil(MAP_BLOCK);
     let mapped: u64 = map.ranges().iter().map(|mapped| blocks(mapped.range.len.0)).sum();
     let total = blocks(size.0);
+    // Without floating point, and in 128 bits: the product leaves 64 for absurd sizes.
     let tenths = (u128::from(mapped) * 1000).checked_div(u128::from(total)).unwrap_or(0);
     let zeros = "0".repeat(64);
     let mut text = String::new();
+    // Writing to a `String` cannot fail.
     let _ = write!(
         text,
         r#"<?xml version="1.0" ?>
@@ -37,11 +39,14 @@ pub fn to_bmap(map: &BlockMap, size: ByteSize) -> String {
     );
     for mapped in map.ranges() {
         let first = mapped.range.start.0 / MAP_BLOCK;
+        // No mapped range is empty, so this never stops at 0.
         let last = blocks(mapped.range.end().0).saturating_sub(1);
+        // bmaptool writes a range of one block as a single number.
         let span = if first == last { first.to_string() } else { format!("{first}-{last}") };
         let _ = writeln!(text, r#"        <Range chksum="{}"> {span} </Range>"#, mapped.sha256);
     }
     text.push_str("    </BlockMap>\n</bmap>\n");
     let checksum = Sha256Digest::of(text.as_bytes()).to_string();
+    // Only the first 64 zeros are the checksum's own place: it stands before all ranges.
     text.replacen(&zeros, &checksum, 1)
 }

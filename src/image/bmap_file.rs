@@ -65,7 +65,9 @@ impl ChecksumKind {
 
     /// The bytes that `hex` stands for, if it is a checksum of this kind.
     fn parse(self, hex: &str) -> Option<Vec<u8>> {
+        // The cast is safe: a hex digit is below 16.
         let digits: Option<Vec<u8>> = hex.chars().map(|c| Some(c.to_digit(16)? as u8)).collect();
+        // Two digits for each byte, no more and no less: pairs would drop an odd one.
         let digits = digits.filter(|digits| digits.len() == self.hasher().output_size() * 2)?;
         Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
     }
@@ -88,6 +90,7 @@ pub fn parse(bytes: &[u8]) -> Result<BmapFile, String> {
     let (major, minor) = version
         .split_once('.')
         .and_then(|(major, minor)| Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?)))
+        // Another major number may have changed what a range means.
         .filter(|&(major, _)| major == 1 || major == 2)
         .ok_or_else(|| format!("its format version is {version:?}; known are 1.x and 2.x"))?;
     let child = |name: &str| root.children().find(|node| node.tag_name().name() == name);
@@ -103,6 +106,7 @@ pub fn parse(bytes: &[u8]) -> Result<BmapFile, String> {
     let mut kind = None;
     if let Some((name, own, _)) = checksums {
         let named = ChecksumKind::named(name).ok_or(format!("its checksums are {name:?}, which is not known here"))?;
+        // Before any number of it is believed.
         check_itself(bytes, named, field(own)?)?;
         kind = Some(named);
     }
@@ -110,6 +114,7 @@ pub fn parse(bytes: &[u8]) -> Result<BmapFile, String> {
     let image = number("ImageSize")?;
     let block = number("BlockSize")?;
     let blocks = number("BlocksCount")?;
+    // All places below are computed from these three, so they must agree first.
     if block == 0 || blocks != image.div_ceil(block) {
         return Err(format!("{blocks} blocks of {block} bytes are not the {image} bytes of the image"));
     }
@@ -117,13 +122,16 @@ pub fn parse(bytes: &[u8]) -> Result<BmapFile, String> {
     let (mut ranges, mut behind, mut mapped) = (Vec::new(), 0, 0u64);
     for node in map.children().filter(|node| node.tag_name().name() == "Range") {
         let span = node.text().unwrap_or_default().trim();
+        // A single block is written as one number.
         let (first, last) = span.split_once('-').unwrap_or((span, span));
+        // Sorted and apart: `MappedImage` relies on it.
         let (first, last) = match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
             (Ok(first), Ok(last)) if behind <= first && first <= last && last < blocks => (first, last),
             _ => return Err(format!("its range {span:?} is none, or is not behind the one before it")),
         };
         behind = last + 1;
         mapped += behind - first;
+        // The attribute's name depends on the format's version.
         let hex = checksums.and_then(|(_, _, attribute)| node.attribute(attribute));
         let checksum = match (hex, kind) {
             (Some(hex), Some(kind)) => {
@@ -135,6 +143,7 @@ pub fn parse(bytes: &[u8]) -> Result<BmapFile, String> {
         let (start, end) = (first * block, behind.saturating_mul(block).min(image));
         ranges.push(BmapRange { range: ByteRange::new(start, end - start), checksum });
     }
+    // Formats before 1.3 have no checksum: this count alone shows that lines are missing.
     let said = number("MappedBlocksCount")?;
     if said != mapped {
         return Err(format!("it says that {said} blocks are mapped, and lists {mapped}"));
@@ -145,6 +154,7 @@ pub fn parse(bytes: &[u8]) -> Result<BmapFile, String> {
 /// The checksum of the file is made with zeros in its own place.
 fn check_itself(bytes: &[u8], kind: ChecksumKind, said: &str) -> Result<(), String> {
     let expected = kind.parse(said).ok_or("its checksum of itself is none")?;
+    // Another place with the same text would make the comparison fail, not pass.
     let at =
         bytes.windows(said.len()).position(|text| text == said.as_bytes()).ok_or("it has no checksum of itself")?;
     let (before, rest) = bytes.split_at(at);

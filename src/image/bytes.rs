@@ -22,6 +22,7 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// Whatever the medium reports.
     fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        // A medium that does not know holes may hold data anywhere.
         Ok(self.size().0.checked_sub(from.0).filter(|&n| n > 0).map(|n| ByteRange::new(from.0, n)))
     }
 }
@@ -57,8 +58,10 @@ impl<'a> Seekable<'a> {
 
 impl Read for Seekable<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // On a machine of 32 bits the rest may not fit a `usize`; then `buf` is the bound.
         let left = usize::try_from(self.image.size().0.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let len = buf.len().min(left);
+        // `Read` may give less at the end, `read_at` may not: the buffer is cut first.
         let (part, _) = buf.split_at_mut(len);
         self.image.read_at(ByteOffset(self.at), part)?;
         self.at += len as u64;
@@ -95,6 +98,7 @@ impl ReadAt for Memory {
     }
 
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        // Neither start nor end need fit: both may come from a damaged structure.
         let found = usize::try_from(at.0)
             .ok()
             .and_then(|start| self.0.get(start..start.checked_add(buf.len())?))
@@ -123,6 +127,7 @@ impl<T: ReadAt + ?Sized> Window<T> {
     /// # Errors
     /// `UnexpectedEof` where the range leaves the end of `whole`: a partition table is untrusted input.
     pub fn new(whole: Arc<T>, range: ByteRange) -> io::Result<Window<T>> {
+        // Checked once here, so that `place` needs only the window's own bounds.
         match range.start.checked_add(range.len) {
             Some(end) if end.0 <= whole.size().0 => Ok(Window { whole, range }),
             _ => Err(io::Error::new(
@@ -156,9 +161,11 @@ impl<T: ReadAt + ?Sized> ReadAt for Window<T> {
     }
 
     fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        // `from` counts from the window's start, the image below from its own.
         let Some(start) = self.range.start.checked_add(ByteSize(from.0)).filter(|s| *s < self.range.end()) else {
             return Ok(None);
         };
+        // Data may begin here and reach into the next partition.
         let found = self.whole.next_data(start)?.and_then(|data| data.intersect(&self.range));
         Ok(found.map(|data| ByteRange::new(data.start.0 - self.range.start.0, data.len.0)))
     }

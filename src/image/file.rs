@@ -35,10 +35,13 @@ impl ImageFile {
     /// As [`ImageFile::open`].
     pub fn from_file(file: File) -> io::Result<ImageFile> {
         let kind = file.metadata()?.file_type();
+        // A FIFO or a terminal has no size, and cannot be read at a place.
         if !kind.is_file() && !kind.is_block_device() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a regular file nor a block device"));
         }
+        // By seeking: the metadata of a block device says 0.
         let size = ByteSize(seek(&file, SeekFrom::End(0))?);
+        // Asked once: what a file system cannot tell now, it cannot tell later.
         let knows_holes = kind.is_file() && seek(&file, SeekFrom::Hole(0)).is_ok();
         Ok(ImageFile { file, size, knows_holes })
     }
@@ -47,6 +50,7 @@ impl ImageFile {
 /// Opens a regular file or block device. Anything else is not even opened: a FIFO would wait for a writer for ever.
 pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
     let kind = std::fs::metadata(path)?.file_type();
+    // By name, before it is opened. `from_file` asks again of what was opened, which may be another file by then.
     if kind.is_file() || kind.is_block_device() {
         return File::open(path);
     }
@@ -61,6 +65,7 @@ impl ReadAt for ImageFile {
 
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
         let mut at = at.0;
+        // In parts, because of how the kernel copies: see `AT_A_TIME`.
         for part in buf.chunks_mut(AT_A_TIME) {
             self.file.read_exact_at(part, at)?;
             at = at.saturating_add(part.len() as u64);
@@ -76,9 +81,11 @@ impl ReadAt for ImageFile {
         // SEEK_DATA moves the file's own position, which nobody uses: every read here is a pread.
         let start = match seek(&self.file, SeekFrom::Data(from.0)) {
             Ok(start) => start,
+            // Nothing but a hole up to the end.
             Err(Errno::NXIO) => return Ok(None),
             Err(other) => return Err(other.into()),
         };
+        // The file may have grown since; the size that counts is that of its opening.
         let end = seek(&self.file, SeekFrom::Hole(start))?.min(self.size.0);
         Ok(end.checked_sub(start).filter(|&len| len > 0).map(|len| ByteRange::new(start, len)))
     }

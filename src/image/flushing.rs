@@ -25,6 +25,7 @@ impl Flusher {
         let file = file.try_clone()?;
         // One step waits at most: a disk that cannot follow gets larger steps, not more of them.
         let (begin, asked) = sync_channel::<()>(1);
+        // Data only: the times of a file that is not complete are of no use.
         let flush = move || asked.into_iter().try_for_each(|()| file.sync_data());
         let thread = thread::Builder::new().name("flusher".to_owned()).spawn(flush)?;
         Ok(Flusher { unflushed: 0, begin, thread })
@@ -45,7 +46,9 @@ impl Flusher {
     /// # Errors
     /// Those of the disk. They are told only once, so they must not be lost.
     pub(super) fn finish(self) -> io::Result<()> {
+        // Closing the channel ends the thread's loop behind the step that it is at.
         drop(self.begin);
+        // A panic goes on here: lost, it would pass for a file that is on the disk.
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

@@ -17,6 +17,7 @@ const ENTRY_BYTES: u32 = 128;
 /// table thinks, and a primary table whose checksums hold is proof enough.
 pub(super) fn read(reader: &mut Seekable<'_>) -> Result<PartitionTable, PartitionError> {
     let damaged = |what: &str| PartitionError::DamagedGpt { what: what.to_owned() };
+    // Card readers show sectors of 512 bytes. A table that was made for 4096 is not found there, and is called damaged.
     let header = read_header_from_arbitrary_device(reader, LogicalBlockSize::Lb512)
         .map_err(|error| PartitionError::DamagedGpt { what: format!("its header at sector 1: {error}") })?;
     // Asked before the crate sees them: it takes other sizes as a reason to panic.
@@ -25,6 +26,7 @@ pub(super) fn read(reader: &mut Seekable<'_>) -> Result<PartitionTable, Partitio
             what: format!("its entries have {} bytes instead of {ENTRY_BYTES}", header.part_size),
         });
     }
+    // Before memory for them is taken.
     if header.num_parts > MOST_ENTRIES {
         return Err(PartitionError::DamagedGpt { what: format!("it claims {} entries", header.num_parts) });
     }
@@ -35,7 +37,10 @@ pub(super) fn read(reader: &mut Seekable<'_>) -> Result<PartitionTable, Partitio
     let entries = ::gpt::partition::file_read_partitions(reader, &header, LogicalBlockSize::Lb512)
         .map_err(|error| PartitionError::DamagedGpt { what: format!("its entries: {error}") })?;
     let mut partitions = Vec::new();
+    // A number is a place in the array: unused entries between count, as Linux counts.
     for (number, entry) in entries.iter().filter(|(_, entry)| entry.is_used()) {
+        // `EndingLBA` belongs to the partition (UEFI 5.3.3). One that ends before it begins gets 0 sectors, which
+        // `sectors` refuses.
         let last = entry.last_lba.checked_sub(entry.first_lba).and_then(|n| n.checked_add(1)).unwrap_or(0);
         let guid = entry.part_type_guid.guid;
         partitions.push(Partition {
@@ -49,15 +54,18 @@ pub(super) fn read(reader: &mut Seekable<'_>) -> Result<PartitionTable, Partitio
 }
 
 fn entries_checksum(reader: &mut Seekable<'_>, header: &Header) -> Result<u32, PartitionError> {
+    // `PartitionEntryLBA`: nearly always 2, but it may be anywhere.
     let at = Sector(header.part_start)
         .to_offset()
         .ok_or_else(|| PartitionError::DamagedGpt { what: "its entries lie behind every medium".to_owned() })?;
     let read = |reader: &mut Seekable<'_>| {
+        // The cast is safe: the caller has checked both, so these are 128 KiB at most.
         let mut bytes = vec![0; (header.num_parts * ENTRY_BYTES) as usize];
         reader.seek(SeekFrom::Start(at.0))?;
         reader.read_exact(&mut bytes).map(|()| bytes)
     };
     let bytes = read(reader).map_err(|source| PartitionError::Read { at: ByteOffset(at.0), source })?;
+    // UEFI's CRC-32 is the one that gzip uses.
     let mut checksum = flate2::Crc::new();
     checksum.update(&bytes);
     Ok(checksum.sum())
@@ -69,6 +77,7 @@ fn type_text(guid: &str) -> String {
         "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" => "EFI system".to_owned(),
         "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7" => "Microsoft basic data".to_owned(),
         "0fc63daf-8483-4772-8e79-3d69d8477de4" => "Linux filesystem".to_owned(),
+        // The two roots are those of the Discoverable Partitions Specification.
         "b921b045-1df0-41c3-af44-4c6f280d3fae" => "Linux root (arm64)".to_owned(),
         "69dad710-2ce4-4e3c-b16c-21a1d49abed3" => "Linux root (arm)".to_owned(),
         "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f" => "Linux swap".to_owned(),

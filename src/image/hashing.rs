@@ -24,7 +24,9 @@ pub fn digest_of(image: &dyn ReadAt, tell: &mut dyn FnMut(ByteSize)) -> io::Resu
     let mut at = 0;
     while at < size {
         let data = image.next_data(ByteOffset(at))?;
+        // No data behind `at` means zeros up to the end, which belong to the digest.
         let (start, end) = data.map_or((size, size), |data| (data.start.0, data.end().0.min(size)));
+        // The zeros of a hole come from memory: to read them from the file would take longer than to hash them.
         while at < start {
             let n = (start - at).min(AT_A_TIME as u64);
             hasher.update(ZEROS.get(..n as usize).unwrap_or_default());
@@ -54,6 +56,7 @@ pub(super) fn digest_of_range(
     also: &mut dyn FnMut(ByteOffset, &[u8]),
 ) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
+    // The buffer is the caller's, so that one allocation serves a whole map.
     for chunk in range.chunks(buffer.len() as u64) {
         let read = usize::try_from(chunk.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
         image.read_at(chunk.start, read)?;

@@ -18,6 +18,7 @@ impl<T: ReadAt> MappedImage<T> {
         let mut ranges: Vec<ByteRange> = Vec::new();
         for range in sorted {
             match ranges.last_mut() {
+                // Touching ranges become one, so that a read across their border is one read.
                 Some(last) if last.end() == range.start => last.len.0 = last.len.0.saturating_add(range.len.0),
                 _ => ranges.push(*range),
             }
@@ -36,9 +37,11 @@ impl<T: ReadAt> ReadAt for MappedImage<T> {
     }
 
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
+        // There may be no range here, so nobody below would notice a read past the end.
         let end = at.0.checked_add(buf.len() as u64).filter(|&end| end <= self.size().0);
         let end = end.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, format!("{at} leaves the image")))?;
         let (mut rest, mut here) = (buf, at.0);
+        // The buffer is used up from its front: zeros for a gap, then what the range has.
         for range in self.from(at).take_while(|range| range.start.0 < end) {
             let (start, stop) = (range.start.0.max(here), range.end().0.min(end));
             let (gap, behind) = rest.split_at_mut(usize::try_from(start - here).map_err(io::Error::other)?);
@@ -55,6 +58,7 @@ impl<T: ReadAt> ReadAt for MappedImage<T> {
         for range in self.from(from) {
             let start = range.start.max(from);
             let range = ByteRange::new(start.0, range.end().0 - start.0);
+            // A mapped range may be a hole of the image all through; then the next one is asked.
             if let Some(data) = self.image.next_data(start)?.and_then(|data| data.intersect(&range)) {
                 return Ok(Some(data));
             }

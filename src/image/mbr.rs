@@ -21,23 +21,26 @@ struct Entry {
     sectors: u32,
 }
 
-/// The bytes of sector 0 from `at`, which is a constant of the format: a run that leaves the sector is a table of zeros.
+/// The bytes of sector 0 from `at`, a constant of the format; where it would leave the sector, zeros.
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
 }
 
 /// The entries that say something. `None` where sector 0 is no table at all.
 fn entries(sector: &[u8]) -> Option<Vec<Entry>> {
+    // The boot signature, in the last two bytes of every MBR.
     if field(sector, 510) != [0x55, 0xAA] {
         return None;
     }
     let mut used = Vec::new();
+    // Four entries of 16 bytes. What is before them is boot code.
     for (number, entry) in (1..).zip(sector.get(446..510)?.chunks_exact(16)) {
         let [boot, ..] = field::<16>(entry, 0);
         // What else is there at 55 AA is code, or the start of a volume.
         if boot & 0x7F != 0 {
             return None;
         }
+        // Type, first sector and count; the cylinders and heads between them are not read.
         let [sys] = field(entry, 4);
         let (first, sectors) = (u32::from_le_bytes(field(entry, 8)), u32::from_le_bytes(field(entry, 12)));
         if sys != 0 {
@@ -49,6 +52,7 @@ fn entries(sector: &[u8]) -> Option<Vec<Entry>> {
 
 pub(super) fn read(image: &dyn ReadAt) -> Result<Found, PartitionError> {
     let mut sector = [0; SECTOR_BYTES as usize];
+    // A read error is not lost: `without_table` reads the same bytes again, and tells it.
     let used = image.read_at(ByteOffset(0), &mut sector).ok().and_then(|()| entries(&sector));
     let Some(used) = used else {
         return Err(without_table(image, PartitionError::NoTable));
@@ -58,6 +62,7 @@ pub(super) fn read(image: &dyn ReadAt) -> Result<Found, PartitionError> {
     if used.is_empty() {
         return Err(without_table(image, PartitionError::NoPartitions { kind: TableKind::Mbr }));
     }
+    // One entry of this type is enough: hybrid tables have others beside it.
     if used.iter().any(|entry| entry.sys == 0xEE) {
         return Ok(Found::Protective);
     }
@@ -65,6 +70,8 @@ pub(super) fn read(image: &dyn ReadAt) -> Result<Found, PartitionError> {
     let disk_id = format!("{:08x}", u32::from_le_bytes(field(&sector, 440)));
     let mut partitions = Vec::new();
     for Entry { number, sys, first, sectors: length } in used {
+        // 05 and 0F are the extended types of DOS and Windows, 85 is Linux's, C5 and D5 are those of DR-DOS and
+        // Multiuser DOS.
         if matches!(sys, 0x05 | 0x0F | 0x85 | 0xC5 | 0xD5) {
             return Err(PartitionError::Extended { number, type_id: sys });
         }
@@ -72,6 +79,7 @@ pub(super) fn read(image: &dyn ReadAt) -> Result<Found, PartitionError> {
             number,
             range: sectors(TableKind::Mbr, number, first.into(), length.into())?,
             type_text: type_text(sys),
+            // Two hex digits, as the kernel names partitions of an MBR.
             part_uuid: format!("{disk_id}-{number:02x}"),
         });
     }

@@ -32,9 +32,11 @@ pub enum OutputFormat {
     Gzip,
 }
 
+/// What is packed at once: large enough to pack well, small enough that every core gets some.
 const CHUNK: usize = 4 << 20;
 /// It packs 394 MB of a Raspberry Pi OS like system into 137 MB; the levels above it mostly take time.
 const ZSTD_LEVEL: i32 = 10;
+/// What `xz` takes by itself. The levels above need more memory to unpack than a small Pi likes to give.
 const XZ_PRESET: u32 = 6;
 /// Three dictionaries of preset 6: what `xz -T` takes. Fixed, because the default depends on the version.
 const XZ_BLOCK: u64 = 24 << 20;
@@ -45,6 +47,7 @@ impl OutputFormat {
     /// What the name of an output asks for: `.img`, `.img.zst`, `.img.xz`, `.img.gz`; `None` for other names.
     pub fn from_name(path: &Path) -> Option<OutputFormat> {
         let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
+        // The last ending says how it is packed, the one before it that it is an image.
         let (rest, format) = match name.rsplit_once('.')? {
             (rest, "img") if !rest.is_empty() => return Some(OutputFormat::Raw),
             (rest, "zst") => (rest, OutputFormat::Zstd),
@@ -52,6 +55,7 @@ impl OutputFormat {
             (rest, "gz") => (rest, OutputFormat::Gzip),
             _ => return None,
         };
+        // `.img.zst` alone is a hidden file without a name.
         (rest.len() > ".img".len() && rest.ends_with(".img")).then_some(format)
     }
 }
@@ -69,6 +73,7 @@ pub fn write_image(
     task: &mut dyn Task,
 ) -> io::Result<Sha256Digest> {
     task.stage("write", Some(image.size()));
+    // Another way, because only a file can have holes.
     if format == OutputFormat::Raw {
         return write_raw(&MappedImage::new(image, places), places, file, task);
     }
@@ -93,6 +98,7 @@ pub fn stream_image(
         OutputFormat::Xz => {
             let mut packer = liblzma::write::XzEncoder::new_stream(&mut out, xz_encoder()?);
             copy(&mut mapped, &mut packer, task)?;
+            // It writes the index and the footer, without which an .xz file is cut off.
             packer.finish()?;
         }
         OutputFormat::Raw => copy(&mut mapped, &mut out, task)?,
@@ -116,6 +122,7 @@ fn write_raw(
         let mut sparse = SparseFile::new(file)?;
         let mut buffer = vec![0; AT_A_TIME];
         for chunk in places.iter().flat_map(|place| place.chunks(AT_A_TIME as u64)) {
+            // No chunk is longer than the buffer.
             let bytes = usize::try_from(chunk.len.0).ok().and_then(|len| buffer.get_mut(..len)).unwrap_or_default();
             mapped.read_at(chunk.start, bytes)?;
             sparse.put(chunk.start, bytes)?;
@@ -125,6 +132,7 @@ fn write_raw(
     thread::scope(|scope| {
         let copying = scope.spawn(|| {
             let copied: io::Result<()> = copy();
+            // Told at once, not at the join: the other thread looks at it meanwhile.
             failed.store(copied.is_err(), Ordering::Relaxed);
             copied
         });
@@ -145,6 +153,7 @@ fn copy(mapped: &mut Chunks<'_>, to: &mut impl Write, task: &mut dyn Task) -> io
 }
 
 fn cores() -> usize {
+    // Where the system does not say, one is a safe answer.
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
@@ -154,6 +163,7 @@ fn xz_encoder() -> io::Result<liblzma::stream::Stream> {
         .threads(u32::try_from(cores().min(XZ_MOST_THREADS)).unwrap_or(1))
         .preset(XZ_PRESET)
         .block_size(XZ_BLOCK)
+        // What `xz` takes by itself.
         .check(Check::Crc64)
         .encoder()
         .map_err(io::Error::other)
@@ -170,6 +180,7 @@ fn in_parallel<T: Send>(
     let mut chunks: Vec<Vec<u8>> = vec![Vec::new(); cores()];
     let pack = &pack;
     loop {
+        // One thread reads for all: packing is what takes the time.
         let mut filled = 0;
         for chunk in &mut chunks {
             if !mapped.next(chunk)? {
@@ -180,6 +191,7 @@ fn in_parallel<T: Send>(
         if filled == 0 {
             return Ok(());
         }
+        // New threads for each round: to start one costs nothing beside packing 4 MiB.
         let packed: Vec<io::Result<T>> = thread::scope(|scope| {
             let running: Vec<_> = chunks.iter().take(filled).map(|chunk| scope.spawn(move || pack(chunk))).collect();
             let packed = running.into_iter().map(|thread| match thread.join() {
@@ -188,6 +200,7 @@ fn in_parallel<T: Send>(
             });
             packed.collect()
         });
+        // In the order of the image, whoever was ready first.
         for (packed, chunk) in packed.into_iter().zip(&chunks) {
             put(packed?, chunk)?;
         }
@@ -197,6 +210,7 @@ fn in_parallel<T: Send>(
 
 fn write_zstd(mapped: &mut Chunks<'_>, out: &mut impl Write, task: &mut dyn Task) -> io::Result<()> {
     let mut table: Vec<(u32, u32)> = Vec::new();
+    // A frame is little more than 4 MiB at most. A cast would hide it if that changed.
     let size = |n: usize| u32::try_from(n).map_err(io::Error::other);
     in_parallel(mapped, task, zstd_frame, |frame, chunk| {
         out.write_all(&frame)?;
@@ -228,11 +242,14 @@ fn write_gzip(mapped: &mut Chunks<'_>, out: &mut impl Write, task: &mut dyn Task
 fn deflated(chunk: &[u8]) -> io::Result<(Vec<u8>, flate2::Crc)> {
     let mut crc = flate2::Crc::new();
     crc.update(chunk);
+    // Raw deflate, without zlib's header: gzip's was written already.
     let mut packer = flate2::Compress::new(flate2::Compression::default(), false);
+    // A guess. It grows below.
     let mut out = Vec::with_capacity(chunk.len() / 2 + 4096);
     loop {
         let done = usize::try_from(packer.total_in()).map_err(io::Error::other)?;
         let rest = chunk.get(done..).unwrap_or_default();
+        // A sync flush ends on a byte and leaves the final-block bit (BFINAL) unset, so that another chunk can follow.
         packer.compress_vec(rest, &mut out, flate2::FlushCompress::Sync)?;
         // Room that is left says that the flush is complete.
         if packer.total_in() == chunk.len() as u64 && out.len() < out.capacity() {
@@ -243,6 +260,7 @@ fn deflated(chunk: &[u8]) -> io::Result<(Vec<u8>, flate2::Crc)> {
 }
 
 fn zstd_frame(chunk: &[u8]) -> io::Result<Vec<u8>> {
+    // A new one for each frame: threads cannot share its state.
     let mut packer = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
     // A flipped bit is then told by whoever unpacks it, without our manifest.
     packer.include_checksum(true)?;
@@ -251,9 +269,11 @@ fn zstd_frame(chunk: &[u8]) -> io::Result<Vec<u8>> {
 
 /// zstd's contrib/seekable_format: a skippable frame, which every decoder passes over, with the sizes of all frames.
 fn seek_table(frames: &[(u32, u32)]) -> io::Result<Vec<u8>> {
+    // Of the sixteen magics of skippable frames, the one that the seekable format has chosen.
     const SKIPPABLE: u32 = 0x184D_2A5E;
     const SEEKABLE: u32 = 0x8F92_EAB1;
     let count = u32::try_from(frames.len()).map_err(io::Error::other)?;
+    // 8 bytes for each frame, and 9 of footer: `Number_Of_Frames`, `Seek_Table_Descriptor`, `Seekable_Magic_Number`.
     let length =
         count.checked_mul(8).and_then(|n| n.checked_add(9)).ok_or_else(|| io::Error::other("too many frames"))?;
     let mut table = Vec::new();
@@ -264,6 +284,7 @@ fn seek_table(frames: &[(u32, u32)]) -> io::Result<Vec<u8>> {
         table.extend_from_slice(&plain.to_le_bytes());
     }
     table.extend_from_slice(&count.to_le_bytes());
+    // `Seek_Table_Descriptor`: no checksums here, because each frame has its own.
     table.push(0);
     table.extend_from_slice(&SEEKABLE.to_le_bytes());
     Ok(table)

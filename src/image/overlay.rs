@@ -71,8 +71,10 @@ impl Overlay {
         let layer = self.read_layer();
         let mut out: Vec<ByteRange> = Vec::new();
         for (start, end) in layer.ranges.iter() {
+            // No overflow: `with_file` has computed where the last block ends.
             let start = start * OVERLAY_BLOCK;
             let end = (end * OVERLAY_BLOCK).min(self.size.0);
+            // Written and punched ranges lie apart in the layer. Here both are only "changed".
             match out.last_mut() {
                 Some(last) if last.end().0 == start => last.len = ByteSize(end - last.start.0),
                 _ => out.push(ByteRange::new(start, end - start)),
@@ -93,10 +95,12 @@ impl Overlay {
         for range in self.changed() {
             let mut at = range.start.0;
             while at < range.end().0 {
+                // The cast is safe: `CHUNK` is 1 MiB.
                 let len = CHUNK.min(range.end().0 - at) as usize;
                 let (ours, theirs) = (&mut ours[..len], &mut theirs[..len]);
                 self.read_at(ByteOffset(at), ours)?;
                 self.base.read_at(ByteOffset(at), theirs)?;
+                // Block by block: a range is merged from many writes, and most of its blocks may be as before.
                 let pairs = ours.chunks(OVERLAY_BLOCK as usize).zip(theirs.chunks(OVERLAY_BLOCK as usize));
                 for (i, (a, b)) in pairs.enumerate() {
                     let start = at + i as u64 * OVERLAY_BLOCK;
@@ -147,13 +151,16 @@ impl Overlay {
 
     /// Makes sure that the file holds the whole of `block`, so that a part of it can be overwritten.
     fn adopt(&self, layer: &mut Layer, block: u64) -> io::Result<()> {
+        // A punched block needs nothing: the file has a hole there, which reads as the zeros that it must have.
         if layer.ranges.at(block).is_none() {
             let start = block * OVERLAY_BLOCK;
             let mut bytes = [0; OVERLAY_BLOCK as usize];
+            // The image may end inside of this block; zeros fill the rest.
             let len = OVERLAY_BLOCK.min(self.size.0.saturating_sub(start)) as usize;
             self.base.read_at(ByteOffset(start), &mut bytes[..len])?;
             layer.file.write_all_at(&bytes, start)?;
         }
+        // Also where it was punched: from now on the file holds it.
         layer.ranges.set(block, block + 1, Kind::Written);
         Ok(())
     }
@@ -161,9 +168,11 @@ impl Overlay {
     fn write_locked(&self, layer: &mut Layer, at: u64, bytes: &[u8], end: u64) -> io::Result<()> {
         let first = at / OVERLAY_BLOCK;
         let past = end.div_ceil(OVERLAY_BLOCK);
+        // A write that begins inside of a block keeps what is before it.
         if !at.is_multiple_of(OVERLAY_BLOCK) {
             self.adopt(layer, first)?;
         }
+        // Not at the image's end: nobody reads behind it.
         if !end.is_multiple_of(OVERLAY_BLOCK) && end != self.size.0 {
             self.adopt(layer, past - 1)?;
         }
@@ -180,6 +189,7 @@ fn drop_blocks(file: &File, start: u64, len: u64) -> io::Result<()> {
         Ok(()) => Ok(()),
         // A file system without holes (some network and FUSE ones): the bytes must still read as zeros.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+            // In steps, because a punch may be gigabytes.
             let zeros = vec![0; (1 << 20).min(len) as usize];
             let mut done = 0;
             while done < len {
@@ -200,17 +210,20 @@ impl ReadAt for Overlay {
 
     fn read_at(&self, at: ByteOffset, buf: &mut [u8]) -> io::Result<()> {
         let end = self.end_of(at, buf.len() as u64, io::ErrorKind::UnexpectedEof)?;
+        // Held to the end: a writer in between would show half of its bytes.
         let layer = self.read_layer();
         let mut rest = buf;
         let mut here = at.0;
         while here < end {
             let block = here / OVERLAY_BLOCK;
             let range = layer.ranges.at(block);
+            // To the end of the range that holds `here`, or to where the next one begins.
             let until = match range {
                 Some((_, past, _)) => past.saturating_mul(OVERLAY_BLOCK),
                 None => layer.ranges.next_start(block).map_or(end, |next| next.saturating_mul(OVERLAY_BLOCK)),
             }
             .min(end);
+            // The cast is safe: it is a part of `buf`.
             let (part, tail) = rest.split_at_mut((until - here) as usize);
             match range {
                 Some((_, _, Kind::Written)) => layer.file.read_exact_at(part, here)?,
@@ -230,6 +243,7 @@ impl ReadAt for Overlay {
             let block = here / OVERLAY_BLOCK;
             match layer.ranges.at(block) {
                 Some((_, past, Kind::Written)) => {
+                    // Zeros or not, it counts as data: to look would cost a read.
                     let end = past.saturating_mul(OVERLAY_BLOCK).min(self.size.0);
                     return Ok(Some(ByteRange::new(here, end - here)));
                 }
@@ -237,6 +251,7 @@ impl ReadAt for Overlay {
                 None => {
                     let gap_end = layer.ranges.next_start(block).map_or(self.size.0, |next| next * OVERLAY_BLOCK);
                     let gap = ByteRange::new(here, gap_end.min(self.size.0) - here);
+                    // The base may have data behind the gap as well, where the overlay hides it.
                     match self.base.next_data(ByteOffset(here))?.and_then(|range| range.intersect(&gap)) {
                         Some(range) => return Ok(Some(range)),
                         None => here = gap_end,
@@ -251,6 +266,7 @@ impl ReadAt for Overlay {
 impl WriteAt for Overlay {
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
         let end = self.end_of(at, bytes.len() as u64, io::ErrorKind::WriteZero)?;
+        // In the middle of a block it would copy that block for nothing.
         if bytes.is_empty() {
             return Ok(());
         }
@@ -262,6 +278,7 @@ impl WriteAt for Overlay {
         if range.is_empty() {
             return Ok(());
         }
+        // One lock for all steps: a reader sees the range as before or as zeros, never half of it.
         let mut layer = self.write_layer();
         let start = range.start.0;
         let whole_start = start.next_multiple_of(OVERLAY_BLOCK);
@@ -270,6 +287,7 @@ impl WriteAt for Overlay {
             if end == self.size.0 { end.next_multiple_of(OVERLAY_BLOCK) } else { end - end % OVERLAY_BLOCK };
         let zeros = [0; OVERLAY_BLOCK as usize];
         if whole_start >= whole_end {
+            // No whole block, so parts of two at most, each shorter than a block: two writes of zeros.
             let len = (end - start).min(OVERLAY_BLOCK);
             self.write_locked(&mut layer, start, &zeros[..len as usize], start + len)?;
             if start + len < end {
@@ -278,6 +296,7 @@ impl WriteAt for Overlay {
             }
             return Ok(());
         }
+        // Only whole blocks can become holes. The parts at both ends are written.
         if start < whole_start {
             self.write_locked(&mut layer, start, &zeros[..(whole_start - start) as usize], whole_start)?;
         }

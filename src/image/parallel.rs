@@ -16,16 +16,20 @@ pub fn in_parallel<T: Sync, R: Send, E: Send>(
     let run = || {
         let mut done = Vec::new();
         loop {
+            // One by one, not in equal parts: some items take far longer than others. Only the number counts, so
+            // `Relaxed` will do.
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = items.get(index) else { return done };
             let result = work(item);
             if result.is_err() {
+                // Behind the last one: nobody begins another.
                 next.store(items.len(), Ordering::Relaxed);
             }
             done.push((index, result));
         }
     };
     let mut all = thread::scope(|scope| {
+        // This thread works as well, so one fewer is started.
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
         let mut all = run();
         for other in others {
@@ -33,6 +37,7 @@ pub fn in_parallel<T: Sync, R: Send, E: Send>(
         }
         all
     });
+    // So that the error that is told does not depend on who was first.
     all.sort_by_key(|(index, _)| *index);
     all.into_iter().map(|(_, result)| result).collect()
 }

@@ -142,6 +142,7 @@ pub enum PartitionError {
 /// The bytes of `sectors` sectors from `first`.
 pub(super) fn sectors(kind: TableKind, number: u32, first: u64, sectors: u64) -> Result<ByteRange, PartitionError> {
     let senseless = |what| PartitionError::Senseless { kind, number, what };
+    // Sector 0 holds the MBR, on a disk with a GPT as well.
     if first == 0 {
         return Err(senseless("covers the partition table itself"));
     }
@@ -149,6 +150,7 @@ pub(super) fn sectors(kind: TableKind, number: u32, first: u64, sectors: u64) ->
         return Err(senseless("has no sectors"));
     }
     let start = Sector(first).to_offset();
+    // Sums that may overflow: the sector numbers of a GPT have 64 bits, and anybody may have written them.
     let end = first.checked_add(sectors).and_then(|end| Sector(end).to_offset());
     match (start, end) {
         (Some(start), Some(end)) => Ok(ByteRange::new(start.0, end.0 - start.0)),

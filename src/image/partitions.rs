@@ -12,9 +12,11 @@ impl PartitionTable {
     /// [`PartitionError`] for everything that is not a plain, sound table.
     pub fn read(image: &dyn ReadAt) -> Result<PartitionTable, PartitionError> {
         let size = image.size();
+        // The least that a GPT needs: protective MBR, header and a sector of entries.
         if size.0 < 3 * crate::units::SECTOR_BYTES {
             return Err(PartitionError::TooShort { size });
         }
+        // The MBR first: a GPT counts only where a protective MBR announces it.
         let table = match mbr::read(image)? {
             mbr::Found::Table(table) => table,
             mbr::Found::Protective => gpt::read(&mut Seekable::new(image))?,

@@ -43,7 +43,7 @@ impl Ink {
 
 /// One partition of the picture.
 #[derive(Debug, Clone)]
-pub struct Block {
+pub struct PartitionBar {
     /// "1 boot (FAT32)".
     pub label: String,
     /// Where it lies.
@@ -58,18 +58,20 @@ pub struct Picture {
     /// Its size.
     pub size: ByteSize,
     /// Its partitions.
-    pub blocks: Vec<Block>,
+    pub partitions: Vec<PartitionBar>,
     /// What its bytes are; anything not named is free.
-    pub runs: Vec<(ByteRange, Ink)>,
+    pub inked: Vec<(ByteRange, Ink)>,
 }
 
+/// Width and left edge of all bars, in the units of a view 1000 wide.
 const WIDTH: u64 = 960;
 const LEFT: u64 = 20;
 
 impl Picture {
     /// The picture as SVG text.
     pub fn to_svg(&self) -> String {
-        let height = 150 + 74 * self.blocks.len();
+        // 74 for each partition: a line of text, its bar, and air. 150 for title, overview and legend.
+        let height = 150 + 74 * self.partitions.len();
         let mut svg = String::new();
         let _ = writeln!(
             svg,
@@ -82,9 +84,11 @@ impl Picture {
             size = self.size
         );
         self.overview(&mut svg);
-        for (index, block) in self.blocks.iter().enumerate() {
-            self.row(&mut svg, block, 108 + 74 * index as u64);
+        // Below title and overview, which end at 108.
+        for (index, partition) in self.partitions.iter().enumerate() {
+            self.row(&mut svg, partition, 108 + 74 * index as u64);
         }
+        // The legend. 7 units a letter is a guess: text has no width before it is drawn.
         let mut x = LEFT;
         let y = height - 18;
         for ink in Ink::ALL {
@@ -106,13 +110,14 @@ impl Picture {
     /// The whole image to scale, partitions framed and numbered.
     fn overview(&self, svg: &mut String) {
         self.strip(svg, ByteRange { start: ByteOffset(0), len: self.size }, 44, 26);
-        for block in &self.blocks {
-            let (x, end) = (self.column(block.range.start.0), self.column(block.range.end().0));
+        for partition in &self.partitions {
+            let (x, end) = (self.column(partition.range.start.0), self.column(partition.range.end().0));
+            // At least 2 wide: a boot partition would vanish on a card of 1 TB.
             let _ = writeln!(
                 svg,
                 r##"<rect x="{x}" y="44" width="{}" height="26" fill="none" stroke="#2e3440" stroke-width="1.5"><title>{}</title></rect>"##,
                 end.saturating_sub(x).max(2),
-                escape(&block.label)
+                escape(&partition.label)
             );
         }
     }
@@ -121,39 +126,43 @@ impl Picture {
         LEFT + scale(at, self.size.0, WIDTH)
     }
 
-    fn row(&self, svg: &mut String, block: &Block, y: u64) {
+    fn row(&self, svg: &mut String, partition: &PartitionBar, y: u64) {
+        // A sum for each kind of ink, at its place in the enum.
         let mut sums = [0u64; 4];
-        for (inked, ink) in &self.runs {
-            if let (Some(part), Some(sum)) = (inked.intersect(&block.range), sums.get_mut(*ink as usize)) {
+        for (inked, ink) in &self.inked {
+            if let (Some(part), Some(sum)) = (inked.intersect(&partition.range), sums.get_mut(*ink as usize)) {
                 *sum = sum.saturating_add(part.len.0);
             }
         }
+        // Edited bytes are among the used ones, so they are not taken off a second time.
         let [_, used, wiped, edited] = sums;
-        let free = block.range.len.0.saturating_sub(used).saturating_sub(wiped);
+        let free = partition.range.len.0.saturating_sub(used).saturating_sub(wiped);
         let _ = writeln!(
             svg,
             r##"<text x="{LEFT}" y="{}"><tspan font-weight="bold">{}</tspan> · {} · {} used, {} of it edited · {} never written</text>"##,
             y,
-            escape(&block.label),
-            block.range.len,
+            escape(&partition.label),
+            partition.range.len,
             ByteSize(used),
             ByteSize(edited),
             ByteSize(free.saturating_add(wiped)),
         );
-        self.strip(svg, block.range, y + 8, 34);
+        self.strip(svg, partition.range, y + 8, 34);
     }
 
     /// One bar: every pixel column has the ink of what is in it, so that a single edited block is seen.
     fn strip(&self, svg: &mut String, range: ByteRange, y: u64, height: u64) {
         let mut columns = vec![Ink::Free; WIDTH as usize];
-        for (inked, ink) in &self.runs {
+        for (inked, ink) in &self.inked {
             let Some(part) = inked.intersect(&range) else { continue };
             let first = scale(part.start.0 - range.start.0, range.len.0, WIDTH);
+            // `part` is not empty, so it has a last byte.
             let last = scale(part.end().0 - range.start.0 - 1, range.len.0, WIDTH);
             for column in columns.iter_mut().take(last as usize + 1).skip(first as usize) {
                 *column = (*column).max(*ink);
             }
         }
+        // Neighbouring columns of one ink become one rectangle: 960 of them would make a large file.
         let mut at = 0;
         while let Some(&ink) = columns.get(at) {
             let length = columns.iter().skip(at).take_while(|&&other| other == ink).count();
@@ -179,6 +188,7 @@ fn scale(at: u64, whole: u64, width: u64) -> u64 {
 }
 
 fn escape(text: &str) -> String {
+    // Labels can hold names from the image, and control characters are no XML.
     Printable::of(text).to_string().chars().fold(String::new(), |mut out, c| {
         match c {
             '&' => out.push_str("&amp;"),

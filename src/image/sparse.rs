@@ -45,11 +45,13 @@ impl<'f> SparseFile<'f> {
             range = if data { range.start..place } else { place..place };
         }
         self.write(at, bytes, range)?;
+        // Holes count as well: the step is only a measure.
         self.flusher.wrote(bytes.len() as u64);
         Ok(())
     }
 
     fn write(&self, at: ByteOffset, bytes: &[u8], range: std::ops::Range<usize>) -> io::Result<()> {
+        // It overflows only for what is larger than any file.
         let place = at.0.checked_add(range.start as u64).ok_or(io::ErrorKind::InvalidInput)?;
         match bytes.get(range).unwrap_or_default() {
             [] => Ok(()),

@@ -34,6 +34,7 @@ impl<T: ReadAt> ReadAt for Stoppable<T> {
     }
 
     fn next_data(&self, from: ByteOffset) -> io::Result<Option<ByteRange>> {
+        // Not stopped: this only says where data is, and the read that follows fails.
         self.image.next_data(from)
     }
 }

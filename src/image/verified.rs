@@ -46,6 +46,7 @@ impl VerifiedImage {
                 let what = format!("the golden image is not what its manifest says at {}", range.start);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
+            // Two checks at once may both hash it, which costs time and harms nothing.
             seen.right.store(true, Ordering::Relaxed);
             Ok(())
         })
@@ -64,6 +65,7 @@ impl ReadAt for VerifiedImage {
         let first = ranges.partition_point(|mapped| mapped.range.end() <= at);
         let touched = ranges.iter().zip(&self.seen).skip(first);
         for (_, seen) in touched.take_while(|(mapped, _)| mapped.range.intersect(&span).is_some()) {
+            // Before the read: a check in between may hash a range too many, never one too few.
             seen.read.store(true, Ordering::Release);
         }
         self.image.read_at(at, buf)

@@ -62,6 +62,7 @@ impl VolumeKind {
     pub fn probe(volume: &dyn ReadAt) -> io::Result<VolumeKind> {
         // The farthest magic is btrfs's, at 64 KiB + 64; RAID 1.0 at the very end is not looked for.
         const HEAD: u64 = 68 << 10;
+        // A shorter volume is read whole.
         let mut head = vec![0; usize::try_from(HEAD.min(volume.size().0)).unwrap_or(0)];
         volume.read_at(ByteOffset(0), &mut head)?;
         Ok(by_magic(&head))
@@ -141,15 +142,19 @@ fn by_magic(head: &[u8]) -> VolumeKind {
     if has(3, b"-FVE-FS-") {
         return VolumeKind::BitLocker;
     }
+    // The label may stand in any of the first four sectors (LVM2's `LABEL_SCAN_SECTORS`).
     if (0..4).any(|sector| has(sector * 512, b"LABELONE") && has(sector * 512 + 24, b"LVM2 001")) {
         return VolumeKind::Lvm2;
     }
+    // md's magic in little-endian: version 1.2 has it at 4 KiB, 1.1 at 0.
     if has(0x1000, b"\xFC\x4E\x2B\xA9") || has(0, b"\xFC\x4E\x2B\xA9") {
         return VolumeKind::Raid;
     }
+    // The superblock is at 64 KiB, its magic 0x40 into it.
     if has(0x10040, b"_BHRfS_M") {
         return VolumeKind::Btrfs;
     }
+    // Both byte orders: squashfs 3 and older could be big-endian.
     if has(0, b"hsqs") || has(0, b"sqsh") {
         return VolumeKind::Squashfs;
     }
@@ -162,6 +167,7 @@ fn by_magic(head: &[u8]) -> VolumeKind {
     if has(1024, b"\x10\x20\xF5\xF2") {
         return VolumeKind::F2fs;
     }
+    // `s_magic`, 0x38 into the superblock.
     if has(1024 + 0x38, b"\x53\xEF") {
         return ext(head);
     }
@@ -169,9 +175,11 @@ fn by_magic(head: &[u8]) -> VolumeKind {
     if [4096, 8192, 16384, 65536].iter().any(|page| has(page - 10, b"SWAPSPACE2") || has(page - 10, b"SWAP-SPACE")) {
         return VolumeKind::Swap;
     }
+    // The primary volume descriptor is in sector 16, of 2048 bytes.
     if has(0x8001, b"CD001") {
         return VolumeKind::Iso9660;
     }
+    // The OEM names of boot sectors come late: a boot sector may be left over from before the volume was made anew.
     if has(3, b"EXFAT   ") {
         return VolumeKind::ExFat;
     }
@@ -187,10 +195,12 @@ fn by_magic(head: &[u8]) -> VolumeKind {
 /// Feature words at 0x5C (compat) and 0x60 (incompat) of the superblock tell the generations apart.
 fn ext(head: &[u8]) -> VolumeKind {
     const HAS_JOURNAL: u32 = 0x4;
-    // Everything that ext3 does not have: extents, 64bit, flex_bg, inline data and the rest.
+    // What ext3 knows: `filetype`, `recover` and `meta_bg`. Anything else (extents, 64bit, flex_bg, inline data) is
+    // ext4's.
     const EXT3_INCOMPAT: u32 = 0x2 | 0x4 | 0x10;
     let word =
         |at: usize| head.get(1024 + at..1024 + at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+    // A feature that ext3 never had decides first, then the journal.
     match (word(0x60) & !EXT3_INCOMPAT != 0, word(0x5C) & HAS_JOURNAL != 0) {
         (true, _) => VolumeKind::Ext4,
         (false, true) => VolumeKind::Ext3,
@@ -204,7 +214,9 @@ fn fat(head: &[u8]) -> Option<VolumeKind> {
     let byte = |at: usize| head.get(at).copied();
     let u16_at = |at: usize| Some(u32::from(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?)));
     let u32_at = |at: usize| Some(u32::from_le_bytes(head.get(at..at + 4)?.try_into().ok()?));
+    // `BS_jmpBoot`: a short jump and a NOP, or a near jump.
     let jump = matches!((byte(0)?, byte(2)?), (0xEB, 0x90) | (0xE9, _));
+    // `BPB_BytsPerSec`, `BPB_SecPerClus`, `BPB_RsvdSecCnt`, `BPB_NumFATs` and `BPB_Media`.
     let sector = u16_at(11)?;
     let per_cluster = u32::from(byte(13)?);
     let reserved = u16_at(14)?;
@@ -220,7 +232,9 @@ fn fat(head: &[u8]) -> Option<VolumeKind> {
     if !sound {
         return None;
     }
+    // `BPB_RootEntCnt`, of 32 bytes each. It is 0 on FAT32, whose root directory is a chain of clusters.
     let root_sectors = (u16_at(17)? * 32).div_ceil(sector);
+    // `BPB_TotSec16` and `BPB_FATSz16` are 0 where the number is in the 32-bit field instead.
     let total = match u16_at(19)? {
         0 => u32_at(32)?,
         small => small,
@@ -229,6 +243,7 @@ fn fat(head: &[u8]) -> Option<VolumeKind> {
         0 => u32_at(36)?,
         small => small,
     };
+    // Checked: what is no FAT can have any bytes here.
     let overhead = fats.checked_mul(fat_sectors)?.checked_add(reserved)?.checked_add(root_sectors)?;
     let clusters = total.checked_sub(overhead)? / per_cluster;
     Some(match clusters {

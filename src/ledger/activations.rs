@@ -113,6 +113,7 @@ impl Ledger {
             let insert = "INSERT INTO activations (card, source, region, account, description, state, began, changed)
                 VALUES (?1, 'aws', ?2, ?3, ?4, 'intended', ?5, ?5)";
             change.execute(insert, params![card.0, region, account, description, now()])?;
+            // AWS has named no id yet, so the row's number has to do.
             let key = ActivationKey(change.last_insert_rowid());
             event(change, Some(card), "activation intended", region)?;
             Ok(key)
@@ -122,6 +123,7 @@ impl Ledger {
     /// Says which activation came. `expires` in seconds since 1970.
     pub fn activation_issued(&self, key: ActivationKey, id: &str, expires: Option<i64>) -> Result<(), LedgerError> {
         self.write("activation issued", |change| {
+            // Both in one change: an issued activation without its id could not be deleted.
             let set = "UPDATE activations SET activation_id = ?2, expires = ?3 WHERE id = ?1";
             change.execute(set, params![key.0, id, expires])?;
             move_activation(change, key, &[ActivationState::Intended], ActivationState::Issued)
@@ -131,6 +133,7 @@ impl Ledger {
     /// Says that AWS refused: nothing came to exist.
     pub fn activation_refused(&self, key: ActivationKey) -> Result<(), LedgerError> {
         self.write("activation refused", |change| {
+            // Lost as well: the refusal may come late.
             let from = [ActivationState::Intended, ActivationState::Lost];
             move_activation(change, key, &from, ActivationState::None)
         })
@@ -195,6 +198,7 @@ fn move_activation(
     from: &[ActivationState],
     to: ActivationState,
 ) -> Result<(), Change> {
+    // No such row is a refusal of ours, not an error of SQLite.
     let found: Option<(i64, Option<String>, ActivationState)> = change
         .query_row("SELECT card, activation_id, state FROM activations WHERE id = ?1", [key.0], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
@@ -203,6 +207,7 @@ fn move_activation(
     let Some((card, id, state)) = found else {
         return Err(Change::Refused(LedgerError::Unknown { what: format!("activation number {}", key.0) }));
     };
+    // Looked at under the write lock, so that two sweeps cannot both move it.
     if !from.contains(&state) {
         let id = id.unwrap_or_else(|| format!("number {}", key.0));
         return Err(Change::Refused(LedgerError::ActivationState { doing: to.as_str(), id, state }));

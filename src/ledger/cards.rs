@@ -77,6 +77,7 @@ fn free_serials(db: &rusqlite::Connection, recipe: &str, count: usize) -> rusqli
     while free.len() < count {
         match taken.next().transpose()? {
             Some(serial) => {
+                // A gap may be wider than what is wanted.
                 free.extend((next..serial).take(count - free.len()));
                 next = serial.saturating_add(1);
             }
@@ -104,6 +105,7 @@ fn move_card(
     to: CardState,
 ) -> Result<(), Change> {
     let (name, state) = state_of(change, card)?;
+    // A card that was booked as failed meanwhile must not become verified.
     if !from.contains(&state) {
         return Err(Change::Refused(LedgerError::CardState { doing, name, state }));
     }
@@ -150,7 +152,9 @@ impl Ledger {
         self.write("reserve card", |change| {
             let none = || LedgerError::NoSerial { recipe: run.recipe().to_owned() };
             let number = free_serials(change, run.recipe(), 1)?.first().copied().ok_or_else(none)?;
+            // The schema has no number below 1, so this does not fail.
             let serial = u64::try_from(number).map_err(|_| none())?;
+            // Named inside the change: the name depends on the number that was just kept.
             let name = name(serial);
             let insert = "INSERT INTO cards (run, recipe, serial, name, medium, state, began, changed)
                 VALUES (?1, ?2, ?3, ?4, ?5, 'reserved', ?6, ?6)";
@@ -219,6 +223,7 @@ impl Ledger {
         self.read("read a receipt", |db| {
             db.query_row("SELECT receipt FROM cards WHERE id = ?1", [card.0], |row| row.get(0)).optional()
         })
+        // No card and no receipt are the same to who asks.
         .map(Option::flatten)
     }
 }

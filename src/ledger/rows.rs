@@ -42,6 +42,7 @@ pub struct FileRowRecord {
 
 /// What stands in the way of using a row; `None`: free.
 fn taken(db: &Connection, id: &str) -> rusqlite::Result<Option<ActivationState>> {
+    // The last one counts: an id may have been given back and taken again.
     let select = "SELECT state FROM activations
         WHERE activation_id = ?1 AND state NOT IN ('returned', 'none') ORDER BY id DESC LIMIT 1";
     db.query_row(select, [id], |row| row.get(0)).optional()
@@ -85,6 +86,7 @@ impl Ledger {
         self.write("import rows", |change| {
             let mut new = 0;
             for row in rows {
+                // OR IGNORE: the same file may be read again, and what is known stays as it was.
                 let insert = "INSERT OR IGNORE INTO file_rows (activation_id, file, region, name, expires, imported)
                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
                 new += change.execute(insert, params![row.id, file, row.region, row.name, row.expires, now()])?;
@@ -129,6 +131,7 @@ impl Ledger {
             for row in &mut rows {
                 let select = "SELECT c.name FROM activations a JOIN cards c ON c.id = a.card
                     WHERE a.activation_id = ?1 AND a.state NOT IN ('returned', 'none') ORDER BY a.id DESC LIMIT 1";
+                // By `taken`, so that this list and `take_row` agree on what is free.
                 row.state = taken(db, &row.id)?;
                 row.card = db.query_row(select, [&row.id], |found| found.get(0)).optional()?;
             }

@@ -41,6 +41,7 @@ pub(super) fn lock_of_dead_run(path: &Path) -> io::Result<Option<Lock>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Lock::Gone)),
         Err(error) => return Err(error),
     };
+    // Without waiting: a run that lives holds it to its end.
     match file.try_lock() {
         Ok(()) => Ok(Some(Lock::Taken(file))),
         Err(TryLockError::WouldBlock) => Ok(None),

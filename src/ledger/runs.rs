@@ -54,6 +54,7 @@ impl Ledger {
         let left = self.bury(&run.id, "the run ended")?;
         let Run { lock, lock_path, .. } = run;
         // Let go after the ledger has the run as ended: a sweep in between would take it for dead.
+        // A lock file that stays is harmless, because its run has ended.
         let _ = std::fs::remove_file(lock_path);
         drop(lock);
         Ok(left)
@@ -75,6 +76,7 @@ impl Ledger {
     pub fn dead_cards(&self) -> Result<Vec<Crashed>, LedgerError> {
         let mut left = Vec::new();
         for run in self.open_runs()? {
+            // Only a look: the lock is let go at once.
             if self.lock_if_dead(&run)?.is_some() {
                 let open = self.read("find open cards", |db| open_cards(db, &run))?;
                 left.extend(open.into_iter().map(|(_, card)| card));
@@ -114,6 +116,7 @@ impl Ledger {
                 let bootability = if card.may_boot { Bootability::MayBoot } else { Bootability::CannotBoot };
                 fail_card(change, *key, "unfinished", why, bootability)?;
             }
+            // Who was first has said when.
             change.execute("UPDATE runs SET ended = ?2 WHERE id = ?1 AND ended IS NULL", params![run, now()])?;
             event(change, None, "run ended", run)?;
             Ok(open.into_iter().map(|(_, card)| card).collect())

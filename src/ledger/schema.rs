@@ -86,7 +86,9 @@ pub fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), 
     // EXTRA also syncs the directory after the journal is gone: without it a power cut could bring the journal back
     // and undo a change on which a card's activation already relied. See sqlite.org/pragma.html#pragma_synchronous.
     connection.pragma_update(None, "synchronous", "EXTRA").map_err(sql)?;
+    // Off unless it is asked for.
     connection.pragma_update(None, "foreign_keys", true).map_err(sql)?;
+    // What is deleted is overwritten, not only forgotten.
     connection.pragma_update(None, "secure_delete", true).map_err(sql)?;
 
     // Looked at and brought up to date under one write lock: two that start at once on an empty file make one ledger.
@@ -104,6 +106,7 @@ pub fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), 
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         change.execute_batch(migration).map_err(sql)?;
     }
+    // In the same change as the tables: a crash leaves an old ledger or a new one.
     if found < known {
         change.pragma_update(None, "application_id", APPLICATION).map_err(sql)?;
         change.pragma_update(None, "user_version", known).map_err(sql)?;

@@ -35,6 +35,7 @@ impl Ledger {
     /// When the file cannot be made or read, is not a ledger, or was written by a newer cardsmith.
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
         let io = |doing, source| LedgerError::Io { doing, path: path.to_owned(), source };
+        // The parent of a bare file name is empty, and cannot be made.
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
             made.map_err(|error| io("make the directory of", error))?;
@@ -43,9 +44,11 @@ impl Ledger {
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
         let file = file.map_err(|error| io("open", error))?;
         let mode = file.metadata().map_err(|error| io("look at", error))?.permissions().mode();
+        // An older ledger, or one that was copied here.
         if mode & 0o077 != 0 {
             file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| io("close to others", error))?;
         }
+        // Before SQLite opens it: to close a file lets go of every POSIX lock that the process has on it.
         drop(file);
 
         // NO_MUTEX: the lock around the connection is ours, and SQLite's own would be a second one for nothing.
@@ -77,6 +80,7 @@ impl Ledger {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, Change>,
     ) -> Result<T, LedgerError> {
         let sql = |source| LedgerError::Sql { doing, path: self.path.clone(), source };
+        // Tests end the process here and below, before and after the change.
         crate::fault::point(doing);
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
@@ -121,6 +125,7 @@ impl From<LedgerError> for Change {
 
 /// Seconds since 1970, by this machine's clock.
 pub fn now() -> i64 {
+    // A clock before 1970 counts as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

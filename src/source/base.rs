@@ -67,6 +67,7 @@ pub fn open(
     progress: &dyn Progress,
 ) -> Result<OpenedBase, SourceError> {
     let spec = SourceSpec::from_recipe(source, beside, sha256)?;
+    // Only a raw file is hashed beside the work. A packed one has to be decoded first, which gives its digest.
     let mut opened = match &spec.place {
         Location::File(path) => match OpenFile::new(path)? {
             raw if raw.format == Format::Raw => open_raw(&spec, raw, cache_directory, progress)?,
@@ -89,6 +90,7 @@ fn open_raw(
     progress: &dyn Progress,
 ) -> Result<OpenedBase, SourceError> {
     let (path, spec) = (raw.path, spec.clone());
+    // A second handle, for the stamps: `into_image` takes the first.
     let file = raw.file.try_clone().map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
     let image: Arc<dyn ReadAt> = Arc::new(raw.into_image()?);
     let task = progress.task(&spec.name(), None);
@@ -97,6 +99,7 @@ fn open_raw(
     let known = KnownDigest::of(path, cache_directory);
     // To hash a card takes a minute, and people plan again and again. A block device has no stamp and is always hashed.
     if let Some(digest) = before.as_ref().zip(known.as_ref()).and_then(|(stamp, known)| known.get(stamp)) {
+        // Known or not, it must be the one that the recipe names.
         let checked = spec.check(digest);
         match &checked {
             Ok(()) => task.done(&format!("raw image of {}, not changed since its digest was computed", image.size())),
@@ -158,6 +161,7 @@ pub fn open_to_inspect(
     progress: &dyn Progress,
 ) -> Result<(Arc<dyn ReadAt>, Format), SourceError> {
     let opened = OpenFile::new(path)?;
+    // It is only looked at: nothing is made of it that a digest would have to vouch for.
     if opened.format == Format::Raw {
         return Ok((Arc::new(opened.into_image()?), Format::Raw));
     }
@@ -184,9 +188,11 @@ fn open_file(
     // Where something of this size was decoded before, it is probably this: hashing is quicker than decoding.
     if cache.may_hold(published_size) {
         task.stage("checksum", Some(published_size));
+        // Opened again, as plain bytes: `opened` has become what the decoder reads.
         let whole = ImageFile::open(path).map_err(|source| SourceError::Open { path: path.to_owned(), source })?;
         let digest = digest_with(&whole, path, task)?;
         spec.check(digest)?;
+        // Where only the size was the same, it is decoded below.
         if let Some(image) = cache.get(&digest, task) {
             return Ok(source(spec, Arc::new(image), digest, format));
         }
@@ -231,6 +237,7 @@ fn source(spec: &SourceSpec, image: Arc<dyn ReadAt>, digest: Sha256Digest, forma
 }
 
 fn digest_with(image: &ImageFile, path: &Path, task: &mut dyn Task) -> Result<Sha256Digest, SourceError> {
+    // How far it came, for the message of a read error.
     let mut at = ByteSize(0);
     digest_of(image, &mut |done| {
         at = done;

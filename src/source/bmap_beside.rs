@@ -30,6 +30,7 @@ const MOST_THREADS: usize = 4;
 /// [`SourceError::Bmap`] where the map is not usable or not for this image, [`SourceError::BmapRange`] where the image
 /// is not what it says, [`SourceError::Read`].
 pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> Result<Arc<dyn ReadAt>, SourceError> {
+    // Without a map, all of the image counts.
     let Some(place) = beside(path) else { return Ok(image) };
     let unusable = |what| SourceError::Bmap { path: place.clone(), what };
     let map = bmap_file::parse(&read(&place)?).map_err(unusable)?;
@@ -39,6 +40,7 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
         return Err(unusable(format!("it is for an image of {said} bytes, and {} has {found}", path.display())));
     }
     let ranges: Vec<ByteRange> = map.ranges.iter().map(|mapped| mapped.range).collect();
+    // They lie in the image and do not overlap, so the sum fits.
     let mapped = ByteSize(ranges.iter().map(|range| range.len.0).sum());
     let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut task = progress.task(&name, Some(mapped));
@@ -61,6 +63,7 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
 fn beside(path: &Path) -> Option<PathBuf> {
     const PACKED: [&str; 5] = ["xz", "gz", "zst", "zip", "img"];
     let mut stem = path.to_owned();
+    // From the longest name to the shortest: one ending less each time.
     loop {
         let mut name = stem.file_name()?.to_owned();
         name.push(".bmap");
@@ -70,6 +73,7 @@ fn beside(path: &Path) -> Option<PathBuf> {
         }
         let ending = stem.extension().and_then(OsStr::to_str)?.to_ascii_lowercase();
         if !PACKED.contains(&ending.as_str()) {
+            // Any other ending belongs to the name: `raspios-12.4` is not packed.
             return None;
         }
         stem.set_extension("");
@@ -100,8 +104,10 @@ fn verify(image: &dyn ReadAt, map: &BmapFile, task: &mut dyn Task) -> Result<(),
                 let (tell, next) = (tell.clone(), &next);
                 scope.spawn(move || {
                     let mut buffer = Vec::new();
+                    // One by one, because ranges differ in size.
                     while let Some(mapped) = map.ranges.get(next.fetch_add(1, Ordering::Relaxed)) {
                         let compared = compare(image, map, mapped, &mut buffer, &mut |bytes| {
+                            // The receiver lives as long as this scope. An error would only lose progress.
                             let _ = tell.send(bytes);
                         });
                         if compared.is_err() {
@@ -115,6 +121,7 @@ fn verify(image: &dyn ReadAt, map: &BmapFile, task: &mut dyn Task) -> Result<(),
                 })
             })
             .collect();
+        // The loop below ends when the last sender is gone, and this one is ours.
         drop(tell);
         let mut done = 0u64;
         for bytes in told {
@@ -141,6 +148,7 @@ fn compare(
     buffer: &mut Vec<u8>,
     tell: &mut dyn FnMut(u64),
 ) -> Result<(), Wrong> {
+    // Without a checksum there is nothing to compare, which is said at the end.
     let (Some(kind), Some(expected)) = (map.kind, &mapped.checksum) else { return Ok(()) };
     let mut hasher = kind.hasher();
     for chunk in mapped.range.chunks(AT_A_TIME as u64) {

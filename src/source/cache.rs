@@ -66,9 +66,11 @@ impl Cache {
 
     /// Whether any entry came from a file of this size. Where none did, hashing the file first would be for nothing.
     pub(super) fn may_hold(&self, published_size: ByteSize) -> bool {
+        // A cache that cannot be listed only costs a decoding.
         let Ok(entries) = fs::read_dir(&self.images) else { return false };
         entries
             .flatten()
+            // Only the small markers are read, never an image.
             .filter(|entry| entry.path().extension().is_some_and(|e| e == "json"))
             .filter_map(|entry| read_marker(&entry.path()))
             .any(|marker| marker.published_size == published_size.0)
@@ -86,6 +88,7 @@ impl Cache {
         if sound.is_none() {
             // The marker first: an image without one is never used.
             let _ = fs::remove_file(self.marker_path(published));
+            // Where this fails, some space is lost and nothing else.
             let _ = fs::remove_file(self.image_path(published));
         }
         sound
@@ -93,6 +96,7 @@ impl Cache {
 
     fn sound(&self, published: &Sha256Digest, marker: &Marker, task: &mut dyn Task) -> Option<ImageFile> {
         let file = File::open(self.image_path(published)).ok()?;
+        // Of the open file: a rename in between cannot change which one it is.
         let stamp = Stamp::of(&file)?;
         let image = ImageFile::from_file(file).ok()?;
         // The cheapest question first. Whoever cut it off gets it decoded again.
@@ -107,6 +111,7 @@ impl Cache {
         if fingerprint_of(&image, &mut |done| task.at(done)).ok()? != marker.image_fingerprint {
             return None;
         }
+        // With the new stamp the next lookup is quick again. Where it cannot be kept, it is only slow again.
         let _ = self.mark(published, &Marker { stamp, image_fingerprint: marker.image_fingerprint.clone(), ..*marker });
         Some(image)
     }
@@ -155,6 +160,7 @@ impl Cache {
 
 fn read_marker(path: &Path) -> Option<Marker> {
     const LARGEST: u64 = 4096;
+    // The size first: a marker is small, and what is large is none.
     let size = fs::metadata(path).ok()?.len();
     let bytes = if size <= LARGEST { fs::read(path).ok()? } else { return None };
     serde_json::from_slice::<Marker>(&bytes).ok().filter(|marker| marker.version == VERSION)

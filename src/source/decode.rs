@@ -68,6 +68,7 @@ pub(super) fn decode(
     thread::scope(|scope| {
         // Bounded, so that a slow disk makes the decoder wait instead of filling the memory.
         let (send, receive) = sync_channel(AHEAD);
+        // Not bounded: it carries only buffers that `send` has bounded already.
         let (give_back, empty) = channel();
         let counter = &read_so_far;
         let reader = scope.spawn(move || unpack(file, format, counter, &mut Chunks { send, empty }));
@@ -119,10 +120,12 @@ impl Read for Published<'_> {
         match self.file.read_at(buf, self.at) {
             Ok(n) => {
                 self.at += n as u64;
+                // `Relaxed`: it only feeds progress and messages.
                 self.counter.store(self.at, Ordering::Relaxed);
                 Ok(n)
             }
             Err(error) => {
+                // Kept, because the decoder wraps it in an error of its own, which would accuse the file.
                 self.failed = Some(error.kind());
                 Err(error)
             }
@@ -144,6 +147,7 @@ fn unpack(file: &File, format: Format, counter: &AtomicU64, to: &mut Chunks) -> 
         let buffered = BufReader::with_capacity(CHUNK, &mut published);
         match format {
             Format::Xz => to.pump(XzStreams::new(buffered)),
+            // Several members: `cat a.gz b.gz`, and what bgzip writes (RFC 1952, 2.2).
             Format::Gzip => to.pump(flate2::bufread::MultiGzDecoder::new(buffered)),
             Format::Zstd => zstd_frames(buffered).and_then(|frames| to.pump(frames)),
             Format::Raw | Format::Zip => to.pump(buffered),
@@ -170,9 +174,11 @@ impl Chunks {
     /// Reads to the end, in chunks, until nobody wants more.
     fn pump(&mut self, mut from: impl Read) -> io::Result<()> {
         loop {
+            // Memory that the writer gave back, or fresh while there is none.
             let mut chunk = self.empty.try_recv().unwrap_or_default();
             chunk.resize(CHUNK, 0);
             let mut filled = 0;
+            // Filled up before it is sent: decoders give pieces of any size, and the fingerprint wants whole steps.
             while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
                 match from.read(rest) {
                     Ok(0) => break,
@@ -182,6 +188,7 @@ impl Chunks {
                 }
             }
             chunk.truncate(filled);
+            // Empty is the end. A closed channel means that the writer gave up, and the writer says why.
             if chunk.is_empty() || self.send.send(chunk).is_err() {
                 return Ok(());
             }
@@ -212,6 +219,7 @@ impl<R: BufRead> XzStreams<R> {
         let threads = thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         let decoder = MtStreamBuilder::new()
             .threads(threads)
+            // Above this it takes fewer threads; above `memlimit_stop` it gives up.
             .memlimit_threading(XZ_THREADS_MEMORY)
             .memlimit_stop(XZ_MEMORY)
             .decoder()
@@ -222,6 +230,7 @@ impl<R: BufRead> XzStreams<R> {
 
 impl<R: BufRead> Read for XzStreams<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // 0 bytes would be taken for the end of a stream below.
         if buf.is_empty() {
             return Ok(0);
         }
@@ -234,6 +243,7 @@ impl<R: BufRead> Read for XzStreams<R> {
             if n > 0 {
                 return Ok(n);
             }
+            // The stream is complete, its index and footer checked. Another one may follow.
             let Some(mut from) = self.stream.take().map(liblzma::bufread::XzDecoder::into_inner) else { return Ok(0) };
             if !another_stream(&mut from)? {
                 return Ok(0);
@@ -251,6 +261,7 @@ fn another_stream(from: &mut impl BufRead) -> io::Result<bool> {
         let zeros = waiting.iter().take_while(|&&b| b == 0).count();
         let at_end = waiting.is_empty();
         let more = zeros < waiting.len();
+        // The next decoder must not see the padding.
         from.consume(zeros);
         padding += zeros as u64;
         if at_end || more {
@@ -274,12 +285,14 @@ fn write(
     let failed = |at, source| DecodeError::Write { decoded: ByteSize(at), source };
     let mut sparse = SparseFile::new(sink).map_err(|source| failed(0, source))?;
     for chunk in receive {
+        // Before it is written: a decompression bomb must not fill the disk first.
         if at.saturating_add(chunk.len() as u64) > LARGEST_IMAGE.0 {
             return Err(DecodeError::TooLarge);
         }
         taking.next(&chunk);
         sparse.put(ByteOffset(at), &chunk).map_err(|source| failed(at, source))?;
         at += chunk.len() as u64;
+        // After the write: a reader may ask for these bytes at once.
         tell(at).map_err(|source| failed(at, source))?;
         // Nobody wants it any more where all is decoded.
         let _ = empty.send(chunk);

@@ -26,6 +26,7 @@ const WORTHWHILE: u64 = 1 << 20;
 /// Whether the address is one that is fetched: https, or a plain http server on this machine (for tests and mirrors
 /// behind a local proxy), whose traffic nobody can change on the way.
 pub(super) fn is_fetched(url: &str) -> bool {
+    // With the colon: `http://localhost.example.org` must not pass.
     let local = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
     url.starts_with("https://") || local.iter().any(|prefix| url.starts_with(prefix))
 }
@@ -33,17 +34,20 @@ pub(super) fn is_fetched(url: &str) -> bool {
 /// Whether a text is an address, of whatever kind, and not a path.
 pub(super) fn is_address(source: &str) -> bool {
     let scheme = source.split_once("://").map(|(scheme, _)| scheme);
+    // A single letter is no scheme that anybody fetches from.
     scheme.is_some_and(|s| s.len() > 1 && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)))
 }
 
 /// An address as messages may show it: without user, password and query, which can be secrets.
 pub(super) fn shown(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    // The query goes first: it may hold `/` and `@`.
     let (rest, query) = match rest.find(['?', '#']) {
         Some(at) => (rest.get(..at).unwrap_or(rest), "?…"),
         None => (rest, ""),
     };
     let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, ""));
+    // The last `@`: a password may hold one as well.
     let host = authority.rsplit('@').next().unwrap_or(authority);
     let separator = if scheme.is_empty() { "" } else { "://" };
     format!("{scheme}{separator}{host}{path}{query}")
@@ -99,6 +103,7 @@ impl Sink for &File {
     }
     fn clear(&mut self) -> io::Result<()> {
         self.set_len(0)?;
+        // Without this the next bytes would be written behind a hole.
         self.rewind()
     }
 }
@@ -144,6 +149,7 @@ pub(super) fn fetch(
     let mut first = true;
     loop {
         let before = received.done;
+        // Only the first try may find that the address is wrong.
         let tried = attempt(remote, &mut received, std::mem::take(&mut first), sink, most, task);
         let why = match tried {
             Ok(()) => return Ok(Sha256Digest::from_hasher(received.hasher)),
@@ -157,6 +163,7 @@ pub(super) fn fetch(
         } else if received.done.saturating_sub(before) >= WORTHWHILE {
             tries = 0;
         }
+        // Whichever is worse: tries are forgiven after progress, restarts never.
         let Some(wait) = WAITS.get(tries.max(restarts)) else {
             return Err(failed(remote, format!("{why}, and trying again did not help")));
         };
@@ -185,6 +192,7 @@ fn attempt(
             return Err(Broken::Again("it was changed on the server while it was fetched".to_owned()));
         }
     };
+    // Another size means another file, whatever the version says.
     let same_size = received.total.is_none() || answer.total == received.total;
     let continues = received.done > 0 && answer.from == received.done && same_size;
     if answer.from != 0 && !continues {
@@ -213,6 +221,7 @@ fn attempt(
             }
         };
         let part = buf.get(..n).unwrap_or_default();
+        // Before it is kept, also where nothing was promised: `most` is the bound then.
         if received.done.saturating_add(n as u64) > promised {
             let what = if received.total.is_some() { "more than it promised" } else { "more than is taken" };
             return Err(give(format!("the server sent {what}, {}", ByteSize(promised))));
@@ -222,6 +231,7 @@ fn attempt(
         received.done += n as u64;
         task.at(ByteSize(received.done));
     }
+    // Some servers and proxies close the connection early, and without an error.
     match received.total {
         Some(total) if total != received.done => {
             Err(Broken::Again(format!("it broke off after {} of {}", ByteSize(received.done), ByteSize(total))))

@@ -213,6 +213,7 @@ fn list(entries: &[String]) -> String {
     match entries {
         [] => "none".to_owned(),
         many => {
+            // Eight names show what kind of archive it is.
             let shown: Vec<&str> = many.iter().take(8).map(String::as_str).collect();
             let more = if many.len() > shown.len() { ", …" } else { "" };
             format!("{}: {}{more}", many.len(), shown.join(", "))

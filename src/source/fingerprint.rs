@@ -27,6 +27,7 @@ impl Taking {
     pub(super) fn next(&mut self, bytes: &[u8]) {
         for part in bytes.chunks(AT_A_TIME) {
             if !all_zeros(part) {
+                // The place as well, because the zeros before it are left out.
                 self.hasher.update(&self.at.to_le_bytes());
                 self.hasher.update(part);
             }
@@ -36,6 +37,7 @@ impl Taking {
 
     /// All bytes were there.
     pub(super) fn done(mut self) -> Fingerprint {
+        // The size last: zeros at the end would be missed otherwise.
         self.hasher.update(&self.at.to_le_bytes());
         Fingerprint(self.hasher.finalize().to_hex().to_string())
     }

@@ -56,8 +56,10 @@ pub(super) fn tell(head: &[u8]) -> Told {
     } else if has(0, b"\x28\xB5\x2F\xFD") || skippable {
         Told::Format(Format::Zstd)
     } else if has(0, b"PK\x03\x04") || has(0, b"PK\x05\x06") {
+        // The second magic is that of an archive without entries, which begins with its directory.
         Told::Format(Format::Zip)
     } else if has(0, b"BZh") && has(4, b"1AY&SY") {
+        // `BZh` alone could be anything: behind the level stands the block's own magic, pi in BCD.
         Told::Other("packed with bzip2", UNPACK)
     } else if has(0, b"7z\xBC\xAF\x27\x1C") {
         Told::Other("a 7z archive", UNPACK)
@@ -68,6 +70,7 @@ pub(super) fn tell(head: &[u8]) -> Told {
     } else if has(0, b"\x04\x22\x4D\x18") {
         Told::Other("packed with lz4", UNPACK)
     } else if has(257, b"ustar") {
+        // The magic is 257 bytes into the first header.
         Told::Other("a tar archive", UNPACK)
     } else if has(0, b"QFI\xFB") {
         Told::Other("a qcow2 image", CONVERT)
@@ -78,11 +81,13 @@ pub(super) fn tell(head: &[u8]) -> Told {
     } else if has(0, b"\x3A\xFF\x26\xED") {
         Told::Other("an Android sparse image", "convert it with `simg2img`")
     } else if has(0, b"<!DOCTYPE") || has(0, b"<!doctype") || has(0, b"<html") {
+        // Expired links and networks with a login page answer like this.
         Told::Other(
             "a web page",
             "the address leads to a page, not to the file; copy the address of the download itself",
         )
     } else {
+        // A raw image has no magic: its partition table decides, later.
         Told::Format(Format::Raw)
     }
 }

@@ -22,6 +22,7 @@ impl HttpsFile {
     pub(super) fn new(url: &str) -> Result<HttpsFile, SourceError> {
         let roots = roots().map_err(|what| SourceError::Download { url: shown(url), what })?;
         let agent = Agent::config_builder()
+            // An https address is never left for plain http, not even by a redirect.
             .https_only(url.starts_with("https://"))
             .proxy(proxy(url))
             .tls_config(TlsConfig::builder().root_certs(roots).build())
@@ -54,8 +55,10 @@ impl Remote for HttpsFile {
         let version = version_of(response.headers());
         let (from, total) = match response.status().as_u16() {
             206 => content_range(&response)
+                // A part without its place could be put anywhere.
                 .ok_or_else(|| Refusal::Never("the server does not say which part of the file it sent".to_owned()))?,
             200 => (0, response.body().content_length()),
+            // ureq follows redirects, and makes errors of 4xx and 5xx. What is left is no file.
             other => return Err(Refusal::Never(format!("the server answered {other} instead of a file"))),
         };
         Ok(Answer { from, total, version, body: Box::new(response.into_body().into_reader()) })
@@ -65,7 +68,10 @@ impl Remote for HttpsFile {
 /// A strong validator: a weak one may stand for other bytes (RFC 9110, 8.8.1).
 fn version_of(headers: &HeaderMap) -> Option<String> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    // A weak tag begins with `W/`.
     let tag = header("etag").filter(|tag| tag.starts_with('"'));
+    // A date can miss a change within a second. A server without tags has nothing better, and the digest decides in the
+    // end.
     tag.or_else(|| header("last-modified")).map(str::to_owned)
 }
 
@@ -78,6 +84,7 @@ pub(super) fn parse_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    // A total of `*` is legal (RFC 9110, 14.4), but without it nobody sees where the file ends.
     let total: u64 = total.parse().ok()?;
     (first <= last && last < total).then_some((first, Some(total)))
 }
@@ -85,6 +92,7 @@ pub(super) fn parse_range(text: &str) -> Option<(u64, Option<u64>)> {
 fn refusal(error: &ureq::Error, resuming: bool) -> Refusal {
     match error {
         ureq::Error::StatusCode(404 | 410) => Refusal::NotThere,
+        // 412: another version. 416: the file has become shorter than what we have.
         ureq::Error::StatusCode(412 | 416) if resuming => Refusal::Changed,
         ureq::Error::StatusCode(code @ (401 | 403)) => {
             Refusal::Never(format!("the server does not give it to us ({code})"))
@@ -95,6 +103,7 @@ fn refusal(error: &ureq::Error, resuming: bool) -> Refusal {
         ureq::Error::HostNotFound => Refusal::Never("there is no such host, or no network".to_owned()),
         ureq::Error::InvalidProxyUrl => Refusal::Never("the proxy variable holds no address".to_owned()),
         ureq::Error::Rustls(error) => Refusal::Never(unknown_server(error)),
+        // A refused certificate comes wrapped in an I/O error, and only its text tells.
         ureq::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.to_string().contains("certificate")) => {
             Refusal::Never(unknown_server(error))
         }
@@ -111,10 +120,12 @@ fn unknown_server(error: &dyn std::error::Error) -> String {
 fn roots() -> Result<RootCerts, String> {
     let found = rustls_native_certs::load_native_certs();
     let own = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(|name| std::env::var_os(name).is_some());
+    // Named by hand and unusable: to fall back to others would trust whom the user took away.
     if let (Some(name), true) = (own, found.certs.is_empty()) {
         let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
         return Err(format!("{name} is set and names no usable certificates{why}"));
     }
+    // Small containers have none. Mozilla's list is compiled in.
     if found.certs.is_empty() {
         return Ok(RootCerts::WebPki);
     }

@@ -32,7 +32,9 @@ struct Record {
 impl KnownDigest {
     /// The place for the image at `path` in the cache under `directory`: one for each path, so that they do not pile up.
     pub(super) fn of(path: &Path, directory: &Path) -> Option<KnownDigest> {
+        // By its real path: two links to one image share a record.
         let path = fs::canonicalize(path).ok()?;
+        // A digest of the path, which may be longer than a file name can be.
         let name = Sha256Digest::of(path.as_os_str().as_encoded_bytes());
         Some(KnownDigest { place: directory.join("digests").join(format!("{name}.json")) })
     }

@@ -37,6 +37,7 @@ impl Location {
     /// [`SourceError::NotHttps`] for addresses of other kinds, [`SourceError::BadPlace`] for a bucket or key that cannot be.
     pub fn parse(text: impl AsRef<OsStr>) -> Result<Location, SourceError> {
         let text = text.as_ref();
+        // What is no UTF-8 is a path: addresses are ASCII.
         let Some(address) = text.to_str().filter(|text| download::is_address(text)) else {
             return Ok(Location::File(PathBuf::from(text)));
         };
@@ -67,6 +68,7 @@ impl Location {
         match self {
             Location::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
             Location::Https(url) => {
+                // The query is no part of the name, and may be a secret.
                 let (path, _) = split_query(url);
                 path.rsplit('/').next().unwrap_or(path).to_owned()
             }
@@ -84,6 +86,7 @@ impl Location {
                 Location::File(name.into())
             }
             Location::Https(url) => {
+                // The query stays: who wants a token for the image wants one for its signature, too.
                 let (path, query) = split_query(url);
                 Location::Https(format!("{path}{suffix}{query}"))
             }
@@ -96,6 +99,7 @@ impl Location {
     /// # Errors
     /// [`SourceError::BadPlace`] for a name that would lead anywhere else.
     pub fn beside(&self, name: &str) -> Result<Location, SourceError> {
+        // The name comes from a manifest, which anybody may have written.
         let leads_away = name.is_empty()
             || name == "."
             || name == ".."
@@ -109,10 +113,12 @@ impl Location {
             Location::Https(url) => {
                 let (path, query) = split_query(url);
                 let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+                // Encoded: a `?` or `%` in the name must not change the address.
                 Location::Https(format!("{directory}/{}{query}", encoded_name(name)))
             }
             Location::S3 { bucket, key } => {
                 let directory = key.rsplit_once('/').map(|(directory, _)| format!("{directory}/")).unwrap_or_default();
+                // Not encoded: a key becomes an address only when it is sent.
                 Location::S3 { bucket: bucket.clone(), key: format!("{directory}{name}") }
             }
         })
@@ -168,6 +174,7 @@ fn in_bucket(address: &str, rest: &str) -> Result<Location, SourceError> {
     if key.is_empty() || key.ends_with('/') || key.len() > 1024 {
         return bad("it names no object; it is s3://bucket/key");
     }
+    // `..` is legal in a key, but HTTP clients fold it away and would ask for another object.
     if key.chars().any(char::is_control) || key.split('/').any(|part| part == "." || part == "..") {
         return bad("its key has control characters or `..` in it");
     }

@@ -28,6 +28,7 @@ impl<'a> OpenFile<'a> {
     pub(super) fn new(path: &'a Path) -> Result<OpenFile<'a>, SourceError> {
         let open = |source| SourceError::Open { path: path.to_owned(), source };
         let file = open_for_reading(path).map_err(open)?;
+        // By way of `ImageFile`, which knows the size of a block device as well.
         let size = ImageFile::from_file(file.try_clone().map_err(open)?).map_err(open)?.size();
         let format = format_of(&file, size, path, &path.display().to_string())?;
         Ok(OpenFile { path, file, format, size })

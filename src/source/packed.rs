@@ -81,6 +81,7 @@ pub(super) fn decode_checked(
         },
         DecodeError::Entries(entries) => SourceError::ZipEntries { name: name.clone(), entries },
         DecodeError::TooLarge => SourceError::TooLarge { name: name.clone(), limit: LARGEST_IMAGE },
+        // With a message of its own: about a full disk people can do something.
         DecodeError::Write { decoded, source } if is_full(&source) => {
             SourceError::CacheFull { name: name.clone(), directory: cache.directory().to_owned(), decoded }
         }

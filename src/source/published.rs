@@ -48,11 +48,13 @@ impl PublishedDigest {
         mut task: Box<dyn Task>,
         check: impl Fn(Sha256Digest) -> Result<(), SourceError> + Send + 'static,
     ) -> Result<PublishedDigest, SourceError> {
+        // The promise holds it: when nobody waits any more, the hashing stops.
         let unwanted = Unwanted(Arc::default());
         let image = Stoppable::new(image, unwanted.0.clone());
         let read = path.to_owned();
         let hash = move || {
             task.stage("checksum", Some(image.size()));
+            // How far it came, for the message of a read error.
             let mut at = ByteOffset(0);
             let found = digest_of(&image, &mut |done| {
                 at = ByteOffset(done.0);
@@ -79,6 +81,7 @@ impl PublishedDigest {
     pub fn wait(self) -> Result<Sha256Digest, SourceError> {
         match self.0 {
             State::Known(digest) => Ok(digest),
+            // Bound, not ignored: dropped before the join, it would stop the thread.
             State::Computed(thread, _still_wanted) => {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }

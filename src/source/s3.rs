@@ -24,6 +24,7 @@ impl Remote for S3File {
 
     fn open(&self, from: u64, version: Option<&str>) -> Result<Answer, Refusal> {
         let object = self.bucket.get(&self.key, from, version).map_err(|error| refusal(&error, from > 0))?;
+        // Without a range, the answer is the whole object.
         let (from, total) = object.range.as_deref().and_then(parse_range).unwrap_or((0, object.size));
         Ok(Answer { from, total, version: object.version, body: object.body })
     }
@@ -39,8 +40,10 @@ pub fn bucket(name: &str) -> Result<Bucket, SourceError> {
 
 fn refusal(error: &S3Error, resuming: bool) -> Refusal {
     match error.status {
+        // A 404 can also mean that there is no such bucket. Only `NoSuchKey` is about the object.
         Some(404) if error.code.as_deref() == Some("NoSuchKey") => Refusal::NotThere,
         Some(412 | 416) if resuming => Refusal::Changed,
+        // No status and no code: nobody answered.
         None if error.code.is_none() => Refusal::Unreachable(error.to_string()),
         Some(500..) => Refusal::Later(error.to_string()),
         _ => Refusal::Never(error.to_string()),

@@ -27,6 +27,7 @@ impl SourceSpec {
     /// [`SourceError::DigestRequired`] for an address without a digest; see also [`Location::parse`].
     pub fn from_recipe(source: &str, beside: &Path, sha256: Option<Sha256Digest>) -> Result<SourceSpec, SourceError> {
         match Location::parse(source)? {
+            // `join` leaves an absolute path as it is.
             Location::File(path) => Ok(SourceSpec::file(beside.join(path), sha256)),
             remote => SourceSpec::remote(remote, sha256),
         }

@@ -23,6 +23,7 @@ pub(super) struct Stamp {
 impl Stamp {
     /// The stamp of a regular file. Block devices have no useful one.
     pub(super) fn of(file: &File) -> Option<Stamp> {
+        // The times of a block device say nothing about its bytes.
         let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let (modified, changed) = ((meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec()));
         Some(Stamp { device: meta.dev(), inode: meta.ino(), size: meta.len(), modified, changed })
@@ -30,6 +31,7 @@ impl Stamp {
 
     /// Whether nothing was written between two looks at a file. Another name or other rights do not count.
     pub(super) fn unwritten(before: &Option<Stamp>, after: &Option<Stamp>) -> bool {
+        // Not the change time, which moves with names and rights.
         let written = |stamp: &Option<Stamp>| stamp.as_ref().map(|stamp| (stamp.size, stamp.modified));
         written(before) == written(after)
     }
@@ -37,6 +39,7 @@ impl Stamp {
     /// Whether a change that came at `now` or later would change the stamp, however coarse the clock is.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         let changed = u64::try_from(self.changed.0).ok().map(Duration::from_secs);
+        // What no clock can say counts as not settled.
         let latest = changed.and_then(|changed| UNIX_EPOCH.checked_add(changed)?.checked_add(COARSEST));
         latest.is_some_and(|latest| latest < now)
     }

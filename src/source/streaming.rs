@@ -142,6 +142,7 @@ impl StreamingImage {
     /// # Errors
     /// Why it is not, or that the run was cancelled. Nothing that was read of it may be used then.
     pub fn wait(&self) -> io::Result<()> {
+        // No image has so many bytes, so only `Whole` is enough.
         self.shared.wait_for(u64::MAX)
     }
 }
@@ -166,6 +167,7 @@ impl ReadAt for StreamingImage {
 
 impl Drop for StreamingImage {
     fn drop(&mut self) {
+        // The flag first and the join after it: the other way round would wait for the whole decoding.
         self.shared.unread.store(true, Ordering::Relaxed);
         // An image that is complete is still being put into the cache, which must not be cut off.
         if let Some(decoder) = self.decoder.take() {
@@ -176,11 +178,13 @@ impl Drop for StreamingImage {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
+        // A state is set in one step, so a panic leaves a valid one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, state: State) {
         *self.state() = state;
+        // All of them: several cards may wait for different places.
         self.changed.notify_all();
     }
 
@@ -194,6 +198,7 @@ impl Shared {
                 State::Decoded(there) if *there >= end => return Ok(()),
                 State::Decoded(_) => self.go_on()?,
             }
+            // With a timeout, because nobody notifies when `cancel` is set.
             state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -230,12 +235,14 @@ impl Decoder {
 
     fn decode(&self, file: &AtomicFile) -> Result<Decoded, String> {
         let available = |bytes: u64| {
+            // What unpacks to more is refused at the end. Readers know only `size`.
             self.shared.set(State::Decoded(bytes.min(self.size.0)));
             self.shared.go_on()
         };
         let mut silent = Silent.task("", None);
         let decoded = decode_checked(&self.cache, &self.spec, &self.packed, file, silent.as_mut(), &available)
             .map_err(|error| in_one_line(&error))?;
+        // Partitions and maps were checked against the manifest's size.
         match decoded.size == self.size {
             true => Ok(decoded),
             false => Err(format!("it unpacks to {} bytes, not to {}", decoded.size.0, self.size.0)),

@@ -24,6 +24,7 @@ pub(super) fn with_image(
     take: impl FnOnce(&mut dyn Read) -> io::Result<()>,
 ) -> Result<io::Result<()>, ZipError> {
     let size = file.metadata().map_err(ZipError::Io)?.len();
+    // A damaged archive is the inner error: the caller still hashes the file, to see whether it is the right one.
     let mut archive = match zip::ZipArchive::new(Positioned { file, at: 0, size, counter }) {
         Ok(archive) => archive,
         Err(error) => return Ok(Err(broken(error))),
@@ -33,6 +34,7 @@ pub(super) fn with_image(
     }
     let mut images = Vec::new();
     for index in 0..archive.len() {
+        // Raw: the entry's header is read, and nothing is decoded.
         match archive.by_index_raw(index) {
             Ok(entry) => {
                 let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
@@ -43,11 +45,13 @@ pub(super) fn with_image(
             Err(error) => return Ok(Err(broken(error))),
         }
     }
+    // With several, which one is meant would depend on their order.
     let [(index, _)] = images.as_slice() else {
         return Err(ZipError::Entries(images.into_iter().map(|(_, name)| name).collect()));
     };
     Ok(match archive.by_index(*index) {
         Ok(mut entry) => {
+            // The directory says the size. The decoder alone does not notice that an entry is short.
             let promised = entry.size();
             let mut counted = Counted { inner: &mut entry, seen: 0 };
             take(&mut counted).and_then(|()| match counted.seen {
@@ -71,6 +75,7 @@ fn is_image(name: &str, special: bool, size: u64) -> bool {
     let last = name.rsplit('/').next().unwrap_or(name);
     let named_image = last.to_ascii_lowercase().ends_with(".img");
     let from_macos = name.starts_with("__MACOSX/") || last.starts_with("._") || last == ".DS_Store";
+    // By its name however small, or by its size whatever its name.
     !special && !from_macos && (named_image || size >= SMALLEST_IMAGE.0)
 }
 

@@ -51,6 +51,7 @@ impl S3Error {
 
     /// Whether a condition on what is there already did not hold.
     pub fn is_taken(&self) -> bool {
+        // 409 where two write at once, 412 where it was there before.
         matches!(self.status, Some(409 | 412))
     }
 
@@ -176,6 +177,7 @@ struct Body {
 
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // A piece may be empty. Only `None` is the end.
         while self.at >= self.rest.len() {
             match self.runtime.block_on(self.stream.try_next()) {
                 Ok(Some(bytes)) => (self.rest, self.at) = (bytes.to_vec(), 0),

@@ -44,6 +44,7 @@ impl Bucket {
     /// [`S3Error`]: no such bucket, no right to write there.
     pub fn begin(&self, key: &str, expected: u64, cancel: Arc<AtomicBool>) -> Result<Upload<'_>, S3Error> {
         let call = self.client.create_multipart_upload().bucket(&self.name).key(key);
+        // Each part has its SHA-256, which the server compares and keeps.
         let call = call.checksum_algorithm(ChecksumAlgorithm::Sha256);
         let begun = self.runtime.block_on(call.send()).map_err(|error| s3_error(&error))?;
         let id = begun.upload_id.filter(|id| !id.is_empty()).ok_or_else(|| not_kept("it named no upload"))?;
@@ -72,6 +73,7 @@ impl Upload<'_> {
     /// # Errors
     /// [`S3Error`]; nothing is under the key then that was not there before.
     pub fn complete(mut self, replace: bool) -> Result<u64, S3Error> {
+        // An error that a writer swallowed must not become an object.
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -79,6 +81,7 @@ impl Upload<'_> {
         if !self.waiting.is_empty() || self.parts.is_empty() {
             self.send_part()?;
         }
+        // S3 counts parts from 1.
         let parts = self.parts.iter().zip(1..).map(|(part, number)| {
             let sent = CompletedPart::builder().part_number(number).e_tag(&part.tag);
             sent.checksum_sha256(STANDARD.encode(part.sha256)).build()
@@ -150,6 +153,7 @@ impl Upload<'_> {
         let call = call.part_number(number).checksum_sha256(STANDARD.encode(sha256)).body(ByteStream::from(bytes));
         let sent = self.bucket.runtime.block_on(call.send()).map_err(|error| s3_error(&error))?;
         let tag = sent.e_tag.clone().ok_or_else(|| not_kept("it gave a part no tag"))?;
+        // A server that confirms nothing is asked for the length at the end.
         if sent.checksum_sha256().is_some_and(|found| found != STANDARD.encode(sha256)) {
             return Err(not_kept(&format!("part {number} is not what was sent")));
         }
@@ -177,16 +181,19 @@ impl Write for Upload<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        // A part goes when it is full; `complete` sends the rest.
         Ok(())
     }
 }
 
 impl Drop for Upload<'_> {
     fn drop(&mut self) {
+        // Nobody is left to be told.
         let _ = self.throw_away();
     }
 }
 
 fn not_kept(what: &str) -> S3Error {
+    // With a code: without one it would pass for a dead network.
     S3Error { code: Some("Upload".to_owned()), status: None, message: what.to_owned() }
 }

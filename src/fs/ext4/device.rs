@@ -51,6 +51,7 @@ impl Runtime for FixedRuntime {
     }
 
     fn next_inode_generation(&self) -> u32 {
+        // `Relaxed`: only the number counts.
         self.generation.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -47,6 +47,8 @@ pub mod ro_compat {
 }
 
 /// What cardsmith edits, with every feature set of pi-gen and Debian in it.
+/// In order: dir_prealloc, has_journal, ext_attr, resize_inode, dir_index, sparse_super2, fast_commit, stable_inodes
+/// and orphan_file.
 const EDITABLE_COMPAT: u32 = 0x1 | 0x4 | 0x8 | 0x10 | 0x20 | 0x200 | 0x400 | 0x800 | 0x1000;
 const EDITABLE_INCOMPAT: u32 = incompat::FILETYPE
     | incompat::RECOVER
@@ -56,6 +58,7 @@ const EDITABLE_INCOMPAT: u32 = incompat::FILETYPE
     | incompat::FLEX_BG
     | incompat::CSUM_SEED
     | incompat::INLINE_DATA;
+/// In order: sparse_super, large_file, huge_file, gdt_csum, dir_nlink, extra_isize, metadata_csum and orphan_present.
 const EDITABLE_RO_COMPAT: u32 = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | 0x40 | 0x400 | ro_compat::ORPHAN_PRESENT;
 
 const NAMES_COMPAT: &[(u32, &str)] =
@@ -96,6 +99,7 @@ pub fn foreign(compat: u32, incompat: u32, ro_compat: u32) -> Vec<String> {
 
 fn names_of(bits: u32, names: &[(u32, &'static str)], set: &str) -> Vec<String> {
     (0..32)
+        // Every bit by its name: a feature that nobody knows must not pass unseen.
         .map(|n| 1u32 << n)
         .filter(|bit| bits & bit != 0)
         .map(|bit| match names.iter().find(|(known, _)| *known == bit) {

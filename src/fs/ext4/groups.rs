@@ -49,11 +49,13 @@ impl Groups {
     /// [`FsError::Corrupt`], [`FsError::Io`].
     pub fn read(window: &dyn ReadAt, sb: &Superblock) -> Result<Groups, FsError> {
         let size = usize::from(sb.descriptor_bytes);
+        // A descriptor never spans two blocks: both sizes are powers of two.
         let per_block = u64::from(sb.block_bytes) / size as u64;
         let mut all = Vec::with_capacity(usize::try_from(sb.groups).unwrap_or(0));
         let mut block = Vec::new();
         for number in 0..sb.groups {
             let index = u64::from(number) % per_block;
+            // Block by block: with `meta_bg` the table is not in one piece.
             if index == 0 {
                 block = read_block(window, sb, descriptor_block(sb, u64::from(number) / per_block))?;
             }
@@ -63,7 +65,9 @@ impl Groups {
         let table = table_blocks(sb);
         let mut metadata: Vec<(u64, u64)> =
             all.iter().flat_map(|g| [(g.block_bitmap, 1), (g.inode_bitmap, 1), (g.inode_table, table)]).collect();
+        // Sorted, so that one pass finds every overlap.
         metadata.sort_unstable();
+        // The superblock's block comes first, and belongs to no group's structures.
         let mut end = u64::from(sb.first_data_block) + 1;
         for &(start, count) in &metadata {
             if start < end || start.checked_add(count).is_none_or(|past| past > sb.blocks) {
@@ -83,10 +87,12 @@ impl Groups {
         let Some(descriptor) = self.all.get(group as usize) else { return Ok(Bitmap(Vec::new())) };
         let blocks = sb.group_blocks(group);
         let mut bitmap = if descriptor.flags & BLOCK_UNINIT != 0 {
+            // Never written, so its bytes are what the card held before.
             self.computed_bitmap(sb, group)
         } else {
             Bitmap(read_block(window, sb, descriptor.block_bitmap)?)
         };
+        // mke2fs sets these bits; a bitmap that was computed does not have them yet.
         for past in blocks..sb.blocks_per_group {
             bitmap.set(past);
         }
@@ -102,6 +108,7 @@ impl Groups {
             Some(descriptor) if descriptor.flags & INODE_UNINIT == 0 => {
                 Ok(Bitmap(read_block(window, sb, descriptor.inode_bitmap)?))
             }
+            // A table that is not initialised has no inode in use.
             _ => Ok(Bitmap(vec![0; sb.block_bytes as usize])),
         }
     }
@@ -116,6 +123,7 @@ impl Groups {
             bitmap.set(n);
         }
         let from = self.metadata.partition_point(|&(first, count)| first + count <= start);
+        // With `flex_bg`, bitmaps and tables of other groups may lie in this one.
         for &(first, count) in self.metadata.iter().skip(from).take_while(|&&(first, _)| first < end) {
             for block in first.max(start)..(first + count).min(end) {
                 bitmap.set(u32::try_from(block - start).unwrap_or(u32::MAX));
@@ -141,9 +149,9 @@ impl Bitmap {
         }
     }
 
-    /// The runs of bits below `count` that are `wanted`, as (first, length).
-    pub fn runs(&self, count: u32, wanted: bool) -> Vec<(u32, u32)> {
-        let mut runs: Vec<(u32, u32)> = Vec::new();
+    /// The ranges of bits below `count` that are `wanted`, as (first, length).
+    pub fn ranges(&self, count: u32, wanted: bool) -> Vec<(u32, u32)> {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
         let mut n = 0;
         while n < count {
             // Whole bytes at once: most of a bitmap is all set or all clear.
@@ -154,14 +162,14 @@ impl Bitmap {
                 _ => (1, self.has(n) == wanted),
             };
             if same {
-                match runs.last_mut() {
+                match ranges.last_mut() {
                     Some((first, len)) if *first + *len == n => *len += step,
-                    _ => runs.push((n, step)),
+                    _ => ranges.push((n, step)),
                 }
             }
             n += step;
         }
-        runs
+        ranges
     }
 }
 
@@ -205,10 +213,12 @@ pub fn descriptor_place(sb: &Superblock, group: u32) -> Result<ByteOffset, FsErr
 
 /// Where the `index`th block of the descriptor table lies.
 fn descriptor_block(sb: &Superblock, index: u64) -> u64 {
+    // One piece behind the superblock.
     if sb.incompat & incompat::META_BG == 0 || index < u64::from(sb.first_meta_group) {
         return u64::from(sb.first_data_block) + 1 + index;
     }
     let per_block = u64::from(sb.block_bytes) / u64::from(sb.descriptor_bytes);
+    // Each meta group keeps its own block of the table at its start.
     let group = u32::try_from(index * per_block).unwrap_or(u32::MAX);
     sb.group_start(group) + u64::from(sb.group_has_superblock(group))
 }
@@ -216,18 +226,22 @@ fn descriptor_block(sb: &Superblock, index: u64) -> u64 {
 /// How many blocks at the start of `group` hold the superblock, descriptors and room for more of them.
 pub fn own_blocks(sb: &Superblock, group: u32) -> u64 {
     let superblock = u64::from(sb.group_has_superblock(group));
+    // Fits: a block has 4096 bytes at most.
     let per_block = u32::from(u16::try_from(sb.block_bytes).unwrap_or(4096) / sb.descriptor_bytes.max(1));
     let meta = sb.incompat & incompat::META_BG != 0;
     if meta && group / per_block >= sb.first_meta_group {
+        // The first, second and last group of a meta group each hold a copy of its block.
         let holds_descriptors = matches!(group % per_block, 0 | 1) || group % per_block == per_block - 1;
         return superblock + u64::from(holds_descriptors);
     }
     let table =
         if meta { u64::from(sb.first_meta_group) } else { sb.descriptor_blocks() + u64::from(sb.reserved_gdt_blocks) };
+    // A group without a superblock has no copy of the table either.
     superblock * (1 + table)
 }
 
 fn parse(sb: &Superblock, raw: &[u8]) -> Group {
+    // The `_hi` fields exist only in descriptors of 64 bytes.
     let wide = raw.len() >= 64;
     let high32 = |at| if wide { u32_at(raw, at) } else { 0 };
     let high16 = |at| if wide { u32::from(u16_at(raw, at)) << 16 } else { 0 };
@@ -238,6 +252,7 @@ fn parse(sb: &Superblock, raw: &[u8]) -> Group {
         inode_bitmap: halves(high32(0x24), u32_at(raw, 0x04)),
         inode_table: halves(high32(0x28), u32_at(raw, 0x08)),
         flags: if flagged { u16_at(raw, 0x12) } else { 0 },
+        // Bounded, because it is subtracted from the number of inodes.
         itable_unused: if flagged { (high16(0x32) | low16(0x1C)).min(sb.inodes_per_group) } else { 0 },
         free_blocks: high16(0x2C) | low16(0x0C),
         free_inodes: high16(0x2E) | low16(0x0E),

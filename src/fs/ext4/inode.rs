@@ -18,8 +18,8 @@ pub const INDEX_FLAG: u32 = 0x1000;
 pub const EXTENTS_FLAG: u32 = 0x80000;
 /// `i_flags`: the content lies in the inode.
 pub const INLINE_FLAG: u32 = 0x1000_0000;
-/// Inode tables are read in runs of about this many bytes.
-const RUN_BYTES: u64 = 1 << 20;
+/// Inode tables are read in pieces of about this many bytes.
+const READ_BYTES: u64 = 1 << 20;
 
 /// What `i_mode` says an inode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,7 @@ impl Inode {
 
     /// What it is.
     pub fn kind(&self) -> InodeKind {
+        // The upper four bits of `i_mode` (`S_IFMT`).
         match u16_at(&self.raw, 0) & 0xF000 {
             0x8000 => InodeKind::File,
             0x4000 => InodeKind::Directory,
@@ -68,6 +69,7 @@ impl Inode {
 
     /// What directory entries call it.
     pub fn entry_kind(&self) -> u8 {
+        // From `S_IF…` to `EXT4_FT_…`.
         match u16_at(&self.raw, 0) >> 12 {
             0x8 => 1,
             0x4 => 2,
@@ -83,12 +85,14 @@ impl Inode {
     /// How many bytes its blocks take, those of its block map and its extended attributes too.
     pub fn allocated(&self, sb: &Superblock) -> u64 {
         const HUGE_FILE_FLAG: u32 = 0x40000;
+        // `l_i_blocks_high` and `i_blocks_lo`: sectors of 512 bytes, or blocks where the file is huge.
         let count = halves(u32::from(u16_at(&self.raw, 0x74)), u32_at(&self.raw, 0x1C));
         count.saturating_mul(if self.flags() & HUGE_FILE_FLAG != 0 { sb.block_size() } else { 512 })
     }
 
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
+        // `i_size_high` and `i_size_lo`.
         halves(u32_at(&self.raw, 0x6C), u32_at(&self.raw, 4))
     }
 
@@ -114,11 +118,13 @@ impl Inode {
 
     /// The block of its extended attributes, 0 where there is none.
     pub fn xattr_block(&self) -> u64 {
+        // `l_i_file_acl_high` and `i_file_acl_lo`.
         halves(u32::from(u16_at(&self.raw, 0x76)), u32_at(&self.raw, 0x68))
     }
 
     /// Where the area behind the fixed fields begins, which holds extended attributes.
     pub fn extra_at(&self) -> usize {
+        // `i_extra_isize` counts from byte 128.
         if self.raw.len() > 128 { 128 + usize::from(u16_at(&self.raw, 0x80)) } else { self.raw.len() }
     }
 
@@ -132,7 +138,9 @@ impl Inode {
         if !sb.has_metadata_csum() {
             return;
         }
+        // `i_checksum_hi` is there only where `i_extra_isize` reaches over it.
         let wide = self.raw.len() > 128 && u16_at(&self.raw, 0x80) >= 4;
+        // Both halves count as zeros in their own sum.
         put_u16(&mut self.raw, 0x7C, 0);
         if wide {
             put_u16(&mut self.raw, 0x82, 0);
@@ -150,6 +158,7 @@ impl Inode {
 /// # Errors
 /// [`FsError::Corrupt`] for a number that no inode has.
 pub fn slot_at(sb: &Superblock, groups: &Groups, number: u32) -> Result<ByteOffset, FsError> {
+    // Inodes count from 1.
     let index = number.checked_sub(1).filter(|&n| n < sb.inodes);
     let group = index.and_then(|n| groups.all.get((n / sb.inodes_per_group) as usize));
     let (Some(index), Some(group)) = (index, group) else {
@@ -159,7 +168,7 @@ pub fn slot_at(sb: &Superblock, groups: &Groups, number: u32) -> Result<ByteOffs
     Ok(ByteOffset(start.0 + u64::from(index % sb.inodes_per_group) * u64::from(sb.inode_bytes)))
 }
 
-/// Calls `see` with every slot of `group`'s inode table below `count`, and whether its inode is in use. Runs of the
+/// Calls `see` with every slot of `group`'s inode table below `count`, and whether its inode is in use. Parts of the
 /// table that are holes are passed over when no inode in them is in use.
 ///
 /// # Errors
@@ -176,18 +185,19 @@ pub fn walk_table(
     let slot = u64::from(sb.inode_bytes);
     let first = group * sb.inodes_per_group + 1;
     let start = slot_at(sb, groups, first)?;
-    let per_run = u32::try_from(RUN_BYTES / slot).unwrap_or(1).max(1);
+    let per_read = u32::try_from(READ_BYTES / slot).unwrap_or(1).max(1);
     let mut inode = Inode { number: 0, raw: vec![0; usize::from(sb.inode_bytes)] };
     let mut buffer = Vec::new();
     let mut index = 0;
     let end = count.min(sb.inodes_per_group);
     while index < end {
-        let count = per_run.min(end - index);
+        let count = per_read.min(end - index);
         let at = ByteOffset(start.0 + u64::from(index) * slot);
         let bytes = u64::from(count) * slot;
         let io = |source| FsError::Io { doing: "read the root file system's inodes".into(), source };
+        // A hole reads as zeros, and slots of zeros that are not in use have nothing to say.
         let any_used = (index..index + count).any(|n| used.has(n));
-        let data = any_used || window.next_data(at).map_err(io)?.is_some_and(|run| run.start.0 < at.0 + bytes);
+        let data = any_used || window.next_data(at).map_err(io)?.is_some_and(|data| data.start.0 < at.0 + bytes);
         if data {
             buffer.resize(usize::try_from(bytes).unwrap_or(0), 0);
             window.read_at(at, &mut buffer).map_err(io)?;

@@ -34,10 +34,12 @@ pub fn settle(fs: &Filesystem, path: &ImagePath) -> Result<Settled, FsError> {
         RefCell::new(HashMap::from([(ImagePath::root(), Some(ROOT_INODE))]));
     let link_at = |at: &ImagePath| -> Result<Option<Vec<u8>>, FsError> {
         let parent = at.parent().and_then(|parent| known.borrow().get(&parent).copied().flatten());
+        // `resolve_with` goes from the root down, so the parent was here before.
         let number = match (parent, at.name()) {
             (Some(parent), Some(name)) => lookup(fs, parent, name, at)?,
             _ => None,
         };
+        // Also where nothing is there: then nothing is below it either.
         known.borrow_mut().insert(at.clone(), number);
         match number {
             Some(number) if inode(fs, number, at)?.is_symlink() => {
@@ -56,6 +58,7 @@ pub fn settle(fs: &Filesystem, path: &ImagePath) -> Result<Settled, FsError> {
 /// # Errors
 /// Damage, or a loop of links.
 pub fn find(fs: &Filesystem, path: &ImagePath) -> Result<Option<u32>, FsError> {
+    // The root has neither.
     let (Some(parent), Some(name)) = (path.parent(), path.name()) else { return Ok(Some(ROOT_INODE)) };
     match settle(fs, &parent)?.inode {
         Some(directory) => lookup(fs, directory, name, path),
@@ -70,6 +73,7 @@ pub fn find(fs: &Filesystem, path: &ImagePath) -> Result<Option<u32>, FsError> {
 pub fn lookup(fs: &Filesystem, directory: u32, name: &[u8], path: &ImagePath) -> Result<Option<u32>, FsError> {
     match fs.lookup_at(directory, name) {
         Ok(number) => Ok(Some(number)),
+        // Below a file there is nothing, which is no damage.
         Err(Ext4Error::NotFound | Ext4Error::NotADirectory) => Ok(None),
         Err(e) => Err(fail(e, "look up", path)),
     }
@@ -90,6 +94,7 @@ pub fn inode(fs: &Filesystem, number: u32, path: &ImagePath) -> Result<Inode, Fs
 pub fn entries_of(fs: &Filesystem, directory: u32, path: &ImagePath) -> Result<Vec<DirEntry>, FsError> {
     let mut entries = fs.read_dir_ino(directory).map_err(|e| fail(e, "list", path))?;
     entries.retain(|entry| entry.name != b"." && entry.name != b"..");
+    // Names come from the image: a `/` in one would lead elsewhere.
     match entries.iter().find(|entry| entry.name.is_empty() || entry.name.iter().any(|b| matches!(b, 0 | b'/'))) {
         Some(_) => Err(FsError::Corrupt { volume: VOLUME, what: format!("{path} holds a name that cannot be") }),
         None => Ok(entries),
@@ -108,6 +113,7 @@ pub fn fail(error: Ext4Error, doing: &str, path: &ImagePath) -> FsError {
         Ext4Error::NotFound => missing(path),
         Ext4Error::Io(source) => FsError::Io { doing: format!("{doing} {path} in the root file system"), source },
         Ext4Error::NotADirectory => FsError::WrongKind { path: path.clone(), expected: "a directory" },
+        // The image may be sound: it is the library that cannot do this.
         e @ (Ext4Error::UnsupportedIncompat(_)
         | Ext4Error::UnsupportedRoCompat(_)
         | Ext4Error::Unsupported(_)
@@ -116,6 +122,7 @@ pub fn fail(error: Ext4Error, doing: &str, path: &ImagePath) -> FsError {
         | Ext4Error::TooManyLinks) => {
             FsError::Unsupported { volume: VOLUME, what: format!("could not {doing} {path}: {e}") }
         }
+        // Everything else is about what stands in the image.
         e => FsError::Corrupt { volume: VOLUME, what: format!("could not {doing} {path}: {e}") },
     }
 }

@@ -7,9 +7,9 @@ use super::superblock::Superblock;
 use crate::fs::FsError;
 use crate::image::ReadAt;
 
-/// A run of blocks of a file.
+/// Neighbouring blocks of a file, whether its inode lists them as an extent or in a block map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
+pub struct Extent {
     /// Its first block, counted in the file.
     pub logical: u64,
     /// Its first block in the file system.
@@ -24,7 +24,7 @@ pub struct Run {
 #[derive(Debug, Clone, Default)]
 pub struct Mapping {
     /// Its content, by position in the file.
-    pub runs: Vec<Run>,
+    pub extents: Vec<Extent>,
     /// Blocks that hold the map itself.
     pub nodes: Vec<u64>,
 }
@@ -42,15 +42,18 @@ impl Mapping {
     pub fn of(window: &dyn ReadAt, sb: &Superblock, inode: &Inode) -> Result<Mapping, FsError> {
         let mut walk = Walk { window, sb, inode, mapping: Mapping::default(), next: 0 };
         let area = inode.block_area();
+        // Content in the inode owns no block.
         if inode.flags() & INLINE_FLAG != 0 {
             return Ok(walk.mapping);
         }
         if inode.flags() & EXTENTS_FLAG != 0 {
+            // `eh_depth` of the root, which is in `i_block`.
             let depth = u16_at(area, 6);
             walk.extents(area, depth)?;
         } else if inode.number == BAD_BLOCKS_INODE
             || inode.kind() != InodeKind::Other && !(inode.kind() == InodeKind::Symlink && inode.size() < 60)
         {
+            // Not of devices, whose number is in `i_block`, nor of short links, whose target is.
             walk.block_map(area)?;
         }
         Ok(walk.mapping)
@@ -68,7 +71,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn extents(&mut self, node: &[u8], depth: u16) -> Result<(), FsError> {
+        // `eh_entries` and `eh_max`.
         let (entries, most) = (usize::from(u16_at(node, 2)), usize::from(u16_at(node, 4)));
+        // 12 bytes of header, and 12 for each entry.
         let fits = node.len() >= 12 && most <= (node.len() - 12) / 12 && entries <= most;
         if u16_at(node, 0) != EXTENT_MAGIC || !fits || u16_at(node, 6) != depth || depth > MOST_LEVELS {
             return Err(self.corrupt("has a damaged extent tree"));
@@ -79,14 +84,17 @@ impl Walk<'_> {
                 return Err(self.corrupt("has extents out of order"));
             }
             if depth == 0 {
+                // `ee_len`: above 32768 it means "never written", and the length is the rest.
                 let stored = u64::from(u16_at(entry, 4));
                 let unwritten = stored > 32768;
                 let count = if unwritten { stored - 32768 } else { stored };
                 let physical = halves(u32::from(u16_at(entry, 6)), u32_at(entry, 8));
-                self.add(Run { logical, physical, count, unwritten })?;
+                self.add(Extent { logical, physical, count, unwritten })?;
             } else {
+                // `ei_leaf_hi` and `ei_leaf_lo`.
                 let child = halves(u32::from(u16_at(entry, 8)), u32_at(entry, 4));
                 let block = self.node(child)?;
+                // Five levels at most: each node had to have the depth that its parent said.
                 self.extents(&block, depth - 1)?;
             }
         }
@@ -95,6 +103,7 @@ impl Walk<'_> {
 
     fn block_map(&mut self, area: &[u8]) -> Result<(), FsError> {
         for (index, pointer) in area.chunks_exact(4).enumerate() {
+            // `i_block` has 12 pointers to blocks, then one each of one, two and three levels.
             let level = index.saturating_sub(11).min(3);
             self.pointer(u32_at(pointer, 0), level)?;
         }
@@ -103,13 +112,14 @@ impl Walk<'_> {
 
     fn pointer(&mut self, block: u32, level: usize) -> Result<(), FsError> {
         let per_block = self.sb.block_size() / 4;
+        // 0 is a hole, as wide as all that the pointer could have led to.
         if block == 0 {
             let span = per_block.checked_pow(u32::try_from(level).unwrap_or(3)).unwrap_or(u64::MAX);
             self.next = self.next.saturating_add(span);
             return Ok(());
         }
         if level == 0 {
-            return self.add(Run { logical: self.next, physical: u64::from(block), count: 1, unwritten: false });
+            return self.add(Extent { logical: self.next, physical: u64::from(block), count: 1, unwritten: false });
         }
         let pointers = self.node(u64::from(block))?;
         for pointer in pointers.chunks_exact(4) {
@@ -127,21 +137,23 @@ impl Walk<'_> {
         read_block(self.window, self.sb, block)
     }
 
-    fn add(&mut self, run: Run) -> Result<(), FsError> {
-        let end = run.physical.checked_add(run.count);
-        if run.count == 0 || run.physical == 0 || end.is_none_or(|end| end > self.sb.blocks) {
+    fn add(&mut self, extent: Extent) -> Result<(), FsError> {
+        let end = extent.physical.checked_add(extent.count);
+        // Block 0 holds the boot sector or the superblock, and is never a file's.
+        if extent.count == 0 || extent.physical == 0 || end.is_none_or(|end| end > self.sb.blocks) {
             return Err(self.corrupt("owns blocks that are not there"));
         }
-        self.next = run.logical.saturating_add(run.count);
-        match self.mapping.runs.last_mut() {
+        self.next = extent.logical.saturating_add(extent.count);
+        // What goes on where the last one ended becomes one with it: trees split at 32768 blocks.
+        match self.mapping.extents.last_mut() {
             Some(last)
-                if last.physical + last.count == run.physical
-                    && last.logical + last.count == run.logical
-                    && last.unwritten == run.unwritten =>
+                if last.physical + last.count == extent.physical
+                    && last.logical + last.count == extent.logical
+                    && last.unwritten == extent.unwritten =>
             {
-                last.count += run.count;
+                last.count += extent.count;
             }
-            _ => self.mapping.runs.push(run),
+            _ => self.mapping.extents.push(extent),
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ impl Reader {
 
     /// Mode and owner of an inode.
     pub fn attributes(inode: &Inode) -> Attributes {
+        // `l_i_uid_high` and `l_i_gid_high` hold the upper halves.
         let wide = |low, high| u32::from(u16_at(&inode.raw, low)) | (u32::from(u16_at(&inode.raw, high)) << 16);
         Attributes { mode: u16_at(&inode.raw, 0) & 0o7777, uid: wide(2, 0x78), gid: wide(0x18, 0x7A) }
     }
@@ -103,9 +104,10 @@ impl Reader {
         if directory.kind() != InodeKind::Directory {
             return Ok(None);
         }
-        let named_in = |run: &[u8]| -> Result<Option<u32>, FsError> {
-            let found = entries(run).map_err(|what| FsError::Corrupt { volume: "root", what: what.to_owned() })?;
-            let entry = found.iter().find(|entry| entry.inode != 0 && run.get(entry.name()) == Some(name));
+        let named_in = |block: &[u8]| -> Result<Option<u32>, FsError> {
+            let found = entries(block).map_err(|what| FsError::Corrupt { volume: "root", what: what.to_owned() })?;
+            // Inode 0 marks an entry that names nothing.
+            let entry = found.iter().find(|entry| entry.inode != 0 && block.get(entry.name()) == Some(name));
             Ok(entry.map(|entry| entry.inode))
         };
         if directory.flags() & INLINE_FLAG != 0 {
@@ -116,9 +118,11 @@ impl Reader {
             }
             return Ok(None);
         }
-        for run in Mapping::of(&self.window, &self.sb, directory)?.runs {
-            for n in 0..run.count {
-                if let Some(number) = named_in(&read_block(&self.window, &self.sb, run.physical + n)?)? {
+        // All blocks, not by the hash tree: the less this reader relies on, the better. Index blocks look like one
+        // unused entry.
+        for extent in Mapping::of(&self.window, &self.sb, directory)?.extents {
+            for n in 0..extent.count {
+                if let Some(number) = named_in(&read_block(&self.window, &self.sb, extent.physical + n)?)? {
                     return self.inode(number).map(Some);
                 }
             }
@@ -130,6 +134,7 @@ impl Reader {
     fn chunks(&self, inode: &Inode, take: &mut dyn FnMut(&[u8])) -> Result<(), FsError> {
         let mut left = inode.size();
         let mut give = |chunk: &[u8]| {
+            // The last block is cut at the file's size.
             let n = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
             take(chunk.get(..n).unwrap_or_default());
             left -= n as u64;
@@ -137,6 +142,7 @@ impl Reader {
         };
         let fast = inode.kind() == InodeKind::Symlink && inode.size() < 60;
         if inode.flags() & INLINE_FLAG != 0 || fast {
+            // The first 60 bytes, and then what the attribute holds.
             give(inode.block_area());
             give(inline_value(inode).and_then(|place| inode.raw.get(place)).unwrap_or_default());
             return Ok(());
@@ -144,23 +150,29 @@ impl Reader {
         let zeros = vec![0; self.sb.block_bytes as usize];
         let mut next = 0;
         let size = self.sb.block_size();
-        for run in Mapping::of(&self.window, &self.sb, inode)?.runs {
-            while next < run.logical {
+        for extent in Mapping::of(&self.window, &self.sb, inode)?.extents {
+            // What no extent covers is a hole.
+            while next < extent.logical {
                 if !give(&zeros) {
                     return Ok(());
                 }
                 next += 1;
             }
-            for n in 0..run.count {
-                place_of(&self.sb, run.physical + n)?;
-                let block =
-                    if run.unwritten { zeros.clone() } else { read_block(&self.window, &self.sb, run.physical + n)? };
+            for n in 0..extent.count {
+                // Checked although it may not be read: a bad number is damage in any case.
+                place_of(&self.sb, extent.physical + n)?;
+                let block = if extent.unwritten {
+                    zeros.clone()
+                } else {
+                    read_block(&self.window, &self.sb, extent.physical + n)?
+                };
                 if !give(&block) {
                     return Ok(());
                 }
                 next += 1;
             }
         }
+        // Behind the last extent there may be a hole, too.
         while next < inode.size().div_ceil(size) && give(&zeros) {
             next += 1;
         }

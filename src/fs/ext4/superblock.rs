@@ -81,6 +81,7 @@ impl Superblock {
     pub fn read(window: &dyn ReadAt) -> Result<Superblock, FsError> {
         let mut raw = vec![0; SUPERBLOCK_BYTES];
         let read = window.read_at(ByteOffset(SUPERBLOCK_AT), &mut raw);
+        // Not an error yet: what the partition holds instead is the better message.
         let too_short = matches!(&read, Err(e) if e.kind() == io::ErrorKind::UnexpectedEof);
         if too_short || (read.is_ok() && u16_at(&raw, 0x38) != MAGIC) {
             let what = match probe::kind_of(window)? {
@@ -144,6 +145,7 @@ impl Superblock {
     /// [`FsError::Io`].
     pub fn write(&mut self, window: &dyn WriteAt) -> Result<(), FsError> {
         if self.has_metadata_csum() {
+            // `s_checksum` is the last field, and covers all before it.
             let sum = super::checksum::crc32c(u32::MAX, self.raw.get(..0x3FC).unwrap_or_default());
             put_u32(&mut self.raw, 0x3FC, sum);
         }
@@ -197,8 +199,10 @@ impl Superblock {
         } else if self.compat & compat::SPARSE_SUPER2 != 0 {
             self.backup_groups.contains(&group)
         } else if self.ro_compat & ro_compat::SPARSE_SUPER == 0 {
+            // Without `sparse_super`, every group has one.
             true
         } else {
+            // The rule of `sparse_super`.
             group == 1 || power_of(3) || power_of(5) || power_of(7)
         }
     }
@@ -206,6 +210,7 @@ impl Superblock {
     fn parse(raw: Vec<u8>) -> Result<Superblock, FsError> {
         let (u16, u32) = (|at| u16_at(&raw, at), |at| u32_at(&raw, at));
         let (compat, incompat, ro_compat) = (u32(0x5C), u32(0x60), u32(0x64));
+        // First of all: a feature may change what any other field means.
         let unknown = features::foreign(compat, incompat, ro_compat);
         if !unknown.is_empty() {
             return Err(unsupported(format!(
@@ -213,6 +218,7 @@ impl Superblock {
                 unknown.join(", ")
             )));
         }
+        // `s_rev_level`. Revision 0 has no inode size and no feature words.
         if u32(0x4C) != 1 {
             return Err(unsupported(format!("its revision is {}, not 1 (dynamic inode sizes)", u32(0x4C))));
         }
@@ -221,6 +227,7 @@ impl Superblock {
         }
         let log_block = u32(0x18);
         if log_block > 2 {
+            // Up to 64 KiB are legal on other machines. Beyond that it is no size at all.
             let size = 1024u64.checked_shl(log_block).filter(|_| log_block <= 6);
             return Err(match size {
                 Some(size) => unsupported(format!("its blocks have {size} bytes; a Pi mounts at most 4096")),
@@ -228,15 +235,18 @@ impl Superblock {
             });
         }
         let bit64 = incompat & incompat::BIT64 != 0;
+        // Without `64bit`, the upper half may hold anything.
         let blocks = halves(if bit64 { u32(0x150) } else { 0 }, u32(0x04));
         let blocks_per_group = u32(0x20);
         let first_data_block = u32(0x14);
+        // At least one group, and no more than 32 bits can count.
         let groups = blocks
             .checked_sub(u64::from(first_data_block))
             .filter(|_| blocks_per_group != 0)
             .and_then(|n| u32::try_from(n.div_ceil(u64::from(blocks_per_group))).ok())
             .filter(|&n| n > 0)
             .ok_or_else(|| corrupt(format!("{blocks} blocks in groups of {blocks_per_group} cannot be")))?;
+        // Stored, where the id may have been changed since. Otherwise it follows from `s_uuid`.
         let seed = if incompat & incompat::CSUM_SEED != 0 {
             u32(0x270)
         } else {
@@ -256,6 +266,7 @@ impl Superblock {
             compat,
             incompat,
             ro_compat,
+            // Fields of features that are off may hold anything.
             journal_inode: if compat & compat::HAS_JOURNAL != 0 { u32(0xE0) } else { 0 },
             reserved_gdt_blocks: if compat & compat::RESIZE_INODE != 0 { u16(0xCE) } else { 0 },
             backup_groups: [u32(0x24C), u32(0x250)],
@@ -268,6 +279,7 @@ impl Superblock {
     }
 
     fn check_geometry(&self, partition: u64) -> Result<(), FsError> {
+        // A bitmap is one block.
         let bits = self.block_bytes * 8;
         let check = |fine: bool, what: &dyn Fn() -> String| if fine { Ok(()) } else { Err(corrupt(what())) };
         check(self.blocks.checked_mul(self.block_size()).is_some_and(|bytes| bytes <= partition), &|| {
@@ -276,12 +288,14 @@ impl Superblock {
                 self.blocks, self.block_bytes
             )
         })?;
+        // Block 0 is the boot block where blocks have 1024 bytes. Larger ones hold the superblock as well.
         check(self.first_data_block == u32::from(self.block_bytes == 1024), &|| {
             format!("its first data block is {}", self.first_data_block)
         })?;
         // mke2fs makes no smaller groups; the bound keeps the descriptor table in proportion to the partition.
         let per_group = (256..=bits).contains(&self.blocks_per_group) && self.blocks_per_group.is_multiple_of(8);
         check(per_group, &|| format!("its groups have {} blocks", self.blocks_per_group))?;
+        // Clusters come with `bigalloc`, which is refused, so their fields repeat those of blocks.
         check(
             u32_at(&self.raw, 0x24) == self.blocks_per_group && u32_at(&self.raw, 0x1C) == u32_at(&self.raw, 0x18),
             &|| "its cluster size differs from its block size".into(),
@@ -294,6 +308,7 @@ impl Superblock {
         check(inode_bytes.is_power_of_two() && inode_bytes >= 128 && inode_bytes <= self.block_bytes, &|| {
             format!("its inodes have {inode_bytes} bytes")
         })?;
+        // The numbers below 11 are the file system's own.
         check(self.first_inode >= 11 && self.first_inode <= self.inodes, &|| {
             format!("its first free inode would be {}", self.first_inode)
         })?;
@@ -305,6 +320,7 @@ impl Superblock {
         check(self.journal_inode <= self.inodes && self.orphan_file_inode <= self.inodes, &|| {
             "its journal or orphan file lies outside its inodes".into()
         })?;
+        // Last: a wrong value above makes the better message.
         let sum = super::checksum::crc32c(u32::MAX, self.raw.get(..0x3FC).unwrap_or_default());
         check(!self.has_metadata_csum() || u32_at(&self.raw, 0x3FC) == sum, &|| {
             "the superblock does not match its checksum".into()

@@ -16,6 +16,7 @@ use crate::units::ByteOffset;
 /// Those of `fatfs`.
 pub fn open(window: Arc<dyn WriteAt>, clock: Clock) -> io::Result<FileSystem<Disk>> {
     NOW.with(|now| now.set(clock.seconds));
+    // An access date would change the image by reading it.
     let options = FsOptions::new().time_provider(&THREAD_CLOCK).update_accessed_date(false);
     FileSystem::new(Disk { window, at: 0 }, options)
 }
@@ -51,6 +52,7 @@ impl Write for Disk {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        // Every write is in the overlay already.
         Ok(())
     }
 }
@@ -89,6 +91,7 @@ impl TimeProvider for ThreadClock {
 
 /// FAT times have no zone; we write UTC. What lies outside of 1980 to 2107 becomes the nearest that FAT can hold.
 fn date_time_of(seconds: i64) -> DateTime {
+    // 1980-01-01 and 2107-12-31 23:59:58: seven bits of years, and steps of two seconds.
     const FIRST: i64 = 315_532_800;
     const LAST: i64 = 4_354_819_198;
     let at = jiff::Timestamp::from_second(seconds.clamp(FIRST, LAST)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);

@@ -48,6 +48,7 @@ impl FatTree {
         let root = if volume.root_cluster == 0 { Vec::new() } else { tree.claim(volume, volume.root_cluster)? };
         tree.nodes.push(Node { entry_at: None, chain: root, size: 0, is_directory: true });
         let mut next = 0;
+        // The list grows while it is walked, so the depth of the tree needs no recursion.
         while let Some(node) = tree.nodes.get(next) {
             next += 1;
             if !node.is_directory {
@@ -59,6 +60,7 @@ impl FatTree {
                     .read_at(place.start, &mut block)
                     .map_err(|source| FsError::Io { doing: "read a directory of the boot partition".into(), source })?;
                 let ended = tree.take_entries(volume, &block, place.start)?;
+                // What is behind the end means nothing, whatever it looks like.
                 if ended {
                     break;
                 }
@@ -70,19 +72,23 @@ impl FatTree {
     /// Adds what a piece of a directory names; says whether the directory ends in it.
     fn take_entries(&mut self, volume: &FatVolume, block: &[u8], at: ByteOffset) -> Result<bool, FsError> {
         for (n, entry) in block.chunks_exact(ENTRY_BYTES).enumerate() {
+            // The casts take the first byte of each field.
             let (first, attributes) = (u16_at(entry, 0) as u8, u16_at(entry, 11) as u8);
             match first {
                 0 => return Ok(true),
+                // Deleted, or `.` and `..`, which lead up again.
                 0xE5 | b'.' => continue,
                 _ if attributes & ATTR_LONG_NAME == ATTR_LONG_NAME || attributes & ATTR_VOLUME != 0 => continue,
                 _ => {}
             }
+            // `DIR_FstClusHI` is reserved on FAT12 and FAT16.
             let high = if volume.root_cluster == 0 { 0 } else { u32::from(u16_at(entry, 20)) };
             let cluster = (high << 16) | u32::from(u16_at(entry, 26));
             let is_directory = attributes & ATTR_DIRECTORY != 0;
             if is_directory && cluster == 0 {
                 return Err(corrupt("a directory has no cluster".into()));
             }
+            // An empty file has no cluster.
             let chain = if cluster == 0 { Vec::new() } else { self.claim(volume, cluster)? };
             if is_directory && chain.len() as u64 * volume.cluster_bytes > MOST_DIRECTORY_BYTES {
                 return Err(corrupt("a directory is larger than any can be".into()));
@@ -103,6 +109,7 @@ impl FatTree {
             let Some(owned) = owned else {
                 return Err(corrupt(format!("a chain of clusters leads to {cluster}, which is none")));
             };
+            // Marked when it is met, so that a loop ends where it meets itself.
             if std::mem::replace(owned, true) {
                 return Err(corrupt(format!("cluster {cluster} belongs to two chains, or twice to one")));
             }

@@ -51,6 +51,7 @@ fn whole_copy(window: &dyn ReadAt) -> io::Result<NamedTempFile> {
     let copy = NamedTempFile::with_prefix("cardsmith-e2fsck-")?;
     copy.as_file().set_len(window.size().0)?;
     each_chunk(window, &mut |at, bytes| {
+        // Zeros stay holes, so that the copy takes no more space than the card holds data.
         if !all_zeros(bytes) { copy.as_file().write_all_at(bytes, at) } else { Ok(()) }
     })?;
     Ok(copy)
@@ -62,14 +63,16 @@ fn take_over(window: &dyn WriteAt, copy: &NamedTempFile) -> io::Result<()> {
     let mut at = 0;
     while at < size {
         // Where neither has data there is nothing to compare.
-        let next = [window.next_data(ByteOffset(at))?.map(|run| run.start.0), next_data(copy, at)];
+        let next = [window.next_data(ByteOffset(at))?.map(|data| data.start.0), next_data(copy, at)];
         let Some(start) = next.into_iter().flatten().min() else { return Ok(()) };
+        // From a block's start, but not back into what was compared already.
         at = (start - start % BLOCK as u64).max(at);
         let len = usize::try_from(CHUNK.min(size - at)).unwrap_or(0);
         ours.resize(len, 0);
         theirs.resize(len, 0);
         window.read_at(ByteOffset(at), &mut ours)?;
         copy.as_file().read_exact_at(&mut theirs, at)?;
+        // Block by block: only what e2fsck changed may count as an edit.
         for (n, (old, new)) in ours.chunks(BLOCK).zip(theirs.chunks(BLOCK)).enumerate() {
             if old != new {
                 window.write_at(ByteOffset(at + (n * BLOCK) as u64), new)?;
@@ -81,21 +84,22 @@ fn take_over(window: &dyn WriteAt, copy: &NamedTempFile) -> io::Result<()> {
 }
 
 fn next_data(copy: &NamedTempFile, from: u64) -> Option<u64> {
+    // An error means that no data follows (`ENXIO`).
     rustix::fs::seek(copy.as_file(), rustix::fs::SeekFrom::Data(from)).ok()
 }
 
 fn each_chunk(window: &dyn ReadAt, see: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = Vec::new();
     let mut from = ByteOffset(0);
-    while let Some(run) = window.next_data(from)? {
-        let mut at = run.start.0;
-        while at < run.end().0 {
-            buffer.resize(usize::try_from(CHUNK.min(run.end().0 - at)).unwrap_or(0), 0);
+    while let Some(data) = window.next_data(from)? {
+        let mut at = data.start.0;
+        while at < data.end().0 {
+            buffer.resize(usize::try_from(CHUNK.min(data.end().0 - at)).unwrap_or(0), 0);
             window.read_at(ByteOffset(at), &mut buffer)?;
             see(at, &buffer)?;
             at += buffer.len() as u64;
         }
-        from = run.end();
+        from = data.end();
     }
     Ok(())
 }

@@ -16,11 +16,13 @@ pub fn repair(window: &dyn WriteAt) -> Result<Option<RepairReport>, FsError> {
     let mut volume = FatVolume::read(window)?;
     let tree = FatTree::read(window, &volume)?;
     let mut done = Vec::new();
+    // Before lost clusters are looked for: what is cut off a chain is freed here.
     let sizes = fit_sizes(window, &mut volume, &tree)?;
     if sizes > 0 {
         done.push(format!("fitted {sizes} files to their clusters"));
     }
     let lost: Vec<u32> = (FIRST_CLUSTER..volume.clusters + FIRST_CLUSTER)
+        // A bad cluster belongs to no file on purpose.
         .filter(|&n| volume.entry(n) != 0 && volume.entry(n) != volume.bad_mark())
         .filter(|&n| tree.owned.get(n as usize) == Some(&false))
         .collect();
@@ -53,6 +55,7 @@ fn fit_sizes(window: &dyn WriteAt, volume: &mut FatVolume, tree: &FatTree) -> Re
         let Some(entry_at) = file.entry_at.filter(|_| needed != file.chain.len()) else { continue };
         fitted += 1;
         if needed > file.chain.len() {
+            // `DIR_FileSize`. What is missing was never linked, so the file ends where its clusters do.
             let size = u32::try_from(file.chain.len() as u64 * volume.cluster_bytes).unwrap_or(u32::MAX);
             window.write_at(ByteOffset(entry_at + 28), &size.to_le_bytes()).map_err(changing)?;
             continue;
@@ -63,6 +66,7 @@ fn fit_sizes(window: &dyn WriteAt, volume: &mut FatVolume, tree: &FatTree) -> Re
         match needed.checked_sub(1).and_then(|n| file.chain.get(n)) {
             Some(&last) => volume.set_entry(window, last, volume.end_mark())?,
             None => {
+                // `DIR_FstClusHI` and `DIR_FstClusLO`: an empty file names no cluster.
                 window.write_at(ByteOffset(entry_at + 20), &[0; 2]).map_err(changing)?;
                 window.write_at(ByteOffset(entry_at + 26), &[0; 2]).map_err(changing)?;
             }
@@ -75,6 +79,7 @@ fn same_tables(window: &dyn WriteAt, volume: &FatVolume) -> Result<bool, FsError
     let mut changed = false;
     let len = usize::try_from(volume.table_bytes).unwrap_or(0);
     let (mut first, mut other) = (vec![0; len], vec![0; len]);
+    // The first copy is the one that drivers read.
     window.read_at(ByteOffset(volume.table_start), &mut first).map_err(changing)?;
     for copy in 1..volume.tables {
         let at = ByteOffset(volume.table_start + copy * volume.table_bytes);
@@ -90,6 +95,7 @@ fn same_tables(window: &dyn WriteAt, volume: &FatVolume) -> Result<bool, FsError
 /// The mark stands twice: in the boot sector, where Linux sets it, and in the second entry of the table, where Windows
 /// does (there a set bit means clean).
 fn clear_in_use(window: &dyn WriteAt, volume: &mut FatVolume) -> Result<bool, FsError> {
+    // `BS_Reserved1`, whose lowest bit is Linux's `FAT_STATE_DIRTY`.
     let at = ByteOffset(if volume.kind == FatKind::Fat32 { 0x41 } else { 0x25 });
     let mut state = [0];
     window.read_at(at, &mut state).map_err(changing)?;
@@ -98,6 +104,7 @@ fn clear_in_use(window: &dyn WriteAt, volume: &mut FatVolume) -> Result<bool, Fs
         window.write_at(at, &[state[0] & !1]).map_err(changing)?;
         cleared = true;
     }
+    // `ClnShutBitMask`. FAT12 has none.
     let clean = match volume.kind {
         FatKind::Fat12 => 0,
         FatKind::Fat16 => 1 << 15,

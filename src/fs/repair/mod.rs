@@ -39,6 +39,7 @@ fn ext4(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Option<RepairReport>, 
         let what = "its power was cut and its journal has fast commits, which only Linux replays: mount it once";
         return Err(FsError::Unsupported { volume: "root", what: what.into() });
     }
+    // Kept, not returned: our own way must not touch such a file system, but e2fsck may.
     let errors_noted = sb.refuse_noted_errors();
     let put_away = errors_noted.is_ok() && !sb.needs_repair() && sb.is_marked_clean();
     // A clean mark alone is not believed: it says how the last mount ended, not what became of the blocks since.
@@ -64,8 +65,10 @@ fn ext4(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Option<RepairReport>, 
 /// the last word where it is installed.
 fn second_opinion(window: &Arc<dyn WriteAt>, clock: Clock, finding: FsError) -> Result<Option<RepairReport>, FsError> {
     match e2fsck::check(&**window) {
+        // e2fsck finds nothing wrong, so our check is too strict.
         Ok(Some(_)) => Ok(None),
         Ok(None) => Err(finding),
+        // It agrees, so it may repair.
         Err(_) => by_e2fsck::repair(&**window, clock, finding).map(Some),
     }
 }

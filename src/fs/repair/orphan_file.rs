@@ -27,16 +27,19 @@ const DELETED_AT: usize = 0x14;
 pub fn empty(window: &dyn WriteAt, mut sb: Superblock, groups: &Groups) -> Result<usize, FsError> {
     let file = Inode::read(window, &sb, groups, sb.orphan_file_inode)?;
     let mapping = Mapping::of(window, &sb, &file)?;
+    // A set, in order: an inode that is listed twice is linked once, and the same card gives the same bytes.
     let mut orphans = BTreeSet::new();
-    for run in &mapping.runs {
-        for number in run.physical..run.physical + run.count {
+    for extent in &mapping.extents {
+        for number in extent.physical..extent.physical + extent.count {
             let mut block = read_block(window, &sb, number)?;
             let end = block.len() - TAIL_BYTES;
+            // A torn block could name inodes that are in use.
             if u32_at(&block, end) != BLOCK_MAGIC || !sum_fits(&sb, &file, number, &block) {
                 return Err(corrupt("a block of its orphan file does not match its checksum"));
             }
             let list = block.get_mut(..end).unwrap_or_default();
             orphans.extend(list.chunks_exact(4).map(|entry| u32_at(entry, 0)).filter(|&inode| inode != 0));
+            // A block that lists nothing is not written.
             if list.iter().any(|&byte| byte != 0) {
                 list.fill(0);
                 let sum = sum_of(&sb, &file, number, list);
@@ -47,10 +50,12 @@ pub fn empty(window: &dyn WriteAt, mut sb: Superblock, groups: &Groups) -> Resul
             }
         }
     }
+    // After all blocks: should one be damaged, no inode is on two lists.
     for &number in &orphans {
         link(window, &mut sb, groups, number)?;
     }
     let features = sb.ro_compat & !ro_compat::ORPHAN_PRESENT;
+    // `s_feature_ro_compat`, and below `s_last_orphan`.
     put_u32(&mut sb.raw, 0x64, features);
     let head = sb.last_orphan;
     put_u32(&mut sb.raw, 0xE8, head);
@@ -60,6 +65,7 @@ pub fn empty(window: &dyn WriteAt, mut sb: Superblock, groups: &Groups) -> Resul
 
 /// Puts an inode at the head of the list.
 fn link(window: &dyn WriteAt, sb: &mut Superblock, groups: &Groups, number: u32) -> Result<(), FsError> {
+    // A reserved inode on the list would be deleted.
     let index = number.checked_sub(1).filter(|_| number >= sb.first_inode && number <= sb.inodes);
     let group = index.map(|n| (n / sb.inodes_per_group, n % sb.inodes_per_group));
     let in_use = match group {
@@ -70,6 +76,7 @@ fn link(window: &dyn WriteAt, sb: &mut Superblock, groups: &Groups, number: u32)
         return Err(corrupt("its orphan file names an inode that is not in use"));
     }
     let mut inode = Inode::read(window, sb, groups, number)?;
+    // `i_dtime` links the list until the inode is deleted.
     put_u32(&mut inode.raw, DELETED_AT, sb.last_orphan);
     inode.stamp(sb);
     window.write_at(slot_at(sb, groups, number)?, &inode.raw).map_err(changing)?;

@@ -27,10 +27,12 @@ pub fn repair(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Vec<String>, FsE
         replay(&window, clock)?;
         done.push("replayed the journal of the root file system".to_owned());
     }
+    // Read anew: the journal may have held a newer superblock.
     let replayed = Superblock::read(&window)?;
     if replayed.incompat & incompat::RECOVER != 0 {
         return Err(FsError::Corrupt { volume: "root", what: "its journal could not be replayed".into() });
     }
+    // Before the list, to which the inodes of the orphan file are moved.
     if replayed.ro_compat & ro_compat::ORPHAN_PRESENT != 0 {
         let groups = Groups::read(&window, &replayed)?;
         let moved = orphan_file::empty(&window, replayed, &groups)?;
@@ -39,6 +41,7 @@ pub fn repair(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Vec<String>, FsE
     let listed = Superblock::read(&window)?;
     if listed.last_orphan != 0 {
         let finished = mount(&window, clock)?;
+        // On the way from mounting to giving it back, the library releases them.
         finished.finish().map_err(|e| fail(e, "release the orphaned inodes of", &ImagePath::root()))?;
         if Superblock::read(&window)?.last_orphan != 0 {
             let what = "its orphaned inodes could not be released".into();
@@ -46,6 +49,7 @@ pub fn repair(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Vec<String>, FsE
         }
         done.push("released inodes that were deleted or cut short while in use".to_owned());
     }
+    // Last, when bitmaps and inodes are as they will be.
     if counts::correct(&window)? {
         done.push("corrected free counts".to_owned());
     }
@@ -55,6 +59,7 @@ pub fn repair(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Vec<String>, FsE
 fn replay(window: &Arc<dyn WriteAt>, clock: Clock) -> Result<(), FsError> {
     match mount(window, clock) {
         Ok(fs) => fs.finish().or_else(only_orphans),
+        // The journal may be replayed all the same: the caller looks.
         Err(FsError::Unsupported { .. }) => Ok(()),
         Err(e) => return Err(e),
     }

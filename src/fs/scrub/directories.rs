@@ -20,24 +20,27 @@ pub fn scrub(
     report: &mut ScrubReport,
 ) -> Result<(), FsError> {
     let index = index_blocks(wiper.reader(), sb, inode, mapping)?;
-    for run in &mapping.runs {
-        for n in 0..run.count {
-            let place = ByteRange::new((run.physical + n) * sb.block_size(), sb.block_size());
+    for extent in &mapping.extents {
+        for n in 0..extent.count {
+            let place = ByteRange::new((extent.physical + n) * sb.block_size(), sb.block_size());
+            // A card is scrubbed only where its own edits are.
             if !wiper.touches(place) {
                 continue;
             }
             let before = wiper.read(place)?;
             let mut block = before.clone();
-            let slack = if index.contains(&(run.logical + n)) {
-                index_slack(sb, &block, run.logical + n == 0)
+            let slack = if index.contains(&(extent.logical + n)) {
+                index_slack(sb, &block, extent.logical + n == 0)
             } else {
                 leaf_slack(inode, &block)?
             };
             wipe(&mut block, &slack);
+            // An equal write would count as an edit.
             if block == before {
                 continue;
             }
-            if !index.contains(&(run.logical + n)) {
+            // The checksum of an index block does not cover what was wiped.
+            if !index.contains(&(extent.logical + n)) {
                 stamp_leaf(sb, inode, &mut block);
             }
             wiper.replace(ByteOffset(place.start.0), &block)?;
@@ -47,7 +50,7 @@ pub fn scrub(
     Ok(())
 }
 
-/// The meaningless bytes of a run of directory entries.
+/// The meaningless bytes of a block of directory entries.
 ///
 /// # Errors
 /// [`FsError::Corrupt`]: slack of what cannot be parsed is not known.
@@ -62,11 +65,16 @@ pub fn leaf_slack(inode: &Inode, block: &[u8]) -> Result<Vec<Range<usize>>, FsEr
 /// Behind the last entry of an index block. The root of a hash tree began as a leaf and may still hold its names there.
 /// Its checksum covers only the entries in use.
 fn index_slack(sb: &Superblock, block: &[u8], root: bool) -> Vec<Range<usize>> {
+    // `dx_root_info` is at 0x18, and its length is its sixth byte. Other index blocks begin with an unused entry of 8
+    // bytes.
     let list = if root { 0x18 + usize::from(u16_at(block, 0x1D) & 0xFF) } else { 8 };
+    // `limit` and `count` stand in place of the first entry's hash.
     let (limit, count) = (usize::from(u16_at(block, list)), usize::from(u16_at(block, list + 2)));
     let (from, to) = (list + count * 8, list + limit * 8);
+    // `dx_tail`, behind the last place for an entry.
     let tail = if sb.has_metadata_csum() { 8 } else { 0 };
     if count == 0 || count > limit || to + tail > block.len() {
+        // Nobody knows what of it means something.
         Vec::new()
     } else {
         std::iter::once(from..to).collect()

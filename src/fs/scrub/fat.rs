@@ -22,6 +22,7 @@ pub fn scrub(wiper: &Wiper<'_>, volume: &FatVolume, tree: &FatTree) -> Result<Sc
         }
     }
     table_copies(wiper, volume, &mut report)?;
+    // Last: it follows from the table, which nothing changes any more.
     volume.write_info(wiper.window)?;
     Ok(report)
 }
@@ -35,9 +36,10 @@ fn free_clusters(wiper: &Wiper<'_>, volume: &FatVolume, report: &mut ScrubReport
             cluster += 1;
         }
         if let Some(place) = volume.place(first).filter(|_| cluster > first) {
-            let run = ByteRange::new(place.start.0, u64::from(cluster - first) * volume.cluster_bytes);
-            report.free_bytes += wiper.punch(run)?;
+            let free = ByteRange::new(place.start.0, u64::from(cluster - first) * volume.cluster_bytes);
+            report.free_bytes += wiper.punch(free)?;
         }
+        // The cluster that ended the stretch is in use.
         cluster += 1;
     }
     // What is too small for a cluster behind the last one belongs to nobody.
@@ -64,6 +66,7 @@ fn directory(wiper: &Wiper<'_>, volume: &FatVolume, node: &Node, report: &mut Sc
     if !places.iter().any(|place| wiper.touches(*place)) {
         return Ok(());
     }
+    // As a whole, because a long name may reach from one cluster into the next.
     let mut before = Vec::new();
     for place in &places {
         before.extend(wiper.read(*place)?);
@@ -97,8 +100,10 @@ fn clean_entries(entries: &mut [u8]) -> u64 {
     let mut dead: Vec<usize> = Vec::new();
     for n in 0..count {
         let here = entry(entries, n);
+        // The first zero ends the directory.
         ended |= here[0] == 0;
         if ended || here[0] == DELETED {
+            // Fragments without a short entry behind them belong to nothing.
             dead.append(&mut waiting);
             dead.push(n);
         } else if here[11] & ATTR_LONG_NAME == ATTR_LONG_NAME {
@@ -108,12 +113,14 @@ fn clean_entries(entries: &mut [u8]) -> u64 {
             }
             waiting.push(n);
         } else {
+            // `LDIR_Chksum` is byte 13 of a fragment.
             let belongs = |&fragment: &usize| entry(entries, fragment)[13] == short_name_sum(&here);
             if waiting.iter().all(belongs) {
                 waiting.clear();
             } else {
                 dead.append(&mut waiting);
             }
+            // Up to here no entry may become zeros: that would end the directory.
             live_end = n + 1;
         }
     }
@@ -135,6 +142,7 @@ fn clean_entries(entries: &mut [u8]) -> u64 {
 
 /// The sum over a short name that its long-name fragments carry.
 fn short_name_sum(entry: &[u8; ENTRY_BYTES]) -> u8 {
+    // Microsoft's `ChkSum()`.
     entry.iter().take(11).fold(0u8, |sum, &byte| sum.rotate_right(1).wrapping_add(byte))
 }
 

@@ -22,18 +22,21 @@ pub fn content(
 ) -> Result<(), FsError> {
     let size = sb.block_size();
     let (whole, rest) = (inode.size() / size, inode.size() % size);
-    for run in &mapping.runs {
+    for extent in &mapping.extents {
         let place = |from: u64, to: u64| {
-            ByteRange::new((run.physical + from - run.logical) * size, to.saturating_sub(from) * size)
+            ByteRange::new((extent.physical + from - extent.logical) * size, to.saturating_sub(from) * size)
         };
-        let end = run.logical + run.count;
-        if run.unwritten {
-            report.unwritten_bytes += wiper.punch(place(run.logical, end))?;
+        let end = extent.logical + extent.count;
+        // It reads as zeros whatever it holds.
+        if extent.unwritten {
+            report.unwritten_bytes += wiper.punch(place(extent.logical, end))?;
             continue;
         }
-        let past = (whole + u64::from(rest > 0)).clamp(run.logical, end);
+        // Blocks behind the end come from `fallocate --keep-size`.
+        let past = (whole + u64::from(rest > 0)).clamp(extent.logical, end);
         report.unwritten_bytes += wiper.punch(place(past, end))?;
-        if rest > 0 && (run.logical..end).contains(&whole) {
+        // Behind the file's last byte, in its last block.
+        if rest > 0 && (extent.logical..end).contains(&whole) {
             let last = place(whole, whole + 1);
             if wiper.zero(ByteRange::new(last.start.0 + rest, size - rest))? {
                 report.file_tails += 1;
@@ -57,13 +60,14 @@ pub fn inline_area(
     match inode.kind() {
         InodeKind::Directory if inline => {
             for place in inline_places(inode) {
-                if let Some(run) = cleaned.raw.get_mut(place) {
-                    let slack = leaf_slack(inode, run)?;
-                    wipe(run, &slack);
+                if let Some(area) = cleaned.raw.get_mut(place) {
+                    let slack = leaf_slack(inode, area)?;
+                    wipe(area, &slack);
                 }
             }
         }
         InodeKind::File if inline => behind_end(&mut cleaned),
+        // The target is in `i_block`. One of 60 bytes or more has a block of its own, and then nothing is wiped.
         InodeKind::Symlink if inline || inode.flags() & EXTENTS_FLAG == 0 => behind_end(&mut cleaned),
         _ => {}
     }
@@ -77,6 +81,7 @@ pub fn inline_area(
 }
 
 fn behind_end(inode: &mut Inode) {
+    // `i_block` has 60 bytes.
     let used = usize::try_from(inode.size()).unwrap_or(60).min(60);
     let rest = 0x28 + used..0x64;
     wipe(&mut inode.raw, std::slice::from_ref(&rest));
@@ -101,8 +106,10 @@ pub fn map_nodes(
         }
         let before = wiper.read(place)?;
         let mut block = before.clone();
+        // `eh_entries` and `eh_max`.
         let (used, most) = (usize::from(u16_at(&block, 2)), usize::from(u16_at(&block, 4)));
         let end = 12 + most * 12;
+        // `et_checksum` stands behind the last place for an entry.
         let behind = if sb.has_metadata_csum() { end + 4 } else { end };
         let whole = block.len();
         wipe(&mut block, &[12 + used * 12..end, behind..whole]);

@@ -17,11 +17,12 @@ pub fn scrub(
 ) -> Result<(), FsError> {
     let size = sb.block_size();
     let bitmap = groups.block_bitmap(wiper.reader(), sb, group)?;
-    for (first, count) in bitmap.runs(sb.group_blocks(group), false) {
+    for (first, count) in bitmap.ranges(sb.group_blocks(group), false) {
         let start = (sb.group_start(group) + u64::from(first)) * size;
         report.free_bytes += wiper.punch(ByteRange::new(start, u64::from(count) * size))?;
     }
     let Some(descriptor) = groups.all.get(group as usize) else { return Ok(()) };
+    // Nobody reads a bitmap with these flags, so the card's old bytes may still stand there.
     for (flag, block) in [(BLOCK_UNINIT, descriptor.block_bitmap), (INODE_UNINIT, descriptor.inode_bitmap)] {
         if descriptor.flags & flag != 0 && wiper.zero(ByteRange::new(block * size, size))? {
             report.free_bytes += size;

@@ -49,6 +49,7 @@ fn live(
     report: &mut ScrubReport,
 ) -> Result<(), FsError> {
     let reserved = inode.number < sb.first_inode && inode.number != ROOT_INODE;
+    // The file system's own. The journal is wiped by itself, the others hold no content.
     if reserved || inode.number == sb.orphan_file_inode || inode.kind() == InodeKind::Other {
         return Ok(());
     }

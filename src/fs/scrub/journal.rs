@@ -21,7 +21,8 @@ pub fn scrub(wiper: &Wiper<'_>, sb: &Superblock, groups: &Groups, report: &mut S
     let inode = Inode::read(wiper.reader(), sb, groups, sb.journal_inode)?;
     let mapping = Mapping::of(wiper.reader(), sb, &inode)?;
     let corrupt = |what: &str| FsError::Corrupt { volume: "root", what: what.to_owned() };
-    let first = mapping.runs.first().filter(|run| run.logical == 0).ok_or_else(|| corrupt("its journal is empty"))?;
+    let first =
+        mapping.extents.first().filter(|extent| extent.logical == 0).ok_or_else(|| corrupt("its journal is empty"))?;
     let head = read_block(wiper.reader(), sb, first.physical)?;
     if be32_at(&head, 0) != JOURNAL_MAGIC {
         return Err(corrupt("its journal has no superblock"));
@@ -29,9 +30,11 @@ pub fn scrub(wiper: &Wiper<'_>, sb: &Superblock, groups: &Groups, report: &mut S
     if be32_at(&head, START_AT) != 0 {
         return Err(corrupt("its journal has to be replayed before it can be wiped"));
     }
-    for run in &mapping.runs {
-        let skipped = u64::from(run.logical == 0);
-        let place = ByteRange::new((run.physical + skipped) * sb.block_size(), (run.count - skipped) * sb.block_size());
+    for extent in &mapping.extents {
+        // Its first block is the journal's superblock, which stays.
+        let skipped = u64::from(extent.logical == 0);
+        let place =
+            ByteRange::new((extent.physical + skipped) * sb.block_size(), (extent.count - skipped) * sb.block_size());
         report.journal_bytes += wiper.punch(place)?;
     }
     Ok(())

@@ -54,6 +54,7 @@ fn scrub_with(
     match probe::kind_of(window)? {
         kind if kind.is_ext() => ext4(&wiper, task),
         _ => {
+            // What is no FAT either is refused here.
             let volume = FatVolume::read(window)?;
             let tree = FatTree::read(window, &volume)?;
             fat::scrub(&wiper, &volume, &tree)

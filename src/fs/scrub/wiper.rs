@@ -28,9 +28,9 @@ impl<'a> Wiper<'a> {
     /// The parts of `range` that may be wiped.
     fn allowed(&self, range: ByteRange) -> Vec<ByteRange> {
         let Some(touched) = self.touched else { return vec![range] };
-        let from = touched.partition_point(|run| run.end() <= range.start);
-        let behind = touched.iter().skip(from).take_while(|run| run.start < range.end());
-        behind.filter_map(|run| run.intersect(&range)).collect()
+        let from = touched.partition_point(|part| part.end() <= range.start);
+        let behind = touched.iter().skip(from).take_while(|part| part.start < range.end());
+        behind.filter_map(|part| part.intersect(&range)).collect()
     }
 
     /// Whether any of `range` may be wiped.
@@ -38,7 +38,7 @@ impl<'a> Wiper<'a> {
         !self.allowed(range).is_empty()
     }
 
-    /// Makes `range` read as zeros. Of each run of data only the beginning is read, up to the first byte that is not
+    /// Makes `range` read as zeros. Of each range of data only the beginning is read, up to the first byte that is not
     /// zero. Returns how many bytes were punched.
     ///
     /// # Errors
@@ -47,16 +47,17 @@ impl<'a> Wiper<'a> {
         let mut wiped = 0;
         for part in self.allowed(range) {
             let mut from = part.start;
-            while let Some(run) = self.window.next_data(from).map_err(wiping)?.and_then(|run| run.intersect(&part)) {
-                wiped += self.punch_data(run)?;
-                from = run.end();
+            while let Some(data) = self.window.next_data(from).map_err(wiping)?.and_then(|data| data.intersect(&part)) {
+                wiped += self.punch_data(data)?;
+                from = data.end();
             }
         }
         Ok(wiped)
     }
 
-    fn punch_data(&self, run: ByteRange) -> Result<u64, FsError> {
-        let (start, end) = (run.start.0, run.end().0);
+    fn punch_data(&self, data: ByteRange) -> Result<u64, FsError> {
+        let (start, end) = (data.start.0, data.end().0);
+        // Whole blocks are punched. The parts at both ends can only be overwritten.
         let first = start.next_multiple_of(BLOCK).min(end);
         let whole_end = (end - end % BLOCK).max(first);
         let mut wiped = 0;
@@ -77,6 +78,7 @@ impl<'a> Wiper<'a> {
     /// system calls blocks data that were only ever allocated, and to punch those would be a change of nothing.
     fn first_data(&self, start: u64, end: u64) -> Result<u64, FsError> {
         let mut buffer = Vec::new();
+        // Little first: where anything stands, it mostly stands at the beginning.
         let (mut at, mut len) = (start, BLOCK);
         while at < end {
             buffer.resize(usize::try_from(len.min(end - at)).unwrap_or(0), 0);

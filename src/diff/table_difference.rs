@@ -18,7 +18,7 @@ pub struct TableDifference {
 }
 
 /// One image: its name for messages, its bytes and its table. `known` are the partitions whose files are compared.
-pub struct Whole<'a> {
+pub struct WholeImage<'a> {
     /// For messages.
     pub name: &'a str,
     /// Its bytes.
@@ -33,26 +33,30 @@ pub struct Whole<'a> {
 ///
 /// # Errors
 /// [`DiffError::Read`].
-pub fn compare_layouts(before: &Whole<'_>, after: &Whole<'_>) -> Result<Vec<TableDifference>, DiffError> {
+pub fn compare_outside_files(
+    before: &WholeImage<'_>,
+    after: &WholeImage<'_>,
+) -> Result<Vec<TableDifference>, DiffError> {
     let mut found = Vec::new();
     let mut compare = |what: String, old: Option<String>, new: Option<String>| {
         if old != new {
             found.push(TableDifference { what, before: old, after: new });
         }
     };
-    let exact = |whole: &Whole<'_>| Some(format!("{} bytes", whole.image.size().0));
+    let exact = |whole: &WholeImage<'_>| Some(format!("{} bytes", whole.image.size().0));
     compare("size".to_owned(), exact(before), exact(after));
     compare("partition table".to_owned(), Some(before.table.kind.to_string()), Some(after.table.kind.to_string()));
     compare("disk id".to_owned(), Some(before.table.disk_id.clone()), Some(after.table.disk_id.clone()));
+    // Of both: a partition may be on one side only.
     let numbers = before.table.partitions.iter().chain(&after.table.partitions).map(|partition| partition.number);
     let numbers: std::collections::BTreeSet<u32> = numbers.collect();
     for &number in &numbers {
-        let told = |whole: &Whole<'_>| whole.table.partition(number).map(describe);
+        let told = |whole: &WholeImage<'_>| whole.table.partition(number).map(describe);
         compare(format!("partition {number}"), told(before), told(after));
     }
 
     for &number in &numbers {
-        let range = |whole: &Whole<'_>| whole.table.partition(number).map(|partition| partition.range);
+        let range = |whole: &WholeImage<'_>| whole.table.partition(number).map(|partition| partition.range);
         let files = before.known.contains(&number) && after.known.contains(&number);
         if let (Some(a), Some(b)) = (range(before), range(after))
             // Bytes of known file systems differ after every mount; their files are compared instead.
@@ -76,7 +80,7 @@ fn describe(partition: &Partition) -> String {
 }
 
 /// Where the partitions lie and how long the image is: gaps are compared where this is the same.
-fn gaps_of(whole: &Whole<'_>) -> (u64, TableKind, Vec<ByteRange>) {
+fn gaps_of(whole: &WholeImage<'_>) -> (u64, TableKind, Vec<ByteRange>) {
     let mut ranges: Vec<ByteRange> = whole.table.partitions.iter().map(|partition| partition.range).collect();
     ranges.sort_unstable();
     (whole.image.size().0, whole.table.kind, ranges)
@@ -84,14 +88,18 @@ fn gaps_of(whole: &Whole<'_>) -> (u64, TableKind, Vec<ByteRange>) {
 
 /// Bytes that no partition has, without the table itself, which was compared in words: boot code of the first sector,
 /// and what is between and behind the partitions.
-fn gaps(whole: &Whole<'_>) -> (Vec<ByteRange>, (u64, TableKind, Vec<ByteRange>)) {
+fn gaps(whole: &WholeImage<'_>) -> (Vec<ByteRange>, (u64, TableKind, Vec<ByteRange>)) {
     let shape = gaps_of(whole);
+    // The table itself: one sector, or the protective MBR, the header and 32 sectors of entries, of which a copy
+    // without the MBR is at the end.
     let (head, tail) = match shape.1 {
         TableKind::Mbr => (512, 0),
         TableKind::Gpt => (34 * 512, 33 * 512),
     };
+    // Boot code. Behind it are the disk id and the entries, which were compared in words.
     let mut gaps = vec![ByteRange::new(0, 440)];
     let mut behind = head;
+    // An empty range at the end makes a gap of what is behind the last partition.
     let end = ByteRange::new(shape.0.saturating_sub(tail), 0);
     for range in shape.2.iter().chain([&end]) {
         gaps.push(ByteRange::new(behind, range.start.0.saturating_sub(behind)));
@@ -103,13 +111,13 @@ fn gaps(whole: &Whole<'_>) -> (Vec<ByteRange>, (u64, TableKind, Vec<ByteRange>))
 
 /// Compares the same ranges of both images, byte by byte; what is a hole in both is not read.
 fn bytes(
-    before: &Whole<'_>,
-    after: &Whole<'_>,
+    before: &WholeImage<'_>,
+    after: &WholeImage<'_>,
     ranges: &[ByteRange],
     what: &str,
 ) -> Result<Option<TableDifference>, DiffError> {
     const BLOCK: u64 = 1 << 16;
-    let failed = |whole: &Whole<'_>| {
+    let failed = |whole: &WholeImage<'_>| {
         let image = whole.name.to_owned();
         move |source| DiffError::Read { image, source }
     };
@@ -118,14 +126,16 @@ fn bytes(
     for range in ranges {
         let mut at = range.start;
         while at < range.end() {
-            let next = |whole: &Whole<'_>| whole.image.next_data(at).map_err(failed(whole));
-            let starts = [next(before)?, next(after)?].into_iter().flatten().map(|run| run.start.max(at));
+            let next = |whole: &WholeImage<'_>| whole.image.next_data(at).map_err(failed(whole));
+            // Where neither has data, both are zeros.
+            let starts = [next(before)?, next(after)?].into_iter().flatten().map(|data| data.start.max(at));
             let Some(start) = starts.min().filter(|start| *start < range.end()) else { break };
             let n = BLOCK.min(range.end().0 - start.0);
             let (Some(left), Some(right)) = (one.get_mut(..n as usize), other.get_mut(..n as usize)) else { break };
             before.image.read_at(start, left).map_err(failed(before))?;
             after.image.read_at(start, right).map_err(failed(after))?;
             if left != right {
+                // The first place is told exactly, and how much differs only in blocks.
                 let inside = left.iter().zip(right.iter()).position(|(a, b)| a != b).unwrap_or(0) as u64;
                 first.get_or_insert(ByteOffset(start.0 + inside));
                 blocks += 1;
