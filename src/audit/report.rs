@@ -39,6 +39,7 @@ impl Report {
                 }
                 let word = word(severity);
                 let _ = writeln!(out, "{word:<8} {:<24} {}", rule.id, rule.title);
+                // Places and texts quote the image, which may have been made to fool a terminal.
                 for finding in found.iter().take(MOST_SHOWN) {
                     let _ =
                         writeln!(out, "{:33} {}: {}", "", Printable::of(&finding.place), Printable::of(&finding.text));

@@ -31,6 +31,7 @@ pub fn sarif(report: &Report, image: &str) -> Value {
         .findings
         .iter()
         .map(|finding| (finding, false))
+        // Allowed findings are sent, too: a code host would take their absence for a repair.
         .chain(report.allowed.iter().map(|finding| (finding, true)))
         .map(|(finding, allowed)| {
             let mut result = json!({

@@ -58,6 +58,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let failed = |error: &dyn std::error::Error| Error::failed(format!("cannot read {name}")).because(error);
     let held = table.partitions.iter().map(|partition| hold(&image, partition)).collect::<Result<Vec<_>, _>>();
     let held = held.map_err(|error| failed(&error))?;
+    // Before the file systems are opened: if that fails, the table is what explains it.
     show_table(ui, &name, &format, image.size(), &table, &held);
     if let Some(path) = &args.svg {
         let picture = picture(&args.image, image.size(), &held);
@@ -65,6 +66,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             .map_err(|error| Error::failed(format!("cannot write {}", path.display())).because(&error))?;
         ui.say(&format!("the map is in {}", path.display()));
     }
+    // As for editing: this replays journals in memory, so that the files are those that the Pi would see.
     let opened = editable::open(image, &name, None)?;
     let facts = inspect::facts(&opened.root, &opened.boot).map_err(|error| failed(&error))?;
     show_facts(ui, &facts, opened.repaired.as_deref());

@@ -74,6 +74,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
             // The name is the only thing that can be wrong with it.
             recipe::parse(&text, std::path::Path::new("kiosk.toml"))
                 .map_err(|error| Error::usage(format!("{name:?} cannot be a recipe's name")).help(error.help()))?;
+            // It is a file, also with `--json`.
             ui.raw(text.as_bytes());
             Ok(Exit::Done)
         }
@@ -88,6 +89,8 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
             Ok(resolved) => {
                 let loaded = &resolved.loaded;
                 let name = &loaded.recipe.name;
+                // Here, because the room of recipes does not know the audit; and a warning, because rules come and go
+                // while recipes stay.
                 for id in loaded.recipe.audit.allow.iter().filter(|id| crate::audit::find_rule(id).is_none()) {
                     let path = path.display();
                     ui.progress().warn(&format!("{path}: [audit] allow names {id:?}, and the audit has no such rule"));
@@ -107,6 +110,7 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
                 let error = Error::from(error);
                 match &mut wrong {
                     None => wrong = Some(error),
+                    // One error for all files, since a command has one exit code.
                     Some(first) => {
                         first.state.push(error.what);
                         first.state.extend(error.state);

@@ -32,6 +32,7 @@ pub fn repository(
     let name = manifest.image.file.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned();
     let url = match address {
         Some(base) => format!("{}/{}", base.trim_end_matches('/'), encoded_path(&name)),
+        // Absolute: Imager is started in some other directory.
         None => format!("file://{}", encoded_path(&std::path::absolute(&outputs.image).map_err(io)?.to_string_lossy())),
     };
     let opened = editable::open(golden.image(), &name, Some(Clock { seconds: manifest.clock }))?;
@@ -41,6 +42,7 @@ pub fn repository(
         "icon": "",
         "url": url,
         "extract_size": manifest.image.size,
+        // Imager hashes all that it unpacks. The manifest's digest covers the mapped ranges only.
         "extract_sha256": written_digest(golden).map_err(io)?,
         "image_download_size": packed,
         "image_download_sha256": manifest.image.file_sha256,
@@ -48,6 +50,7 @@ pub fn repository(
         "init_format": init_format(&opened),
         "devices": devices(&opened),
     });
+    // A block map is named for downloads alone: beside a local file there is nothing to fetch it from.
     if let (Some(base), Some(name), Some(entry)) =
         (address, outputs.bmap.file_name().and_then(|name| name.to_str()), entry.as_object_mut())
     {

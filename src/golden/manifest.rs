@@ -249,7 +249,9 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), String> {
+        // Built anew: this refuses ranges that overlap or leave the image.
         let map = BlockMap::new(self.map.ranges().to_vec(), self.image.size).map_err(|bad| bad.to_string())?;
+        // Tags, receipts and the ledger carry this digest, so it has to follow from what is written.
         if map.fingerprint() != self.image.digest {
             return Err("the digest over its map is not the one that it states".to_owned());
         }
@@ -265,6 +267,7 @@ impl Manifest {
     /// # Errors
     /// Never in practice; serialisation of plain data.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        // Indented: people review manifests as diffs.
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
 }

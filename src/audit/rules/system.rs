@@ -90,6 +90,7 @@ fn unclean(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
         Ok(u32::from_le_bytes(bytes))
     };
     let (state, last_orphan, incompat, ro_compat) = (word(0x3a)? & 0xffff, word(0xe8)?, word(0x60)?, word(0x64)?);
+    // needs_recovery, orphan_present and the error flag, by their bits in `ext4.h` of Linux.
     for (is, says) in [
         (incompat & 0x4 != 0, "its journal holds changes that were not replayed"),
         (ro_compat & 0x1_0000 != 0 || last_orphan != 0, "files were deleted while open and not released"),

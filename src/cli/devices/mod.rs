@@ -36,6 +36,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
     let bench = names(args, ui)?;
     let found = devices::list(&Host::this()).map_err(|error| Error::failed("cannot list devices").because(&error))?;
+    // A reader shows its empty slots as devices of no size. Those with a place are worth a line.
     let empty = |device: &Device| {
         device.size.0 == 0 && (device.transport == Transport::Loop || device.optical || device.slot.is_none())
     };
@@ -85,6 +86,7 @@ fn names(args: &Args, ui: &Ui) -> Result<BenchFile, Error> {
     Ok(usual
         .map(|path| BenchFile::read(&path))
         .transpose()
+        // A broken file of names must not hide the cards. One that was named is another matter.
         .unwrap_or_else(|error| {
             ui.progress().warn(&format!("slots have no names: {}", crate::causes::in_one_line(&error)));
             None

@@ -28,6 +28,7 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
     let mut out = String::new();
     let mut step = "";
     for edit in &plan.edits {
+        // Steps propose one after another, so this is one heading for each.
         if edit.reason.step != step {
             step = edit.reason.step;
             let count = plan.edits.iter().filter(|other| other.reason.step == step).count();
@@ -105,6 +106,7 @@ fn one(out: &mut String, edit: &Edit, contents: bool) {
         Change::Remove => ("-", REMOVED, String::new()),
         Change::Write { content, attributes } => {
             let what = match content {
+                // Not even its size: plans are pasted into reviews.
                 Content::Secret(_) => "secret".to_owned(),
                 Content::Bytes(bytes) => format!("{} bytes", bytes.len()),
                 Content::HostFile { path, size, .. } => format!("{size} from {}", Printable::path(path)),
@@ -123,6 +125,7 @@ fn one(out: &mut String, edit: &Edit, contents: bool) {
     let _ = writeln!(out, "  {style}{mark} {place}{style:#}{detail}");
     let _ = writeln!(out, "      {DIM}{}{DIM:#}", Printable::of(&*edit.reason.text));
     let mut lines = diff(edit).unwrap_or_default();
+    // A diff says more than the whole text, which is for new files.
     if lines.is_empty() && contents {
         lines = added(edit);
     }
@@ -146,6 +149,7 @@ fn owner(uid: u32, gid: u32) -> String {
 /// Changed lines with two lines around them; `None` where nothing is replaced or it is no text.
 fn diff(edit: &Edit) -> Option<Vec<(char, String)>> {
     let Change::Write { content: Content::Bytes(after), .. } = &edit.change else { return None };
+    // What is not text has no lines to compare.
     let before = std::str::from_utf8(edit.before.as_deref()?).ok()?;
     let after = std::str::from_utf8(after).ok()?;
     let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(before, after);
