@@ -129,6 +129,7 @@ impl fmt::Display for ByteSize {
         const KIB: u64 = 1 << 10;
         const MIB: u64 = 1 << 20;
         const GIB: u64 = 1 << 30;
+        // Cut and not rounded: what is shown as room is there.
         let tenths = |unit: u64| (self.0 / unit, (self.0 % unit) * 10 / unit);
         match self.0 {
             n if n < KIB => write!(f, "{n} B"),

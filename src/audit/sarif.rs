@@ -39,6 +39,7 @@ pub fn sarif(report: &Report, image: &str) -> Value {
                 "ruleIndex": index(finding.rule),
                 "level": level(finding.severity),
                 "message": { "text": format!("{}: {}", finding.place, finding.text) },
+                // Encoded, because a blank in a name would make the log invalid.
                 "locations": [{
                     "physicalLocation": { "artifactLocation": { "uri": encoded_path(image) } },
                     "logicalLocations": [{ "fullyQualifiedName": finding.place, "kind": "member" }],

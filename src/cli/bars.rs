@@ -93,6 +93,7 @@ impl BarTask {
     fn end(&self, mark: &str, summary: &str) {
         self.bar.finish_and_clear();
         self.all.remove(&self.bar);
+        // The bar goes and a line stays: what one scrolls back to is outcomes.
         let text = format!("{mark} {}: {}", self.label, Printable::of(summary));
         self.all.suspend(|| {
             use std::io::Write;

@@ -124,6 +124,7 @@ fn whole(side: &Side) -> diff::Whole<'_> {
 
 /// What two manifests say of where their images came from.
 fn manifests(a: &Side, b: &Side) -> Vec<TableDifference> {
+    // Of a plain image nobody knows how it came about.
     let (Some(a), Some(b)) = (&a.manifest, &b.manifest) else { return Vec::new() };
     let facts = |of: &dyn Fn(&Manifest) -> String, what: &str| {
         let (before, after) = (of(a), of(b));

@@ -38,6 +38,7 @@ impl Events {
         line.insert("v".into(), VERSION.into());
         line.insert("event".into(), event.into());
         match fields {
+            // Beside `v` and `event`, not below a key of their own: filters stay short.
             Value::Object(fields) => line.extend(fields),
             Value::Null => {}
             other => {

@@ -60,6 +60,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let held = held.map_err(|error| failed(&error))?;
     // Before the file systems are opened: if that fails, the table is what explains it.
     show_table(ui, &name, &format, image.size(), &table, &held);
+    // The picture needs the table alone, so it is there for damaged file systems, too.
     if let Some(path) = &args.svg {
         let picture = picture(&args.image, image.size(), &held);
         std::fs::write(path, picture.to_svg())
@@ -188,6 +189,7 @@ fn picture(path: &Path, size: ByteSize, held: &[Held]) -> Picture {
         for change in &manifest.changed {
             runs.push((*change, Ink::Wiped));
             let mapped = manifest.map.ranges().iter().filter_map(|mapped| mapped.range.intersect(change));
+            // Where both fall into one column of the picture, the edit is what is shown.
             runs.extend(mapped.map(|run| (run, Ink::Edited)));
         }
     }

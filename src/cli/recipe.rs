@@ -84,6 +84,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
 /// All recipes are checked, so that a run over a repository tells everything at once.
 fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
     let mut wrong: Option<Error> = None;
+    // All of them, whatever the first one is like: CI shows every mistake in one run.
     for path in recipes {
         match recipe::resolve(path) {
             Ok(resolved) => {
@@ -148,6 +149,7 @@ fn mistakes(error: &RecipeError) -> Vec<serde_json::Value> {
             .iter()
             .map(|m| json!({ "path": m.path, "line": m.line, "column": m.column, "what": m.what, "help": m.help }))
             .collect(),
+        // No line, and yet the field: programs need not ask whether it is there.
         other => vec![json!({ "line": null, "column": null, "what": other.to_string(), "help": other.help() })],
     }
 }

@@ -64,6 +64,7 @@ impl Ui {
     pub fn new(global: Global) -> Ui {
         let out = Arc::new(Answers::default());
         let mut bars = None;
+        // `--json` goes before `--quiet`: programs need the events.
         let progress: Box<dyn Progress> = if global.json {
             let sink = out.clone();
             Box::new(Events::new(Arc::new(move |event: &Value| sink.write(format!("{event}\n").as_bytes()))))

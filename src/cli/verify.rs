@@ -39,6 +39,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let place = Location::parse(&args.manifest).map_err(|error| Error::of(Exit::Usage, &error))?;
+    // Before anything is fetched: a key that cannot be read makes the rest pointless.
     let trusted = args.only_signed_by.as_deref().map(TrustedKeys::open).transpose().map_err(GoldenError::from)?;
     let shown = PathBuf::from(place.to_string());
     let manifest = match (place.path(), &trusted) {

@@ -77,7 +77,7 @@ fn date(seconds: i64) -> String {
     at.to_string().chars().take(10).collect()
 }
 
-fn there(tree: &dyn Tree, path: &str) -> bool {
+fn exists(tree: &dyn Tree, path: &str) -> bool {
     let found = ImagePath::new(path).map_err(Into::into).and_then(|path| tree.stat(&tree.resolve(&path)?));
     matches!(found, Ok(Some(_)))
 }
@@ -85,8 +85,8 @@ fn there(tree: &dyn Tree, path: &str) -> bool {
 /// How Imager may customise the image: with cloud-init as Raspberry Pi OS has it, with its script, or not at all.
 fn init_format(opened: &EditableImage) -> &'static str {
     match () {
-        () if there(&opened.root, "/usr/bin/cloud-init") && there(&opened.boot, "/user-data") => "cloudinit-rpi",
-        () if there(&opened.root, "/usr/lib/raspberrypi-sys-mods/firstboot") => "systemd",
+        () if exists(&opened.root, "/usr/bin/cloud-init") && exists(&opened.boot, "/user-data") => "cloudinit-rpi",
+        () if exists(&opened.root, "/usr/lib/raspberrypi-sys-mods/firstboot") => "systemd",
         () => "none",
     }
 }
@@ -94,8 +94,8 @@ fn init_format(opened: &EditableImage) -> &'static str {
 /// Imager's tags for the models that the image has device trees for, newest first.
 fn devices(opened: &EditableImage) -> Vec<String> {
     let bits = match () {
-        () if there(&opened.root, "/lib/ld-linux-aarch64.so.1") => "64bit",
-        () if there(&opened.root, "/lib/ld-linux-armhf.so.3") => "32bit",
+        () if exists(&opened.root, "/lib/ld-linux-aarch64.so.1") => "64bit",
+        () if exists(&opened.root, "/lib/ld-linux-armhf.so.3") => "32bit",
         () => return Vec::new(),
     };
     let names = opened.boot.list(&ImagePath::root()).unwrap_or_default();

@@ -240,6 +240,7 @@ impl Manifest {
         {
             return Err(ManifestError::Version {
                 path: path.to_owned(),
+                // The number is for the message alone; beyond 32 bits it is wrong in any case.
                 found: u32::try_from(found).unwrap_or(u32::MAX),
             });
         }

@@ -109,7 +109,7 @@ impl UnprovenImage {
         });
         let checks = checks?;
         let map = map.map_err(|source| GoldenError::Io { doing: "read the edited image".to_owned(), source })?;
-        let traces = none_left(opened, &self.traces, &hits, task)?;
+        let traces = check_traces(opened, &self.traces, &hits, task)?;
         Ok(Proof { checks, traces, map })
     }
 
@@ -153,7 +153,7 @@ impl UnprovenImage {
     }
 }
 
-fn none_left(
+fn check_traces(
     opened: &EditableImage,
     traces: &Traces,
     hits: &[Hit<'_>],

@@ -212,6 +212,7 @@ fn long_lived_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Re
 fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, String)>, AuditError> {
     let homes = image.homes()?.into_iter().map(|home| format!("{home}/.aws/credentials"));
     let mut found = Vec::new();
+    // Agents 3.2.0 to 3.2.1241 kept theirs in a file of their own.
     for path in homes.chain([format!("{STATE}/credentials")]) {
         let Some(text) = image.text(&path)? else { continue };
         // Keys may stand before any heading, and are as good as the others.

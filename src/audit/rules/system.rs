@@ -65,7 +65,7 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
                 // Snaps are mounted, and /run is filled, when the system runs.
                 let later =
                     program.starts_with("/snap/") || program.starts_with("/run/") || program.contains(['%', '$']);
-                if program.starts_with('/') && !later && !runs(image, program)? {
+                if program.starts_with('/') && !later && !is_program(image, program)? {
                     let text = format!("starts {program}, which is not there or not executable");
                     found(format!("/etc/systemd/system/{place}/{unit}"), text);
                 }
@@ -75,7 +75,7 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
     Ok(())
 }
 
-fn runs(image: &AuditImage, program: &str) -> Result<bool, AuditError> {
+fn is_program(image: &AuditImage, program: &str) -> Result<bool, AuditError> {
     // Follows symlinks, as execve does.
     let Some(bytes) = image.resolved(program)? else { return Ok(false) };
     Ok(bytes.kind == FileType::Regular && bytes.mode & 0o111 != 0)

@@ -231,6 +231,7 @@ fn agent(list: &mut List, machine: &Machine) {
         0o600,
         format!("2026-02-03 04:05:06 INFO [ssm-agent-worker] registered as {id}\n").repeat(40),
     );
+    // Where the agent shares its credentials with other programs.
     list.private_directory("/root/.aws");
     list.file(
         "/root/.aws/credentials",

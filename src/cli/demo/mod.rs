@@ -58,6 +58,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     ui.answer(story::RECIPE);
 
     heading(ui, 3, "the plan: what the recipe would change, and why");
+    // A cache of its own: the demo leaves nothing anywhere else.
     let settings = Settings { cache_dir: dir.join("cache"), ..Settings::default() };
     let loaded = recipe::load(&dir.join("kiosk.toml"))?;
     let prepared = golden::prepare(loaded, &settings, ui.progress())?;
@@ -80,6 +81,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
 
     heading(ui, 5, "two cards, each with its own name and activation");
     let cards = [dir.join("card-1.img"), dir.join("card-2.img")];
+    // Opened again from its files, as `flash` does on another day.
     let golden = Golden::open(&outputs.manifest, &settings.cache_dir, ui.progress())?;
     flash(&golden, dir, &cards, ui)?;
 

@@ -43,6 +43,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let shown: Vec<&Device> = found.iter().filter(|device| args.all || !empty(device)).collect();
     let mut table = Table::new(["device", "slot", "size", "name", "can be written"]);
     for device in &shown {
+        // As `flash` sees it without options: what a person meets first.
         let obstacle = device.obstacle(false, None);
         let path = device.path.display().to_string();
         let next = obstacle.as_ref().map(|obstacle| obstacle.next_step(&path));

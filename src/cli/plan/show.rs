@@ -34,7 +34,7 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
             let count = plan.edits.iter().filter(|other| other.reason.step == step).count();
             let _ = writeln!(out, "\n{STRONG}{step}{STRONG:#} {DIM}({})  {DIM:#}", edits(count));
         }
-        one(&mut out, edit, contents);
+        show_edit(&mut out, edit, contents);
     }
     let findings = |severity| plan.findings.iter().filter(move |finding| finding.severity == severity);
     let groups = [
@@ -42,6 +42,7 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
         (Severity::Warning, "look at", CHANGED),
         (Severity::Note, "notes", DIM),
     ];
+    // Obstacles first: with one of them nothing else matters.
     for (severity, title, style) in groups {
         if findings(severity).next().is_some() {
             let _ = writeln!(out, "\n{style}{title}{style:#}");
@@ -90,6 +91,7 @@ pub(crate) fn records(plan: &Plan) -> Vec<Value> {
             let mut value = serde_json::to_value(record).unwrap_or_default();
             if let (Some(lines), Value::Object(fields)) = (diff(edit), &mut value) {
                 let text: String = lines.iter().map(|(tag, line)| format!("{tag}{line}\n")).collect();
+                // Programs get the same diff as people, and no more of a secret than they.
                 fields.insert("diff".into(), json!(text));
             }
             value
@@ -97,7 +99,7 @@ pub(crate) fn records(plan: &Plan) -> Vec<Value> {
         .collect()
 }
 
-fn one(out: &mut String, edit: &Edit, contents: bool) {
+fn show_edit(out: &mut String, edit: &Edit, contents: bool) {
     let place = match edit.volume {
         Volume::Root => edit.path.to_string(),
         Volume::Boot => format!("boot:{}", edit.path),
@@ -154,6 +156,7 @@ fn diff(edit: &Edit) -> Option<Vec<(char, String)>> {
     let after = std::str::from_utf8(after).ok()?;
     let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(before, after);
     let mut lines = Vec::new();
+    // Two lines around each change are enough to find the place.
     for (number, group) in diff.grouped_ops(2).iter().enumerate() {
         if number > 0 {
             lines.push((' ', "…".to_owned()));

@@ -30,7 +30,7 @@ pub(super) fn board(frame: &mut Frame<'_>, board: &Board, colour: bool) {
     .areas(frame.area());
     frame.render_widget(heading(board, colour), title);
     frame.render_widget(table(board, slots, colour), slots);
-    frame.render_widget(last(board, said), said);
+    frame.render_widget(messages(board, said), said);
     let keys_text = board.ending.unwrap_or("q  no more cards, finish those under way     Ctrl-C  stop");
     frame.render_widget(Line::styled(keys_text, Style::new().add_modifier(Modifier::DIM)), keys);
 }
@@ -143,7 +143,7 @@ fn clock(left: Duration) -> String {
 }
 
 /// The last things that were said, the newest one at the bottom.
-fn last(board: &Board, area: Rect) -> Paragraph<'_> {
+fn messages(board: &Board, area: Rect) -> Paragraph<'_> {
     let width = usize::from(area.width).max(1);
     let mut free = usize::from(area.height);
     let mut lines: Vec<Line<'_>> = Vec::new();

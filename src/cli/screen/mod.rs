@@ -179,6 +179,7 @@ fn listen(keys: &Keys, board: &Mutex<Board>) {
         Err(_) => return thread::sleep(FRAME),
     }
     let (key, modifiers) = match event::read() {
+        // Some terminals report the release of a key, too.
         Ok(Event::Key(KeyEvent { code: KeyCode::Char(key), modifiers, kind: KeyEventKind::Press, .. })) => {
             (key, modifiers)
         }
