@@ -60,8 +60,7 @@ impl AtomicFile {
                 let partial = partial_name(&self.directory);
                 let by_descriptor = format!("/proc/self/fd/{}", self.file.as_raw_fd());
                 // To a name of its own and then a rename: linkat never replaces a file, and to remove the old one first
-                // would leave a moment
-                // without either.
+                // would leave a moment without either.
                 linkat(CWD, by_descriptor, CWD, &partial, AtFlags::SYMLINK_FOLLOW)?;
                 partial
             }
@@ -85,6 +84,7 @@ impl AtomicFile {
         self.file.sync_all()?;
         match self.named.take() {
             Some(partial) => {
+                // A link, not a rename: it fails where something has the name.
                 let linked = fs::hard_link(&partial, name);
                 let _ = fs::remove_file(&partial);
                 linked?;
@@ -126,6 +126,7 @@ fn remove_stale(directory: &Path) {
     for entry in entries.flatten() {
         let is_partial =
             entry.file_name().to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(PARTIAL));
+        // Whoever still writes it holds its lock.
         if is_partial
             && let Ok(file) = File::open(entry.path())
             && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()

@@ -91,6 +91,7 @@ impl FromStr for Sha256Digest {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
+        // Cut: somebody may have given a whole file.
         let bad = || NotADigest { found: text.chars().take(80).collect() };
         if text.len() != 64 {
             return Err(bad());
@@ -98,6 +99,7 @@ impl FromStr for Sha256Digest {
         let mut out = [0u8; 32];
         for (pair, byte) in text.as_bytes().chunks_exact(2).zip(out.iter_mut()) {
             let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+            // `from_str_radix` takes a sign; a digest has none.
             if pair.starts_with('+') {
                 return Err(bad());
             }

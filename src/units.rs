@@ -81,6 +81,7 @@ impl ByteRange {
     pub fn chunks(&self, most: u64) -> impl Iterator<Item = ByteRange> + use<> {
         let (mut at, end) = (self.start.0, self.end().0);
         std::iter::from_fn(move || {
+            // Chunks of nothing would never come to an end.
             let chunk = ByteRange::new(at, most.max(1).min(end - at));
             at = chunk.end().0;
             (!chunk.is_empty()).then_some(chunk)
@@ -128,10 +129,12 @@ impl fmt::Display for ByteSize {
         const KIB: u64 = 1 << 10;
         const MIB: u64 = 1 << 20;
         const GIB: u64 = 1 << 30;
+        // Cut and not rounded: what is shown as room is there.
         let tenths = |unit: u64| (self.0 / unit, (self.0 % unit) * 10 / unit);
         match self.0 {
             n if n < KIB => write!(f, "{n} B"),
             n if n < MIB => write!(f, "{}.{} KiB", tenths(KIB).0, tenths(KIB).1),
+            // MiB up to 10 GiB: sizes of images differ by less than a tenth of a GiB.
             n if n < 10 * GIB => write!(f, "{}.{} MiB", grouped(tenths(MIB).0), tenths(MIB).1),
             _ => write!(f, "{}.{} GiB", grouped(tenths(GIB).0), tenths(GIB).1),
         }

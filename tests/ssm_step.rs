@@ -44,7 +44,8 @@ fn identity_config(file: &str, profile: &str) -> String {
     )
 }
 
-/// Every place in the table of ssm-agent-facts, section 1.
+/// Every place where the agent keeps something of a registered life (amazon-ssm-agent,
+/// `agent/appconfig/constants_unix.go`).
 const STATE: &[&str] = &[
     "Vault/Manifest",
     "Vault/Store/RegistrationKey",

@@ -142,6 +142,7 @@ fn is_new_role(error: &AwsError) -> bool {
 
 /// CreateActivation takes a role's name, 64 characters at most, not its ARN (botocore, ssm 2014-11-06).
 fn check_role(role: &str) -> Result<(), String> {
+    // What a console shows and people paste; the name is its last part.
     if role.starts_with("arn:") {
         let name = role.rsplit('/').next().unwrap_or_default();
         return Err(format!("role = {role:?} is an ARN, AWS wants the role's name here: role = {name:?}"));

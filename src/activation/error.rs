@@ -71,6 +71,7 @@ pub enum ActivationError {
 impl ActivationError {
     /// Whether the person who wrote the recipe or the file must change it: exit code 2, not 1.
     pub fn is_usage(&self) -> bool {
+        // AWS and the ledger are not among them: the same command may work a minute later.
         matches!(
             self,
             ActivationError::Recipe(_)

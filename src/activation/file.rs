@@ -136,6 +136,7 @@ impl Parser<'_> {
             }
             columns.push(known);
         }
+        // The first three of `COLUMNS` are what the agent registers with.
         if (0..3).any(|required| !columns.contains(&required)) {
             return Err(self.wrong("line 1", expected));
         }
@@ -179,6 +180,7 @@ impl Parser<'_> {
             let place = format!("entry {}", index + 1);
             let entry = entry.as_object().ok_or_else(|| self.wrong(&place, expected))?;
             let mut cells: Cells<'_> = [None; 5];
+            // The AWS command line writes this one as a number, with a fraction.
             let number = entry.get("expires").and_then(serde_json::Value::as_number).map(ToString::to_string);
             for (key, value) in entry {
                 let column = COLUMNS.iter().position(|column| column == key);
@@ -203,6 +205,7 @@ impl Parser<'_> {
         let id = id.ok_or_else(|| self.wrong(place, "activation_id is missing"))?;
         let code = code.ok_or_else(|| self.wrong(place, "activation_code is missing"))?;
         let region = region.ok_or_else(|| self.wrong(place, "region is missing"))?;
+        // No cell is quoted from here on: with two columns swapped it would be the code.
         if !is_uuid(id) {
             return Err(self.wrong(place, "activation_id is not a UUID (8-4-4-4-12 hexadecimal digits)"));
         }

@@ -31,6 +31,7 @@ impl Issuer {
         let Some(wanted) = &recipe.activation else { return Ok(None) };
         match wanted.from {
             ActivationFrom::Aws => {
+                // Neither may win in silence: only the person knows which of the two was meant.
                 if file.is_some() {
                     let text = "from = \"aws\", but a file of activations was given; change one of the two";
                     return Err(ActivationError::Recipe(text.to_owned()));
@@ -39,6 +40,7 @@ impl Issuer {
             }
             ActivationFrom::File => {
                 let path = match (file, &wanted.path) {
+                    // From the command line it counts from the working directory, as a shell completes it.
                     (Some(path), _) => path.to_owned(),
                     (None, Some(path)) => beside.join(path),
                     (None, None) => {

@@ -87,8 +87,10 @@ impl AuditImage {
         let (mut root, mut boot, mut reasons) = (None, None, Vec::new());
         for partition in &table.partitions {
             let window = Window::new(whole.clone(), partition.range)?;
+            // What a partition holds decides, as on the writing side, but found by other code.
             match Ext4::load(Box::new(Eyes(window.clone()))) {
                 Ok(fs) if root.is_none() && fs.exists("/etc").unwrap_or(false) => root = Some((window, fs)),
+                // No ext4 at all is nothing to tell; it may be the FAT partition, which is asked for below.
                 Ok(_) | Err(Ext4Error::Corrupt(_)) if !has_ext_magic(&window) => {}
                 Ok(_) => reasons.push(format!("; partition {} is ext4 without an /etc", partition.number)),
                 Err(error) if has_ext_magic(&window) => {
@@ -103,6 +105,7 @@ impl AuditImage {
         }
         match root {
             Some((root_window, root)) => {
+                // For the rule about unclean file systems alone: a replayed copy is always clean.
                 let untouched_root = Window::new(untouched.clone(), root_window.range())?;
                 Ok(AuditImage { root_window, untouched_root, root, boot })
             }
@@ -173,6 +176,7 @@ impl AuditImage {
         let failed = |source| AuditError::Root { place: path.to_owned(), source };
         let (mut buffer, mut held, mut offset) = (vec![0; window + overlap], 0, 0u64);
         loop {
+            // Filled to the brim: a read may give less than was asked for, and the windows must not shrink.
             while let Some(rest) = buffer.get_mut(held..).filter(|rest| !rest.is_empty()) {
                 match file.read_bytes(rest).map_err(failed)? {
                     0 => break,
@@ -184,6 +188,7 @@ impl AuditImage {
                 return Ok(());
             }
             look(buffer.get(..held).unwrap_or_default(), fresh, offset);
+            // The overlap is the beginning of the next window, and is not read twice.
             buffer.copy_within(fresh..held, 0);
             held -= fresh;
             offset = offset.saturating_add(fresh as u64);
@@ -205,6 +210,7 @@ impl AuditImage {
     pub fn settled(&self, path: &str) -> Result<Vec<u8>, AuditError> {
         match self.root.canonicalize(path) {
             Ok(settled) => Ok(settled.display().to_string().into_bytes()),
+            // A path that leads nowhere stands for itself.
             Err(error) => Ok(absent(error, path)?.unwrap_or_else(|| path.as_bytes().to_vec())),
         }
     }
@@ -250,6 +256,8 @@ impl AuditImage {
         let (mut found, mut ahead, mut seen) = (Vec::new(), vec![path.to_owned()], 0);
         while let Some(at) = ahead.pop() {
             seen += 1;
+            // Links lead to what is found in its own place, or in circles. A damaged tree may be a circle by itself,
+            // which the limit ends.
             match self.stat(&at)?.map(|stat| stat.kind) {
                 Some(FileType::Directory) if seen < WALK_LIMIT => {
                     let base = if at == "/" { "" } else { &at };
@@ -269,6 +277,7 @@ impl AuditImage {
     /// The image's.
     pub fn boot_text(&self, name: &str) -> Result<Option<String>, AuditError> {
         let Some(boot) = &self.boot else { return Ok(None) };
+        // Unreadable is as good as absent: damage of the boot partition is not what the rules judge.
         let Ok(file) = boot.root_dir().open_file(name) else { return Ok(None) };
         let content = read_beginning(file, READ_LIMIT)?;
         Ok(Some(String::from_utf8_lossy(&content).into_owned()))
@@ -283,8 +292,10 @@ impl AuditImage {
         let mut homes: Vec<String> = passwd
             .lines()
             .filter_map(|line| line.split(':').nth(5))
+            // System accounts live in `/usr/sbin` and the like, which are no person's.
             .filter(|home| home.starts_with("/home/") || *home == "/root")
             .map(str::to_owned)
+            // Also of users who were deleted: their files are still given away.
             .chain(self.names("/home")?.into_iter().map(|name| format!("/home/{name}")))
             .chain(["/root".to_owned()])
             .collect();
@@ -296,6 +307,7 @@ impl AuditImage {
 
 fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, AuditError> {
     match error {
+        // Something else stands in its place, so what was asked for is not there.
         Ext4Error::NotFound | Ext4Error::NotADirectory | Ext4Error::IsADirectory | Ext4Error::IsASpecialFile => {
             Ok(None)
         }
@@ -309,6 +321,7 @@ fn has_ext_magic(window: &Window<dyn ReadAt>) -> bool {
 }
 
 fn open_fat(window: Window<dyn ReadAt>) -> Option<fatfs::FileSystem<Cursor>> {
+    // Else the library would write down the day of each read, and this never writes.
     let options = fatfs::FsOptions::new().update_accessed_date(false);
     let boot = fatfs::FileSystem::new(Cursor { window, at: 0 }, options).ok()?;
     let holds = |name| boot.root_dir().open_file(name).is_ok();
@@ -344,6 +357,7 @@ impl Write for Cursor {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
         Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "an audit never writes"))
     }
+    // `fatfs` flushes when it is dropped, also where nothing changed.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

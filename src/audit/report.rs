@@ -31,6 +31,7 @@ impl Report {
     /// A table for people, worst first within the order of the rules; ends with one line that sums up.
     pub fn to_text(&self) -> String {
         let mut out = String::new();
+        // Worst first: long reports are read from the top.
         for severity in [Severity::Error, Severity::Warning, Severity::Note] {
             for rule in RULES.iter().filter(|rule| rule.severity == severity) {
                 let found: Vec<_> = self.findings.iter().filter(|finding| finding.rule == rule.id).collect();
@@ -39,6 +40,7 @@ impl Report {
                 }
                 let word = word(severity);
                 let _ = writeln!(out, "{word:<8} {:<24} {}", rule.id, rule.title);
+                // Places and texts quote the image, which may have been made to fool a terminal.
                 for finding in found.iter().take(MOST_SHOWN) {
                     let _ =
                         writeln!(out, "{:33} {}: {}", "", Printable::of(&finding.place), Printable::of(&finding.text));

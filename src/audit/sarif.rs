@@ -31,6 +31,7 @@ pub fn sarif(report: &Report, image: &str) -> Value {
         .findings
         .iter()
         .map(|finding| (finding, false))
+        // Allowed findings are sent, too: a code host would take their absence for a repair.
         .chain(report.allowed.iter().map(|finding| (finding, true)))
         .map(|(finding, allowed)| {
             let mut result = json!({
@@ -38,6 +39,7 @@ pub fn sarif(report: &Report, image: &str) -> Value {
                 "ruleIndex": index(finding.rule),
                 "level": level(finding.severity),
                 "message": { "text": format!("{}: {}", finding.place, finding.text) },
+                // Encoded, because a blank in a name would make the log invalid.
                 "locations": [{
                     "physicalLocation": { "artifactLocation": { "uri": encoded_path(image) } },
                     "logicalLocations": [{ "fullyQualifiedName": finding.place, "kind": "member" }],

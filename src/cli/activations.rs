@@ -75,6 +75,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
         Command::Import { file } => import(&file, ui),
         Command::Sweep { dry_run } => sweep(dry_run, ui),
         Command::Release { activation_id } => {
+            // People paste what a console shows; the ledger keeps lower case.
             open_ledger(ui)?.release_row(&activation_id.to_ascii_lowercase())?;
             ui.event("released", &json!({ "activation_id": activation_id }));
             ui.answer(&format!("activation {} is free again", Printable::of(&activation_id)));
@@ -113,6 +114,7 @@ pub(super) fn time(seconds: Option<i64>) -> String {
 fn list(only_open: bool, offline: bool, ui: &Ui) -> Result<Exit, Error> {
     let ledger = open_ledger(ui)?;
     let survey = fleet::survey(&ledger, None, offline)?;
+    // A warning: what the ledger has is true without AWS.
     for (region, error) in &survey.unreachable {
         ui.progress().warn(&format!("whether those in {region} were used is not known: {error}"));
     }
@@ -151,6 +153,7 @@ fn list(only_open: bool, offline: bool, ui: &Ui) -> Result<Exit, Error> {
             },
         ]);
     }
+    // Rows that no card ever took are in no activation's record.
     for row in ledger.file_rows()?.into_iter().filter(|row| row.state.is_none() && !only_open) {
         ui.event("free-row", &row);
         let owner = row.name.map_or_else(|| format!("({})", row.file), |name| format!("{name} ({})", row.file));
@@ -168,6 +171,7 @@ fn import(path: &std::path::Path, ui: &Ui) -> Result<Exit, Error> {
     let file = ActivationFile::open(path)?;
     file.warnings().iter().for_each(|warning| ui.progress().warn(warning));
     let rows: Vec<&FileRow> = file.rows().collect();
+    // The ledger outlives the working directory.
     let name = std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
     let ledger = open_ledger(ui)?;
     let new = ledger.import_rows(&name, &rows)?;
@@ -182,6 +186,7 @@ fn import(path: &std::path::Path, ui: &Ui) -> Result<Exit, Error> {
 fn sweep(dry_run: bool, ui: &Ui) -> Result<Exit, Error> {
     let report = activation::sweep(&open_ledger(ui)?, dry_run)?;
     ui.event("sweep", &report);
+    // Programs have it whole in the event; as notes it would come twice.
     if !ui.json() {
         report.tell(ui.progress());
     }
@@ -189,6 +194,7 @@ fn sweep(dry_run: bool, ui: &Ui) -> Result<Exit, Error> {
     let (deleted, open) = (count(&Swept::Deleted), report.open());
     let verb = if dry_run { "to delete" } else { "deleted" };
     ui.answer(&format!("{deleted} activations {verb}, {open} still open, {} cards unfinished", report.cards.len()));
+    // Only a deletion that failed is a failure. What AWS does not list yet is waited for.
     let due = report.activations.iter().any(|swept| matches!(swept.outcome, Swept::StillDue { .. }));
     if due {
         let error = Error::failed("some activations could not be looked after");

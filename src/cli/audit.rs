@@ -51,6 +51,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     if let Some(file) = &args.recipe {
         allow.extend(super::recipe::load(file, ui)?.recipe.audit.allow);
     }
+    // A misspelt rule would allow nothing, and the person would search elsewhere.
     if let Some(unknown) = allow.iter().find(|id| find_rule(id).is_none()) {
         return Err(Error::usage(format!("there is no audit rule {unknown:?}"))
             .help("`cardsmith audit --explain all` lists the rules"));
@@ -60,11 +61,13 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let name = path.display().to_string();
     let failed = |error: &dyn std::error::Error| Error::failed(format!("cannot audit {name}")).because(error);
     let (image, _) = source::open_to_inspect(path, &ui.cache_dir()?, ui.progress()).map_err(|error| failed(&error))?;
+    // The audit's reader cannot replay a journal, so it gets a copy in memory where that was done.
     let readable = editable::replayed(image.clone(), &name).map_err(|error| failed(&error).help(error.help()))?;
     let report = audit::audit(&image, readable, &options).map_err(|error| {
         failed(&error).help("cardsmith reads Raspberry Pi OS images: a FAT boot partition and an ext4 root")
     })?;
 
+    // Before the answer: CI uploads it whatever the exit code says.
     if let Some(file) = &args.sarif {
         let text = format!("{:#}\n", audit::sarif(&report, &name));
         std::fs::write(file, text)
@@ -77,6 +80,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     match report.is_dirty(args.strict) {
         false => Ok(Exit::Done),
         true => {
+            // One example shows the way, and the table above has the other names.
             if let Some(finding) = report.findings.first() {
                 ui.say(&format!("`cardsmith audit --explain {}` says why it matters and what to do", finding.rule));
             }

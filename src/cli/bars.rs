@@ -86,12 +86,14 @@ impl BarTask {
             Some(total) => self.bar.set_length(total.0),
             None => self.bar.unset_length(),
         }
+        // It ticks by itself: where a card hangs, time must be seen to pass.
         self.bar.enable_steady_tick(Duration::from_millis(200));
     }
 
     fn end(&self, mark: &str, summary: &str) {
         self.bar.finish_and_clear();
         self.all.remove(&self.bar);
+        // The bar goes and a line stays: what one scrolls back to is outcomes.
         let text = format!("{mark} {}: {}", self.label, Printable::of(summary));
         self.all.suspend(|| {
             use std::io::Write;
@@ -110,6 +112,7 @@ impl Task for BarTask {
     }
 
     fn at(&mut self, done: ByteSize) {
+        // A retry counts beyond the total, and no bar should say 104 %.
         let most = self.total.map_or(u64::MAX, |total| total.0);
         self.bar.set_position(done.0.min(most));
     }
@@ -127,6 +130,7 @@ impl Task for BarTask {
 
 impl Drop for BarTask {
     fn drop(&mut self) {
+        // After an error or a panic: what is said next must not be drawn over.
         if !self.bar.is_finished() {
             self.bar.finish_and_clear();
             self.all.remove(&self.bar);

@@ -58,12 +58,14 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         }
     }
     let mut count = Count::default();
+    // First: another base image or table explains most of what follows.
     for outside in manifests(&a, &b).into_iter().chain(diff::compare_outside_files(&whole(&a), &whole(&b))?) {
         ui.event("image-difference", &outside);
         ui.answer(&outside_line(&outside));
         count.outside += 1;
     }
     let options = diff::Options { times: args.times };
+    // Told as they are found: trees of a large image take a while.
     let mut see = |difference: Difference| {
         match difference.change() {
             "added" => count.added += 1,
@@ -92,6 +94,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         true => ui.say("no difference"),
         false => ui.say(&format!("{added} added, {removed} removed, {changed} changed; {outside} outside of files")),
     }
+    // As with `git diff`: a difference is an answer, and fails only where a script asks for that.
     Ok(if same || !args.exit_code { Exit::Done } else { Exit::Findings })
 }
 
@@ -108,17 +111,20 @@ fn open(path: &Path, ui: &Ui) -> Result<Side, Error> {
             (image, None)
         }
     };
+    // As for editing: this replays journals. The overlay is thrown away.
     let opened = editable::open(image.clone(), &name, None)?;
     Ok(Side { name, image, opened, manifest })
 }
 
 fn whole(side: &Side) -> diff::WholeImage<'_> {
+    // These two are compared by their files, all others by their bytes.
     let known = [side.opened.boot_partition.number, side.opened.root_partition.number];
     diff::WholeImage { name: &side.name, image: &*side.image, table: &side.opened.table, known }
 }
 
 /// What two manifests say of where their images came from.
 fn manifests(a: &Side, b: &Side) -> Vec<TableDifference> {
+    // Of a plain image nobody knows how it came about.
     let (Some(a), Some(b)) = (&a.manifest, &b.manifest) else { return Vec::new() };
     let facts = |of: &dyn Fn(&Manifest) -> String, what: &str| {
         let (before, after) = (of(a), of(b));
@@ -126,6 +132,7 @@ fn manifests(a: &Side, b: &Side) -> Vec<TableDifference> {
         (difference.before != difference.after).then_some(difference)
     };
     [
+        // Only what went in. What came out is compared byte by byte anyhow.
         facts(&|manifest| manifest.cardsmith.clone(), "cardsmith"),
         facts(&|manifest| manifest.recipe_sha256.to_string(), "recipe"),
         facts(&|manifest| format!("{} sha256 {}", manifest.base.source, manifest.base.sha256), "base image"),

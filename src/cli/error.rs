@@ -87,6 +87,7 @@ impl Error {
         let blue = anstyle::AnsiColor::Cyan.on_default().bold();
         let mut out = format!("{red}error:{red:#} {}\n", Printable::of(&self.what));
         let mut lines = |mark: String, texts: &[String]| {
+            // Causes quote names from images and devices; only the line breaks are ours.
             for line in texts.iter().flat_map(|text| text.lines()) {
                 let _ = writeln!(out, "  {mark} {}", Printable::of(line));
             }
@@ -120,6 +121,7 @@ impl From<GoldenError> for Error {
 
 impl From<SecretError> for Error {
     fn from(error: SecretError) -> Error {
+        // Exit 1: the recipe is right, it is this machine or account that lacks something.
         Error::of(Exit::Failed, &error).state("nothing was written, and no activation was taken").help(error.help())
     }
 }
@@ -138,6 +140,7 @@ impl From<RecipeError> for Error {
         let help = error.help();
         if let RecipeError::Mistakes { mistakes } = error {
             for (index, mistake) in mistakes.iter().enumerate() {
+                // The first mistake is the headline already, and its help comes at the end.
                 if index > 0 {
                     message.state.push(mistake.to_string());
                 }

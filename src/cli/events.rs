@@ -38,6 +38,7 @@ impl Events {
         line.insert("v".into(), VERSION.into());
         line.insert("event".into(), event.into());
         match fields {
+            // Beside `v` and `event`, not below a key of their own: filters stay short.
             Value::Object(fields) => line.extend(fields),
             Value::Null => {}
             other => {
@@ -50,6 +51,7 @@ impl Events {
 
 impl Progress for Events {
     fn task(&self, label: &str, total: Option<ByteSize>) -> Box<dyn Task> {
+        // Labels may be the same; programs tell tasks apart by number.
         let id = self.tasks.fetch_add(1, Ordering::Relaxed);
         let task = EventTask { id, label: label.to_owned(), stage: None, total, said: None, sink: self.sink.clone() };
         task.say("started", json!({ "total": total }));
@@ -62,6 +64,7 @@ impl Progress for Events {
 
     fn warn(&self, text: &str) {
         (self.sink)(&Events::line("warning", json!({ "text": text })));
+        // On stderr as well: whoever reads the log of CI does not see the events.
         let _ = writeln!(anstream::stderr(), "warning: {}", Printable::of(text));
     }
 }
@@ -101,6 +104,7 @@ impl Task for EventTask {
 
     fn at(&mut self, done: ByteSize) {
         let done = self.total.map_or(done, |total| done.min(total));
+        // The last one always comes: a program may wait for 100 %.
         let complete = self.total == Some(done);
         if complete || self.said.is_none_or(|said| said.elapsed() >= EVERY) {
             self.progress(done);

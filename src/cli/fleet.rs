@@ -136,6 +136,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
         }
         Command::SshConfig { recipe, user, port, profile, region } => {
             let options = SshOptions { user: &user, port, profile: profile.as_deref(), region: region.as_deref() };
+            // All regions must answer: a configuration that lacks some cards would look whole.
             let (lines, _) = look(&open_ledger(ui)?, recipe.as_deref(), ui, true)?;
             let text = ssh::config(&lines, &options)?;
             ui.event("ssh-config", &json!({ "text": text }));
@@ -164,6 +165,7 @@ fn look(ledger: &Ledger, recipe: Option<&str>, ui: &Ui, must: bool) -> Result<(V
     if must && let Some((_, error)) = survey.unreachable.pop_first() {
         return Err(FleetError::from(error).into());
     }
+    // Only while watching: a network that is away for a moment is no reason to stop.
     for (region, error) in &survey.unreachable {
         ui.progress().warn(&format!("SSM in {region} cannot be asked: {error}"));
     }
@@ -177,18 +179,22 @@ fn show_status(recipe: Option<&str>, watch: Option<Duration>, ui: &Ui) -> Result
         let (lines, asked) = look(&ledger, recipe, ui, watch.is_none())?;
         let now: BTreeMap<_, _> =
             lines.iter().map(|line| ((line.recipe.clone(), line.serial), line.condition)).collect();
+        // On change only: a table every ten seconds would bury the one that matters.
         if now != shown || shown.is_empty() {
             show(&lines, ui);
             shown = now;
         }
         let strangers = lines.iter().any(|line| line.condition == Condition::Stranger);
+        // Even where all are online: somebody else holds an activation of this fleet.
         let exit = if strangers { Exit::Findings } else { Exit::Done };
         let Some(interval) = watch else { return Ok(exit) };
+        // A region that did not answer says nothing, least of all "online".
         if asked && status::all_online(&lines) {
             ui.say("all are online");
             return Ok(exit);
         }
         let until = Instant::now() + interval;
+        // In small steps, so that Ctrl-C does not have to wait.
         while Instant::now() < until {
             if ui.cancel().load(Ordering::SeqCst) {
                 return Err(Error::failed("stopped before all cards were online"));
@@ -211,6 +217,7 @@ fn show(lines: &[CardStatus], ui: &Ui) {
             node.map(|node| node.id.clone()).unwrap_or_default(),
             node.map(|node| node.agent_version.clone()).unwrap_or_default(),
             time(node.and_then(|node| node.last_ping)),
+            // Once it was used, its end is of no interest.
             time(line.expires.filter(|_| waiting)),
         ]);
     }
@@ -244,6 +251,7 @@ fn print_policy(path: &Path, audience: &AudienceArgs, account: &str, ui: &Ui) ->
     let audience = match audience {
         AudienceArgs { operator: true, .. } => Audience::Operator,
         AudienceArgs { bench: true, .. } => Audience::Bench,
+        // clap lets exactly one of the three through.
         _ => Audience::Admin,
     };
     let parameter =
@@ -257,6 +265,7 @@ fn print_policy(path: &Path, audience: &AudienceArgs, account: &str, ui: &Ui) ->
     ui.answer(
         &serde_json::to_string_pretty(&policy).map_err(|error| Error::failed("cannot print it").because(&error))?,
     );
+    // On stderr: what is on stdout is meant for a file.
     if account == "*" {
         ui.say("give --account NUMBER to make it narrower");
     }
@@ -275,6 +284,7 @@ fn check_role(path: &Path, ui: &Ui) -> Result<Exit, Error> {
             Level::Unknown => "unknown",
             Level::Problem => "PROBLEM",
         };
+        // What could not be found out is not good, either.
         bad |= matches!(finding.level, Level::Unknown | Level::Problem);
         let remedy =
             finding.remedy.as_ref().map(|remedy| format!("\n         {}", Printable::of(remedy))).unwrap_or_default();
@@ -285,6 +295,7 @@ fn check_role(path: &Path, ui: &Ui) -> Result<Exit, Error> {
 
 fn retire_cards(cards: &[String], recipe: Option<&str>, yes: bool, ui: &Ui) -> Result<Exit, Error> {
     let ledger = open_ledger(ui)?;
+    // All are looked up before the first one is touched: a misspelt name stops the command.
     let retiring = cards.iter().map(|card| retire::prepare(&ledger, card, recipe));
     let retiring = retiring.collect::<Result<Vec<_>, _>>()?;
     for card in &retiring {
@@ -312,6 +323,7 @@ fn retire_cards(cards: &[String], recipe: Option<&str>, yes: bool, ui: &Ui) -> R
     if left.is_empty() {
         return Ok(Exit::Done);
     }
+    // Exit 1, so that a script comes again; what was done is not done twice.
     let mut error = Error::failed("some of it is left to do").help("run the same command again");
     error.causes = left;
     Err(error)
@@ -319,6 +331,7 @@ fn retire_cards(cards: &[String], recipe: Option<&str>, yes: bool, ui: &Ui) -> R
 
 /// Asks on the terminal. Without one, silence is no consent.
 fn confirm(question: &str) -> Result<(), Error> {
+    // What a script pipes in must not answer by accident.
     if !std::io::stdin().is_terminal() {
         return Err(Error::usage("nobody is there to be asked").state("nothing was changed").help("give --yes"));
     }
@@ -326,6 +339,7 @@ fn confirm(question: &str) -> Result<(), Error> {
     let asked = write!(anstream::stderr(), "{} [y/N] ", Printable::of(question))
         .and_then(|()| std::io::stdin().read_line(&mut answer));
     asked.map_err(|error| Error::failed("cannot ask").because(&error))?;
+    // All else is a no, an empty line too.
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }

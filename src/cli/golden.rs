@@ -54,9 +54,11 @@ fn usage(error: SourceError) -> Error {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let mut loaded = super::recipe::load(&args.recipe, ui)?;
+    // First of all: with another file than the locked one the rest is of no use.
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }
+    // Rights and names are asked now: in ten minutes it would be ten minutes lost.
     let bucket = Destination::check(&Location::parse(&args.out).map_err(usage)?, args.overwrite)?;
     let extra = args.sign.is_some() || args.imager_json.is_some() || args.provenance.is_some();
     if extra && bucket.is_some() {
@@ -64,6 +66,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             .state("nothing was written")
             .help("make the image here, and copy all its files to where they are wanted"));
     }
+    // The passphrase is asked for at the beginning, while somebody sits there.
     let signer = args.sign.as_deref().map(|key| Signer::open(key, &mut || passphrase::ask(key)));
     let signer = signer.transpose().map_err(GoldenError::from)?;
     let extras = Extras {
@@ -71,6 +74,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         imager: args.imager_json.as_deref().map(|path| (path, args.imager_url.as_deref())),
         provenance: args.provenance.as_deref().map(|path| (path, args.builder_id.as_str())),
     };
+    // `build_to` asks again; here it is before the base image is downloaded.
     if bucket.is_none() {
         let (outputs, _) = golden::check_output(&args.out, args.overwrite)?;
         extras.check(&outputs, args.overwrite)?;
@@ -86,6 +90,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let (made, outputs) = match &bucket {
         None => prepared.build_to(&args.out, args.overwrite, &extras, ui.progress())?,
         Some(bucket) => {
+            // Proven before the first byte leaves: others may read a bucket at once.
             let mut made = prepared.build(ui.progress())?;
             // What was sent already has to be thrown away before the end.
             ui.catch_interrupts()?;
@@ -110,6 +115,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             "size": manifest.image.size,
             "mapped": manifest.map.mapped_size(),
             "edits": manifest.edits.len(),
+            // The field's first name. Programs read it, so it stays.
             "needles": { "searched": manifest.traces.searched, "found": manifest.traces.found },
             "checks": manifest.checks,
         }),

@@ -58,13 +58,16 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let failed = |error: &dyn std::error::Error| Error::failed(format!("cannot read {name}")).because(error);
     let held = table.partitions.iter().map(|partition| hold(&image, partition)).collect::<Result<Vec<_>, _>>();
     let held = held.map_err(|error| failed(&error))?;
+    // Before the file systems are opened: if that fails, the table is what explains it.
     show_table(ui, &name, &format, image.size(), &table, &held);
+    // The picture needs the table alone, so it is there for damaged file systems, too.
     if let Some(path) = &args.svg {
         let picture = picture(&args.image, image.size(), &held);
         std::fs::write(path, picture.to_svg())
             .map_err(|error| Error::failed(format!("cannot write {}", path.display())).because(&error))?;
         ui.say(&format!("the map is in {}", path.display()));
     }
+    // As for editing: this replays journals in memory, so that the files are those that the Pi would see.
     let opened = editable::open(image, &name, None)?;
     let facts = inspect::facts(&opened.root, &opened.boot).map_err(|error| failed(&error))?;
     show_facts(ui, &facts, opened.repaired.as_deref());
@@ -186,6 +189,7 @@ fn picture(path: &Path, size: ByteSize, held: &[Held]) -> Picture {
         for change in &manifest.changed {
             inked.push((*change, Ink::Wiped));
             let mapped = manifest.map.ranges().iter().filter_map(|mapped| mapped.range.intersect(change));
+            // Where both fall into one column of the picture, the edit is what is shown.
             inked.extend(mapped.map(|range| (range, Ink::Edited)));
         }
     }

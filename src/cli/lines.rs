@@ -57,6 +57,7 @@ impl Progress for Lines {
     }
 
     fn warn(&self, text: &str) {
+        // With `--quiet` as well: that is for progress, not for what a person has to look at.
         let style = anstyle::AnsiColor::Yellow.on_default().bold();
         say(&format!("{style}warning:{style:#} {}", Printable::of(text)));
     }
@@ -80,6 +81,7 @@ impl LineTask {
 
 impl Task for LineTask {
     fn stage(&mut self, stage: &str, total: Option<ByteSize>) {
+        // Told now, so the ten seconds begin anew.
         self.stage = Printable::of(stage).to_string();
         self.total = total;
         self.since = Instant::now();

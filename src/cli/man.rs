@@ -16,6 +16,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, command: clap::Command, ui: &Ui) -> Result<Exit, Error> {
     let Some(dir) = &args.dir else {
+        // The one page of the program itself, for `man -l -`.
         let mut page = Vec::new();
         clap_mangen::Man::new(command)
             .render(&mut page)

@@ -118,6 +118,7 @@ pub fn main() -> ExitCode {
     let in_order = matches!(cli.command, Command::Flash(_) | Command::Verify(_) | Command::Fleet(_));
     let caught = if in_order { ui.catch_interrupts() } else { Ok(()) };
     let result = caught.and_then(|()| run(cli.command, &ui));
+    // An answer that nobody got is a failure, however well the work went.
     let result = result.and_then(|exit| ui.finish().map(|()| exit));
     match result {
         Ok(exit) => ExitCode::from(exit as u8),

@@ -74,6 +74,7 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
             // The name is the only thing that can be wrong with it.
             recipe::parse(&text, std::path::Path::new("kiosk.toml"))
                 .map_err(|error| Error::usage(format!("{name:?} cannot be a recipe's name")).help(error.help()))?;
+            // It is a file, also with `--json`.
             ui.raw(text.as_bytes());
             Ok(Exit::Done)
         }
@@ -83,11 +84,14 @@ pub(super) fn run(args: Args, ui: &Ui) -> Result<Exit, Error> {
 /// All recipes are checked, so that a run over a repository tells everything at once.
 fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
     let mut wrong: Option<Error> = None;
+    // All of them, whatever the first one is like: CI shows every mistake in one run.
     for path in recipes {
         match recipe::resolve(path) {
             Ok(resolved) => {
                 let loaded = &resolved.loaded;
                 let name = &loaded.recipe.name;
+                // Here, because the room of recipes does not know the audit; and a warning, because rules come and go
+                // while recipes stay.
                 warn_of_old_keys(&loaded.warnings, ui);
                 for id in loaded.recipe.audit.allow.iter().filter(|id| crate::audit::find_rule(id).is_none()) {
                     let path = path.display();
@@ -108,6 +112,7 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
                 let error = Error::from(error);
                 match &mut wrong {
                     None => wrong = Some(error),
+                    // One error for all files, since a command has one exit code.
                     Some(first) => {
                         first.state.push(error.what);
                         first.state.extend(error.state);
@@ -158,6 +163,7 @@ fn mistakes(error: &RecipeError) -> Vec<serde_json::Value> {
             .iter()
             .map(|m| json!({ "path": m.path, "line": m.line, "column": m.column, "what": m.what, "help": m.help }))
             .collect(),
+        // No line, and yet the field: programs need not ask whether it is there.
         other => vec![json!({ "line": null, "column": null, "what": other.to_string(), "help": other.help() })],
     }
 }

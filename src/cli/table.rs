@@ -15,6 +15,7 @@ impl Table {
 
     /// Adds a row. Cells may come from images and devices: they are made [`Printable`].
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        // Cells come from images, devices and AWS. This is where all of them pass.
         self.rows.push(cells.map(|cell| Printable::of(&cell).to_string()).to_vec());
     }
 

@@ -51,6 +51,7 @@ struct Answers {
 impl Answers {
     fn write(&self, bytes: &[u8]) {
         let Ok(mut broken) = self.broken.lock() else { return };
+        // After the first failure there is nobody to write to; `finish` tells.
         if broken.is_none() {
             let mut stdout = std::io::stdout().lock();
             *broken = stdout.write_all(bytes).and_then(|()| stdout.flush()).err();
@@ -63,6 +64,7 @@ impl Ui {
     pub fn new(global: Global) -> Ui {
         let out = Arc::new(Answers::default());
         let mut bars = None;
+        // `--json` goes before `--quiet`: programs need the events.
         let progress: Box<dyn Progress> = if global.json {
             let sink = out.clone();
             Box::new(Events::new(Arc::new(move |event: &Value| sink.write(format!("{event}\n").as_bytes()))))
@@ -93,6 +95,7 @@ impl Ui {
         if !self.global.json {
             let end = if text.ends_with('\n') { "" } else { "\n" };
             let text = format!("{text}{end}");
+            // stdout alone decides: answers may go to a file while news goes to a terminal.
             let coloured = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
             let text = if coloured { text } else { anstream::adapter::strip_str(&text).to_string() };
             self.apart(|| self.out.write(text.as_bytes()));
@@ -180,9 +183,11 @@ impl Ui {
                 screen::restore();
                 std::process::exit(130);
             }
+            // The screen says so in its own last line.
             if screen::is_up() {
                 return;
             }
+            // Past the bars, whose lock may be held for a while.
             let _ = writeln!(std::io::stderr(), "\nstopping in order; press Ctrl-C again to stop at once");
         })
         .map_err(|error| Error::failed("cannot catch Ctrl-C").because(&error))
@@ -195,6 +200,7 @@ impl Ui {
     pub fn finish(&self) -> Result<(), Error> {
         let broken = self.out.broken.lock().ok().and_then(|mut broken| broken.take());
         match broken {
+            // `| head` has what it wanted, and closing the pipe is how it says so.
             Some(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Error::failed("cannot write the answer to stdout").because(&error))
             }

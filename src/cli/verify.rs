@@ -39,6 +39,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let place = Location::parse(&args.manifest).map_err(|error| Error::of(Exit::Usage, &error))?;
+    // Before anything is fetched: a key that cannot be read makes the rest pointless.
     let trusted = args.only_signed_by.as_deref().map(TrustedKeys::open).transpose().map_err(GoldenError::from)?;
     let shown = PathBuf::from(place.to_string());
     let manifest = match (place.path(), &trusted) {
@@ -57,6 +58,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         None => find_receipt(&manifest, &card, &args.target, ui)?,
     };
     let expected = match &receipt {
+        // Exit 2: the person named the receipt of another card.
         Some(receipt) => expected_with(&manifest.map, receipt)
             .map_err(|error| Error::usage("the receipt does not belong to this manifest").because(&error))?,
         None => manifest.map.clone(),
@@ -66,6 +68,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let cancel = ui.cancel();
     let report = verify(&card, &expected, task.as_mut(), &cancel)
         .map_err(|error| Error::failed(format!("cannot verify {name}")).because(&error))?;
+    // Before the result: what was not read has not differed.
     if cancel.load(Ordering::Relaxed) {
         task.failed("stopped");
         return Err(Error::failed(format!("{name} was not verified: stopped")));
@@ -103,6 +106,7 @@ fn differs(name: &str, known: &str, report: &VerifyReport, has_receipt: bool) ->
 /// The receipt in the ledger whose own ranges are on this card. A few KiB are read for each.
 fn find_receipt(manifest: &Manifest, card: &OpenedMedium, target: &Path, ui: &Ui) -> Result<Option<Receipt>, Error> {
     let path = ui.ledger_path()?;
+    // Opening it would make one; and without it the golden image is there to compare with.
     if !path.exists() {
         return Ok(None);
     }
@@ -111,6 +115,7 @@ fn find_receipt(manifest: &Manifest, card: &OpenedMedium, target: &Path, ui: &Ui
     for record in ledger.cards()? {
         let text = ledger.receipt(record.key)?;
         let Some(receipt) = text.and_then(|text| serde_json::from_str::<Receipt>(&text).ok()) else { continue };
+        // By what it holds: cards move from reader to reader.
         let fits = receipt.golden == manifest.map.fingerprint() && holds(card, &receipt);
         // A card that is damaged where it is special is still known by where it was written.
         let was_here = receipt.golden == manifest.map.fingerprint() && receipt.medium.path == target;
@@ -127,6 +132,7 @@ fn find_receipt(manifest: &Manifest, card: &OpenedMedium, target: &Path, ui: &Ui
 fn holds(card: &OpenedMedium, receipt: &Receipt) -> bool {
     let Outcome::Verified { own, .. } = &receipt.outcome else { return false };
     let Ok(own) = BlockMap::new(own.clone(), card.size()) else { return false };
+    // Without ranges of its own the receipt would fit any card.
     !own.ranges().is_empty()
         && own.ranges().iter().all(|mapped| {
             let mut bytes = vec![0; usize::try_from(mapped.range.len.0).unwrap_or(0)];

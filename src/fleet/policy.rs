@@ -82,6 +82,7 @@ pub fn policy(audience: Audience, scope: &Scope<'_>) -> Value {
                 ],
                 "Resource": "*",
             }),
+            // The bench tags no node itself: this is for the tags that an activation hands on to its nodes.
             json!({ "Sid": "TagNodes", "Effect": "Allow", "Action": "ssm:AddTagsToResource", "Resource": nodes }),
             json!({
                 "Sid": "GiveNodesTheirRole", "Effect": "Allow", "Action": "iam:PassRole", "Resource": role,

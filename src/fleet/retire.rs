@@ -43,6 +43,7 @@ pub fn prepare(ledger: &Ledger, name: &str, recipe: Option<&str>) -> Result<Reti
         out.retain(|card| card.state == CardState::Verified);
     }
     let card = match (out.as_slice(), all.last()) {
+        // Of several with this name and recipe the last one made is the one out there.
         ([.., card], _) if out.iter().all(|other| other.recipe == card.recipe) => card.clone(),
         ([_, ..], _) => {
             let text = format!("several recipes have a card {name}; say which with --recipe");
@@ -54,10 +55,12 @@ pub fn prepare(ledger: &Ledger, name: &str, recipe: Option<&str>) -> Result<Reti
         }
         ([], None) => return Err(FleetError::Usage(format!("the ledger has no card {name}"))),
     };
+    // The last one with an id: earlier tries of the same card were deleted, or never made.
     let activation = ledger.activations_of(card.key)?.into_iter().rfind(|activation| activation.id.is_some());
     let (mut aws, mut nodes) = (None, Vec::new());
     if let Some((activation, id)) = activation.as_ref().and_then(|a| Some((a, a.id.as_deref()?))) {
         let service = Ssm::connect(&activation.region)?;
+        // The other account has no such node: it would look as if there were nothing left to do.
         if !activation.is_of(service.account()) {
             let account = activation.account.as_deref().unwrap_or_default();
             let text = format!("card {name} is of AWS account {account}, and these are credentials of another one");
@@ -80,10 +83,12 @@ impl Retiring {
         if self.card.state == CardState::Verified {
             ledger.retire_card(self.card.key)?;
         }
+        // A card without an activation has nothing at AWS, and the mark is all.
         let Some(aws) = &self.aws else { return Ok(done) };
         for node in &self.nodes {
             match aws.deregister(&node.id) {
                 Ok(()) => done.deregistered.push(node.id.clone()),
+                // And on: a node that stays must not keep its activation alive.
                 Err(error) => done.left.push(error.to_string()),
             }
         }
@@ -93,6 +98,7 @@ impl Retiring {
         let gone = activation.state == ActivationState::Deleted;
         match aws.delete_activation(id) {
             Ok(()) => {
+                // A file's row was used up when its card was verified; the ledger has no deletion of it to book.
                 if activation.source == Source::Aws && !gone {
                     ledger.activation_deleted(activation.key)?;
                 }

@@ -56,6 +56,7 @@ pub fn check(role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
             findings.push(judge_trust(name, &document));
             findings.extend(check_policies(&iam, name)?);
         }
+        // Without the role there are no policies to look at.
         Err(error) if error.code.as_deref() == Some("NoSuchEntity") => findings.push(RoleFinding {
             id: "trust",
             level: Level::Problem,
@@ -74,6 +75,7 @@ pub fn check(role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
             text: "the account has the advanced-instances tier: Session Manager works on hybrid nodes".to_owned(),
             remedy: None,
         },
+        // Only advice: nodes register and run commands without it, and it costs.
         Ok((_, setting)) => RoleFinding {
             id: "tier",
             level: Level::Advice,
@@ -139,6 +141,7 @@ fn check_policies(iam: &Iam<'_>, role: &str) -> Result<Vec<RoleFinding>, AwsErro
     let inline = iam.inline_policies(role).unwrap_or_default();
     let inline: Vec<Value> = inline.iter().filter_map(|policy| serde_json::from_str(policy).ok()).collect();
     let has = |names: &[&str], actions: &[&str]| {
+        // By name: AWS changes what its policies hold, not what they are called.
         managed.iter().any(|name| names.contains(&name.as_str()))
             || actions.iter().all(|action| inline.iter().any(|policy| grants(policy, action)))
     };
@@ -185,10 +188,12 @@ fn grants(policy: &Value, action: &str) -> bool {
     let of_effect = |effect: &'static str| {
         statements(policy).any(move |statement| statement["Effect"] == effect && allows(statement, action))
     };
+    // Any denial counts, whatever its condition: a warning too many is better than a broken role called good.
     of_effect("Allow") && !of_effect("Deny")
 }
 
 fn allows(statement: &Value, action: &str) -> bool {
+    // IAM compares actions without regard to case.
     words(&statement["Action"]).any(|pattern| matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()))
 }
 

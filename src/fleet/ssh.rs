@@ -35,6 +35,7 @@ pub fn config(lines: &[CardStatus], options: &SshOptions<'_>) -> Result<String, 
     for line in lines {
         let region = line.region.as_deref().unwrap_or_default();
         let Some(node) = &line.node else {
+            // A remark, so that nobody wonders where the card is.
             let _ = writeln!(text, "# {}: {}", line.card, line.condition.as_str());
             continue;
         };

@@ -50,6 +50,7 @@ pub enum ApplyError {
 /// # Errors
 /// [`ApplyError`] at the first edit that fails.
 pub fn apply(plan: &Plan, root: &dyn TreeMut, boot: &dyn TreeMut) -> Result<(), ApplyError> {
+    // In the plan's own order: a later step may replace or remove what an earlier one wrote.
     for edit in &plan.edits {
         let tree = match edit.volume {
             Volume::Root => root,
@@ -57,6 +58,7 @@ pub fn apply(plan: &Plan, root: &dyn TreeMut, boot: &dyn TreeMut) -> Result<(), 
         };
         apply_one(edit, tree)?;
     }
+    // Checks and the writer of the image read the overlay past these two, so nothing may stay in their caches.
     root.sync().map_err(ApplyError::Sync)?;
     boot.sync().map_err(ApplyError::Sync)
 }
@@ -74,6 +76,7 @@ fn apply_one(edit: &Edit, tree: &dyn TreeMut) -> Result<(), ApplyError> {
         Change::Write { content: Content::Bytes(bytes), attributes } => {
             tree.write_file(path, *attributes, &mut bytes.as_slice()).map_err(failed("write"))
         }
+        // On the way in a secret is bytes like any other. Errors name its path and nothing of it.
         Change::Write { content: Content::Secret(bytes), attributes } => {
             tree.write_file(path, *attributes, &mut bytes.as_slice()).map_err(failed("write"))
         }
@@ -97,6 +100,7 @@ fn copy_in(
         path: path.clone(),
         source,
     })?;
+    // Hashed on the way in: a file that is hashed first and then read again may change in between.
     if reader.into_parts().1 != *planned {
         return Err(ApplyError::HostFileChanged { path: host.to_owned(), planned: *planned });
     }

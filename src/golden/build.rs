@@ -39,6 +39,7 @@ impl Settings {
     pub fn from_environment(cache_dir: PathBuf) -> Result<Settings, GoldenError> {
         let clock = match std::env::var("SOURCE_DATE_EPOCH") {
             Ok(text) => {
+                // Another time in its place would give other bytes, and nobody would know why.
                 let seconds = text.trim().parse().map_err(|error| GoldenError::Io {
                     doing: format!("use SOURCE_DATE_EPOCH={text:?}: it must be a number of seconds since 1970"),
                     source: std::io::Error::new(std::io::ErrorKind::InvalidInput, error),
@@ -136,6 +137,7 @@ impl Prepared {
         let Prepared { opened, plan, recipe, base } = self;
         let edited = edit(opened, plan, &recipe, progress)?;
         let proof = edited.prove(progress)?;
+        // Last: the digest of the base image is computed while it is edited and proven.
         edited.into_golden(proof, &recipe, base.wait()?)
     }
 
@@ -151,11 +153,13 @@ impl Prepared {
         extras: &Extras<'_>,
         progress: &dyn Progress,
     ) -> Result<(Golden, Outputs), GoldenError> {
+        // Before the work: minutes would be lost to a name that is taken.
         let (outputs, format) = check_output(image, overwrite)?;
         extras.check(&outputs, overwrite)?;
         let Prepared { opened, plan, recipe, base } = self;
         let edited = edit(opened, plan, &recipe, progress)?;
 
+        // The overlay does not change any more, so one thread may write it out while others prove it.
         let useless = Arc::<AtomicBool>::default();
         let readable = Stoppable::new(edited.image().clone(), useless.clone());
         let (proven, written) = thread::scope(|scope| {
@@ -163,8 +167,10 @@ impl Prepared {
             let proven = edited.prove(progress).and_then(|proof| Ok((proof, base.wait()?)));
             // Packing can take minutes more, and there is nothing to pack.
             useless.store(proven.is_err(), Ordering::Relaxed);
+            // A panic of the writer is a bug, and goes on as the panic that it was.
             (proven, writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
+        // The proof has the first word: why it is no golden image matters more than how its writer was stopped.
         let (proof, base) = proven?;
         let mut golden = edited.into_golden(proof, &recipe, base)?;
         golden.publish(written?, &outputs, extras)?;
@@ -178,6 +184,7 @@ fn edit(
     recipe: &LoadedRecipe,
     progress: &dyn Progress,
 ) -> Result<UnprovenImage, GoldenError> {
+    // `plan` shows obstacles and goes on. Here they end it, before anything is changed.
     if let Some(first) = plan.obstacles().next() {
         let (first, count) = (first.text.clone(), plan.obstacles().count());
         return Err(GoldenError::Obstacles { first, count });

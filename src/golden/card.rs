@@ -68,7 +68,8 @@ impl Golden {
         let plan = &edits.plan;
         apply::apply(plan, &opened.root, &opened.boot)?;
 
-        // The secrets went through the journal; each may stand in its file and nowhere else.
+        // The secrets went through the journal; each may stand in its file and nowhere else. It is some milliseconds of
+        // work, for which a bar would only flicker.
         let mut quiet = Silent.task("", None);
         let touched = opened.overlay.changed();
         for (partition, doing) in [
@@ -83,12 +84,14 @@ impl Golden {
         let changed = opened.overlay.differing().map_err(io)?;
         for secret in &edits.secrets {
             let times = occurrences(&*opened.overlay, &changed, &secret.bytes).map_err(io)?;
+            // None is as bad as too many: then the edit did not reach the card, or this search does not see it.
             if times == 0 || times > secret.times {
                 let what =
                     format!("the {} stands {times} times on the card; it must be there exactly once", secret.what);
                 return Err(GoldenError::Check { check: "each secret once on one card", what });
             }
         }
+        // Only what changed is hashed again; a card may cost 100 ms beyond its writing.
         let map = self.manifest.map.amended(&*opened.overlay, &mapped_runs(&opened)?, &changed).map_err(io)?;
         // Whoever writes the card compares what it reads itself, and must not pay for that twice.
         let image = Arc::new(Overlay::new(self.image()).map_err(io)?);
@@ -103,8 +106,10 @@ impl Golden {
     fn wifi<'a>(&'a self, secrets: &'a CardSecrets) -> Result<Option<(&'a Wifi, &'a Secret)>, StepError> {
         let network = self.manifest.recipe.network.as_ref();
         match (network.and_then(|network| network.wifi.as_ref()), &secrets.wifi_psk) {
+            // A password that the golden image's recipe does not ask for goes onto no card.
             (None, _) => Ok(None),
             (Some(wifi), Some(psk)) => Ok(Some((wifi, psk))),
+            // Without it the card would be written, shipped, and never come online.
             (Some(wifi), None) => Err(StepError::Refused {
                 what: format!("the password of the Wi-Fi network {:?} was not looked up", wifi.ssid),
                 next: "please report this as a bug of cardsmith".to_owned(),
@@ -118,6 +123,7 @@ fn occurrences(image: &dyn ReadAt, changed: &[ByteRange], text: &[u8]) -> std::i
     let finder = memchr::memmem::Finder::new(text);
     let mut times = 0;
     for run in changed {
+        // The runs hold the secret, so this copy of them is wiped.
         let mut bytes = zeroize::Zeroizing::new(vec![0; usize::try_from(run.len.0).map_err(std::io::Error::other)?]);
         image.read_at(run.start, &mut bytes)?;
         times += finder.find_iter(&bytes).count();

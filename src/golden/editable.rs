@@ -82,6 +82,7 @@ fn open_with(
 
     let (mut roots, mut boots, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for partition in &table.partitions {
+        // By content: captured and repartitioned images count their partitions in other ways.
         match VolumeKind::probe(&window(partition)?).map_err(io)? {
             kind if kind.is_ext() => roots.push(partition.clone()),
             kind if kind.is_fat() => boots.push(partition.clone()),
@@ -99,6 +100,7 @@ fn open_with(
         let window = window(&partition)?;
         let clock = match clock {
             Some(clock) => clock,
+            // Never this machine's time: the same base image must give the same bytes everywhere.
             None => newest_time(&*window).map_err(io)?,
         };
         match open_root(window, clock, repair) {
@@ -110,6 +112,7 @@ fn open_with(
                 let what = format!("partition {} is ext4 but has no /etc: not a root file system", partition.number);
                 return Err(GoldenError::Layout { image: name.to_owned(), what });
             }
+            // Where there are several, one that cannot be opened may be a data partition, and another one decides.
             Err((doing, source)) if only => return Err(GoldenError::Fs { image: name.to_owned(), doing, source }),
             _ => {}
         }
@@ -174,10 +177,12 @@ fn open_boot(
             Ok((BootFs::open(window, clock)?, repaired.map(|report| report.to_string())))
         })?;
         match opened {
+            // A single FAT partition leaves no choice; what it lacks is for the steps to say.
             Ok((fs, repaired)) if only || holds(&fs, "/cmdline.txt") || holds(&fs, "/config.txt") => {
                 return Ok((partition, fs, repaired));
             }
             Ok(_) => {}
+            // Kept: "it is damaged" helps more than "there is none".
             Err(source) => last = Some(source),
         }
     }
@@ -195,6 +200,7 @@ fn holds(tree: &dyn Tree, path: &str) -> bool {
 }
 
 fn no_root(others: &[(Partition, VolumeKind)]) -> String {
+    // What is there instead is what the person has to change.
     let telling = others
         .iter()
         .filter_map(|(partition, kind)| Some(format!("partition {} is {kind}: {}", partition.number, kind.refusal()?)));
@@ -213,6 +219,7 @@ fn newest_time(window: &dyn ReadAt) -> std::io::Result<Clock> {
         let (mut lo, mut hi) = ([0; 4], [0; 1]);
         window.read_at(ByteOffset(SUPERBLOCK + low), &mut lo)?;
         window.read_at(ByteOffset(SUPERBLOCK + high), &mut hi)?;
+        // Unsigned, with eight more bits above: the year 2038 is no border.
         Ok(i64::from(u32::from_le_bytes(lo)) | i64::from(hi[0]) << 32)
     };
     let newest = time(0x2c, 0x275)?.max(time(0x30, 0x274)?).max(time(0x108, 0x276)?);

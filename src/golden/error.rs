@@ -149,6 +149,7 @@ impl GoldenError {
                     .to_owned()
             }
             GoldenError::Output { next, .. } => format!("{next}; nothing was written"),
+            // Two readings: a file that is meant to stay, or a scrub that missed something.
             GoldenError::TracesLeft { owner, .. } => format!(
                 "if {owner} is a file that you keep, remove it from the base image or name it under `[strip] remove` in \
                  the recipe; if it is not a file, please report this as a bug of cardsmith"
@@ -169,6 +170,7 @@ impl GoldenError {
             GoldenError::NotTheImage { .. } => "make it again with `cardsmith golden`, and keep both files together".to_owned(),
             GoldenError::Signature(error) => error.help().to_owned(),
             GoldenError::Manifest(_) => "name a manifest that `cardsmith golden` wrote (FILE.manifest.json)".to_owned(),
+            // True of whatever is left: every edit went to an overlay that is gone.
             _ => "nothing was written; the base image is untouched".to_owned(),
         }
     }

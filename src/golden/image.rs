@@ -47,6 +47,7 @@ impl Golden {
     }
 
     pub(super) fn verified(&self) -> Arc<VerifiedImage> {
+        // At first use: an image that is only written to a file never needs it.
         let verified = || Arc::new(VerifiedImage::new(self.image(), self.manifest.map.clone()));
         self.verified.get_or_init(verified).clone()
     }

@@ -32,6 +32,7 @@ pub fn repository(
     let name = manifest.image.file.as_deref().unwrap_or(Path::new("")).to_string_lossy().into_owned();
     let url = match address {
         Some(base) => format!("{}/{}", base.trim_end_matches('/'), encoded_path(&name)),
+        // Absolute: Imager is started in some other directory.
         None => format!("file://{}", encoded_path(&std::path::absolute(&outputs.image).map_err(io)?.to_string_lossy())),
     };
     let opened = editable::open(golden.image(), &name, Some(Clock { seconds: manifest.clock }))?;
@@ -41,6 +42,7 @@ pub fn repository(
         "icon": "",
         "url": url,
         "extract_size": manifest.image.size,
+        // Imager hashes all that it unpacks. The manifest's digest covers the mapped ranges only.
         "extract_sha256": written_digest(golden).map_err(io)?,
         "image_download_size": packed,
         "image_download_sha256": manifest.image.file_sha256,
@@ -48,6 +50,7 @@ pub fn repository(
         "init_format": init_format(&opened),
         "devices": devices(&opened),
     });
+    // A block map is named for downloads alone: beside a local file there is nothing to fetch it from.
     if let (Some(base), Some(name), Some(entry)) =
         (address, outputs.bmap.file_name().and_then(|name| name.to_str()), entry.as_object_mut())
     {
@@ -74,7 +77,7 @@ fn date(seconds: i64) -> String {
     at.to_string().chars().take(10).collect()
 }
 
-fn there(tree: &dyn Tree, path: &str) -> bool {
+fn exists(tree: &dyn Tree, path: &str) -> bool {
     let found = ImagePath::new(path).map_err(Into::into).and_then(|path| tree.stat(&tree.resolve(&path)?));
     matches!(found, Ok(Some(_)))
 }
@@ -82,8 +85,8 @@ fn there(tree: &dyn Tree, path: &str) -> bool {
 /// How Imager may customise the image: with cloud-init as Raspberry Pi OS has it, with its script, or not at all.
 fn init_format(opened: &EditableImage) -> &'static str {
     match () {
-        () if there(&opened.root, "/usr/bin/cloud-init") && there(&opened.boot, "/user-data") => "cloudinit-rpi",
-        () if there(&opened.root, "/usr/lib/raspberrypi-sys-mods/firstboot") => "systemd",
+        () if exists(&opened.root, "/usr/bin/cloud-init") && exists(&opened.boot, "/user-data") => "cloudinit-rpi",
+        () if exists(&opened.root, "/usr/lib/raspberrypi-sys-mods/firstboot") => "systemd",
         () => "none",
     }
 }
@@ -91,8 +94,8 @@ fn init_format(opened: &EditableImage) -> &'static str {
 /// Imager's tags for the models that the image has device trees for, newest first.
 fn devices(opened: &EditableImage) -> Vec<String> {
     let bits = match () {
-        () if there(&opened.root, "/lib/ld-linux-aarch64.so.1") => "64bit",
-        () if there(&opened.root, "/lib/ld-linux-armhf.so.3") => "32bit",
+        () if exists(&opened.root, "/lib/ld-linux-aarch64.so.1") => "64bit",
+        () if exists(&opened.root, "/lib/ld-linux-armhf.so.3") => "32bit",
         () => return Vec::new(),
     };
     let names = opened.boot.list(&ImagePath::root()).unwrap_or_default();

@@ -240,6 +240,7 @@ impl Manifest {
         {
             return Err(ManifestError::Version {
                 path: path.to_owned(),
+                // The number is for the message alone; beyond 32 bits it is wrong in any case.
                 found: u32::try_from(found).unwrap_or(u32::MAX),
             });
         }
@@ -249,7 +250,9 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), String> {
+        // Built anew: this refuses ranges that overlap or leave the image.
         let map = BlockMap::new(self.map.ranges().to_vec(), self.image.size).map_err(|bad| bad.to_string())?;
+        // Tags, receipts and the ledger carry this digest, so it has to follow from what is written.
         if map.fingerprint() != self.image.digest {
             return Err("the digest over its map is not the one that it states".to_owned());
         }
@@ -265,6 +268,7 @@ impl Manifest {
     /// # Errors
     /// Never in practice; serialisation of plain data.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        // Indented: people review manifests as diffs.
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
 }

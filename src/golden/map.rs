@@ -27,6 +27,7 @@ pub fn mapped_runs(opened: &EditableImage) -> Result<Vec<ByteRange>, GoldenError
     // The partition table is always there, and the last thing that is written.
     let mut runs = vec![head, tail];
     for gap in gaps(opened) {
+        // One block that holds anything is enough: then all of the gap goes onto the card.
         if data_runs(image, gap).next().transpose().map_err(io)?.is_some() {
             runs.push(gap);
         }
@@ -34,6 +35,7 @@ pub fn mapped_runs(opened: &EditableImage) -> Result<Vec<ByteRange>, GoldenError
     for partition in &opened.table.partitions {
         let window = opened.window(partition)?;
         let edited = [&opened.boot_partition, &opened.root_partition].iter().any(|p| p.number == partition.number);
+        // Of a stranger's partition less is known, and what is not known counts as used.
         let used = if edited { used_ranges(&window) } else { used_if_known(&window) };
         let used = used.map_err(|source| GoldenError::Fs {
             image: "the edited image".to_owned(),
@@ -70,10 +72,12 @@ fn table(opened: &EditableImage) -> (ByteRange, ByteRange) {
 fn gaps(opened: &EditableImage) -> Vec<ByteRange> {
     let (head, tail) = table(opened);
     let mut partitions: Vec<_> = opened.table.partitions.iter().map(|partition| partition.range).collect();
+    // A table may list them in another order than they lie in.
     partitions.sort_unstable();
     let (mut gaps, mut behind) = (Vec::new(), head.end().0);
     for range in partitions.into_iter().chain([ByteRange { start: tail.start, len: tail.len }]) {
         gaps.push(ByteRange::new(behind, range.start.0.saturating_sub(behind)));
+        // The farthest end so far: ranges may lie inside one another.
         behind = behind.max(range.end().0);
     }
     gaps.retain(|gap| !gap.is_empty());
@@ -89,10 +93,12 @@ fn data_runs(image: &dyn ReadAt, range: ByteRange) -> impl Iterator<Item = io::R
             let run = match image.next_data(at) {
                 Ok(run) => run?.intersect(&range)?,
                 Err(error) => {
+                    // Nothing comes after an error: the same place would be asked for ever.
                     at = range.end();
                     return Some(Err(error));
                 }
             };
+            // To the edge of the block, so that all that follow are aligned.
             let len = (BLOCK - run.start.0 % BLOCK).min(run.len.0);
             let block = ByteRange { start: run.start, len: ByteSize(len) };
             at = block.end();

@@ -75,6 +75,7 @@ impl Golden {
             return Golden::open_described(manifest, manifest_path, cache_dir, progress);
         };
         match open_streaming(&path, expected, manifest.image.size, cache_dir, cancel)? {
+            // Nothing to wait for: it is in the cache already, or is not packed.
             None => Golden::open_described(manifest, manifest_path, cache_dir, progress),
             Some(arriving) => Ok(Golden::decoded_meanwhile(arriving, &path.display().to_string(), manifest, progress)),
         }

@@ -45,14 +45,17 @@ impl Extras<'_> {
         for path in self.paths() {
             let refuse =
                 |what: String, next: &str| GoldenError::Output { path: path.to_owned(), what, next: next.to_owned() };
+            // Not made here: a typing error would leave a directory behind.
             if !directory_of(path).is_dir() {
                 let what = format!("{} is not a directory", directory_of(path).display());
                 return Err(refuse(what, "make the directory first"));
             }
+            // The second file would replace the first one.
             let twice = self.paths().filter(|other| *other == path).count() > 1;
             if twice || outputs.all().contains(&path) {
                 return Err(refuse("another output has this name".to_owned(), "take another name"));
             }
+            // Not followed: a link that leads nowhere is in the way, too.
             match path.symlink_metadata() {
                 Ok(about) if about.is_dir() || !overwrite => {
                     let what = "it is already there".to_owned();
@@ -69,6 +72,7 @@ impl Outputs {
     /// The names beside `image`: everything from `.img` on is replaced.
     pub fn beside(image: &Path) -> Outputs {
         let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // The last one: a name may hold `.img` further in front.
         let stem = name.rfind(".img").and_then(|at| name.get(..at)).unwrap_or(&name).to_owned();
         let named = |ending: &str| image.with_file_name(format!("{stem}{ending}"));
         let manifest = named(".manifest.json");
@@ -102,6 +106,7 @@ pub fn check_output(image: &Path, overwrite: bool) -> Result<(Outputs, OutputFor
         return Err(refuse(format!("{} is not a directory", directory.display()), "make the directory first"));
     }
     if let Some(there) = outputs.all().into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        // Whatever the person allows: a rename cannot replace a directory.
         if there.is_dir() {
             return Err(refuse(format!("{} is a directory", there.display()), "take another name"));
         }

@@ -56,6 +56,7 @@ pub fn owner(opened: &EditableImage, at: ByteOffset) -> Owner {
     let inside = ByteOffset(at.0.saturating_sub(partition.range.start.0));
     match opened.root.file_at(inside) {
         Ok(Some(path)) => Owner::File(path),
+        // Where the tree cannot be read it counts as residue, which is the stricter answer.
         _ => Owner::RootStructure,
     }
 }

@@ -49,7 +49,7 @@ fn read_again(opened: &EditableImage, plan: &Plan) -> Result<Vec<String>, Golden
 
     let expected = expectations(plan, Volume::Boot);
     for (path, expect) in &expected {
-        boot_is(&opened.boot, path, expect).map_err(|what| failed("FAT read again", what))?;
+        check_boot_path(&opened.boot, path, expect).map_err(|what| failed("FAT read again", what))?;
     }
     passed.push(format!("{} edited paths of the boot file system read as planned", expected.len()));
 
@@ -94,7 +94,7 @@ pub fn expectations(plan: &Plan, volume: Volume) -> Vec<(ImagePath, Expect)> {
     last.into_iter().collect()
 }
 
-fn boot_is(boot: &dyn Tree, path: &ImagePath, expect: &Expect) -> Result<(), String> {
+fn check_boot_path(boot: &dyn Tree, path: &ImagePath, expect: &Expect) -> Result<(), String> {
     let stat = boot.stat(path).map_err(|e| e.to_string())?;
     match (expect, stat) {
         (Expect::Absent, None) => Ok(()),

@@ -30,6 +30,7 @@ pub fn statement(manifest: &Manifest, outputs: &Outputs, bmap: &str, text: &str,
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": { "recipe": manifest.recipe },
+                // `SOURCE_DATE_EPOCH` is not in the recipe, so the clock is told on its own.
                 "internalParameters": { "clock": manifest.clock },
                 "resolvedDependencies": dependencies(manifest),
             },
@@ -46,6 +47,7 @@ pub fn statement(manifest: &Manifest, outputs: &Outputs, bmap: &str, text: &str,
 fn dependencies(manifest: &Manifest) -> Vec<Value> {
     let one = |name: &str, digest: Sha256Digest| json!({ "name": name, "digest": { "sha256": digest } });
     let mut base = one(&manifest.base.source, manifest.base.sha256);
+    // A path of the machine that built it is no address for anybody else.
     if let Some(base) = base.as_object_mut().filter(|_| manifest.base.source.contains("://")) {
         base.insert("uri".to_owned(), manifest.base.source.clone().into());
     }

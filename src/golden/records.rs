@@ -40,6 +40,7 @@ pub fn edit_records(plan: &Plan) -> Vec<EditRecord> {
             record.change = change.to_owned();
             record.mode = attributes.map(|a| format!("{:04o}", a.mode));
             match &edit.change {
+                // Of a secret neither size nor digest is told: a short one could be guessed by them.
                 Change::Write { content: Content::Bytes(bytes), .. } => {
                     record.size = Some(ByteSize(bytes.len() as u64));
                     record.sha256 = Some(Sha256Digest::of(bytes));

@@ -45,6 +45,7 @@ impl Golden {
         let manifest = Manifest::parse(manifest, &shown)?;
         let not = |image: PathBuf, what: String| GoldenError::NotTheImage { image, manifest: shown.clone(), what };
         let name = manifest.image.file.as_ref().and_then(|name| name.to_str());
+        // The name to find it by, and the digest because the server is not believed.
         let (Some(name), Some(digest)) = (name, manifest.image.file_sha256) else {
             return Err(not(shown.clone(), "it names no image file, or no digest of it".to_owned()));
         };
@@ -53,6 +54,7 @@ impl Golden {
             return Ok(Golden::decoded_meanwhile(streaming, &place.to_string(), manifest, progress));
         }
         let image = source::open_spec(&SourceSpec::remote(place.clone(), Some(digest))?, cache_dir, progress)?.image;
+        // The file has its digest, so it is the manifest that is wrong about the size.
         if image.size() != manifest.image.size {
             let what = format!("it has {} bytes, not {}", image.size().0, manifest.image.size.0);
             return Err(not(PathBuf::from(place.to_string()), what));

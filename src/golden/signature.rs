@@ -122,12 +122,14 @@ impl Signer {
     ) -> Result<Signer, SignatureError> {
         let bad = |what: &str, next| SignatureError::Key { path: path.to_owned(), what: what.to_owned(), next };
         let text = Zeroizing::new(read_file(path).map_err(|error| bad(&error.to_string(), "nothing was written"))?);
+        // KEY and KEY.pub lie side by side: the usual mistake has an answer of its own.
         if PublicKey::from_openssh(String::from_utf8_lossy(&text).trim()).is_ok() {
             let next = "give the file without .pub; for a key in an agent or in hardware, make the image without `--sign` and \
                         run `ssh-keygen -Y sign -n cardsmith-manifest -f KEY.pub FILE.manifest.json`";
             return Err(bad("it is a public key", next));
         }
         let not_a_key = "make one with `ssh-keygen -t ed25519 -f KEY`";
+        // The parser's own message is dropped: it could quote from the file.
         let key = PrivateKey::from_openssh(text.as_slice())
             .map_err(|_| bad("it is not a private key of OpenSSH of a kind that can sign here", not_a_key))?;
         let key = match key.is_encrypted() {
@@ -151,6 +153,7 @@ impl Signer {
     /// [`SignatureError::Sign`].
     pub fn sign(&self, manifest: &[u8]) -> Result<String, SignatureError> {
         let failed = |error: ssh_key::Error| SignatureError::Sign { path: self.path.clone(), what: error.to_string() };
+        // SHA-512, as `ssh-keygen -Y sign` takes it: nobody can tell the two ways apart.
         let signature = self.key.sign(NAMESPACE, HashAlg::Sha512, manifest).map_err(failed)?;
         signature.to_pem(LineEnding::LF).map_err(failed)
     }
@@ -236,6 +239,7 @@ impl TrustedKeys {
         let path = signature_path(manifest);
         let signature = match read_file(&path) {
             Ok(signature) => signature,
+            // Unsigned is not the same as unreadable: the next steps differ.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(SignatureError::Missing { manifest: manifest.to_owned(), signature: path });
             }
@@ -253,6 +257,7 @@ fn trusted_key(line: &str) -> Result<Option<PublicKey>, String> {
     if let Ok(key) = line.parse::<PublicKey>() {
         return supported(key).map(Some);
     }
+    // Who a principal is does not matter: everybody in the file may sign.
     let (_principals, rest) = line.split_once([' ', '\t']).ok_or(NO_KEY)?;
     let rest = rest.trim_start();
     if let Ok(key) = rest.parse::<PublicKey>() {
@@ -271,6 +276,7 @@ fn trusted_key(line: &str) -> Result<Option<PublicKey>, String> {
                 }
             }
             _ => {
+                // `cert-authority` or `valid-before` narrow a key; to skip one would trust more than the file says.
                 return Err(format!(
                     "limits its key with {name:?}, which cardsmith does not judge: check with `ssh-keygen -Y verify` instead"
                 ));
@@ -297,6 +303,7 @@ fn supported(key: PublicKey) -> Result<PublicKey, String> {
         | Algorithm::SkEd25519
         | Algorithm::SkEcdsaSha2NistP256
         | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => Ok(key),
+        // Other kinds parse, but nothing here can check them. Said now, it is not mistaken for a bad signature.
         other => {
             Err(format!("holds a key of the kind {other}, whose signatures cardsmith does not check: use ed25519"))
         }

@@ -43,6 +43,7 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
         steps.push(Box::new(proxy::SetProxy::new(recipe, proxy)));
     }
     steps.push(Box::new(agent::InstallAgent::new(loaded)));
+    // Cards that do not register get no unit that would try.
     if recipe.activation.is_some() {
         steps.push(Box::new(register::Register));
     }
@@ -69,6 +70,7 @@ pub fn plan(
     let mut view = View::new(root, boot).at(clock);
     for step in steps(loaded) {
         view.enter(step.name());
+        // A step sees what those before it proposed; that is what the order above is about.
         step.propose(&mut view).map_err(|error| (step.name(), error))?;
     }
     Ok(view.into_plan())

@@ -61,6 +61,7 @@ impl UnprovenImage {
         let boot = opened.window(&opened.boot_partition)?;
         let scrubbed_root = scrub(root, task.as_mut()).map_err(fs("scrub the root file system"))?;
         let scrubbed_boot = scrub(boot, task.as_mut()).map_err(fs("scrub the boot file system"))?;
+        // Looked for even where they stay: the person should know what is given away.
         let gaps = gaps_with_data(&opened).map_err(io)?;
         if wipe_gaps {
             for gap in &gaps {
@@ -76,6 +77,7 @@ impl UnprovenImage {
                 gaps.first().map(|gap| gap.start).unwrap_or_default()
             ));
         }
+        // Cut once, for the writer and for the proof: both must go by the same ranges.
         let places = blockmap::cut(&mapped_runs(&opened)?, opened.overlay.size());
         Ok(UnprovenImage { opened, plan, traces, scrubbed_root, scrubbed_boot, gaps, places })
     }
@@ -107,7 +109,7 @@ impl UnprovenImage {
         });
         let checks = checks?;
         let map = map.map_err(|source| GoldenError::Io { doing: "read the edited image".to_owned(), source })?;
-        let traces = none_left(opened, &self.traces, &hits, task)?;
+        let traces = check_traces(opened, &self.traces, &hits, task)?;
         Ok(Proof { checks, traces, map })
     }
 
@@ -128,6 +130,7 @@ impl UnprovenImage {
             base,
             clock: opened.clock.seconds,
             image: GoldenFile {
+                // Filled in when it is written. An image that goes straight onto cards has no file.
                 file: None,
                 file_sha256: None,
                 bmap_sha256: None,
@@ -142,6 +145,7 @@ impl UnprovenImage {
                                        "gaps_wiped": recipe.recipe.strip.gaps }),
             traces,
             checks,
+            // What differs, not what was written: a block that got its old bytes again does not count.
             changed: opened.overlay.differing().map_err(io)?,
             map,
         };
@@ -149,7 +153,7 @@ impl UnprovenImage {
     }
 }
 
-fn none_left(
+fn check_traces(
     opened: &EditableImage,
     traces: &Traces,
     hits: &[Hit<'_>],

@@ -105,6 +105,7 @@ impl Golden {
         let digest = match stream_image(&*self.image(), &self.manifest.map.places(), &mut upload, format, task) {
             Ok(digest) => digest,
             Err(error) => {
+                // The packer only knows that its sink failed; why, S3 has said.
                 let what = upload.failure().map_or_else(|| error.to_string(), S3Error::to_string);
                 return Err(abandoned(upload, bucket, image, &what));
             }
@@ -133,6 +134,7 @@ impl Golden {
             [(bmap, &map, "application/xml"), (sha256, &sum, "text/plain"), (manifest, &text, "application/json")];
         for (key, content, kind) in rest {
             if let Err(error) = bucket.put(key, content.as_bytes(), kind, overwrite) {
+                // All or nothing: an image without its manifest is of no use, and is in the way of the next try.
                 let stuck: Vec<_> = placed.iter().filter(|key| bucket.remove(key).is_err()).collect();
                 let left = match stuck.first() {
                     None => "what was uploaded before it was removed again".to_owned(),
@@ -148,6 +150,7 @@ impl Golden {
 
 /// The error of an upload whose parts are thrown away.
 fn abandoned(upload: Upload<'_>, bucket: &Bucket, key: &str, what: &str) -> GoldenError {
+    // The parts of an upload that never ends are paid for until somebody removes them.
     let left = match upload.abandon() {
         Ok(()) => "nothing was left there".to_owned(),
         Err(error) => format!(

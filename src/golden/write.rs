@@ -104,6 +104,7 @@ impl Golden {
         let sha256 = text(&outputs.sha256, &format!("{digest}  {}\n", name.display()))?;
         let written = self.manifest.to_text().map_err(std::io::Error::other).map_err(io(&outputs.manifest))?;
         let manifest = text(&outputs.manifest, &written)?;
+        // Asked while it has no name yet: Imager's entry, which tells it, gets its name together with the image.
         let packed = ByteSize(file.file().metadata().map_err(io(&outputs.image))?.len());
         let mut steps: Vec<(AtomicFile, &Path)> =
             vec![(file, &outputs.image), (bmap, &outputs.bmap), (sha256, &outputs.sha256)];

@@ -33,6 +33,7 @@ const SNAP_UNIT: &str = "snap.amazon-ssm-agent.amazon-ssm-agent.service";
 
 pub(super) fn look(root: &dyn Tree) -> Result<AgentFacts, FsError> {
     let deb = is_there(root, "/usr/bin/amazon-ssm-agent")?;
+    // Snaps are mounted when the system runs: on a captured card its unit is what tells.
     let snap =
         is_there(root, "/snap/amazon-ssm-agent")? || is_there(root, &format!("/etc/systemd/system/{SNAP_UNIT}"))?;
     let status = text(root, "/var/lib/dpkg/status")?.unwrap_or_default();
@@ -47,6 +48,7 @@ pub(super) fn look(root: &dyn Tree) -> Result<AgentFacts, FsError> {
         package: if deb { Some("deb") } else { snap.then_some("snap") },
         version: field("Version"),
         architecture: field("Architecture"),
+        // A link into a snap leads nowhere here, and enables the unit all the same.
         enabled: link(root, &format!("{wants}/amazon-ssm-agent.service"))?
             || link(root, &format!("{wants}/{SNAP_UNIT}"))?,
     })
@@ -60,6 +62,7 @@ fn link(root: &dyn Tree, path: &str) -> Result<bool, FsError> {
 pub(super) fn registration(root: &dyn Tree) -> Result<Registration, FsError> {
     for name in ["RegistrationKey", "EC2RegistrationKey"] {
         let Some(text) = text(root, &format!("/var/lib/amazon/ssm/Vault/Store/{name}"))? else { continue };
+        // Looked at, not judged: `audit` reports a vault that cannot be read.
         let Ok(key) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
         let field = |name: &str| key.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let found = Registration { instance_id: field("instanceID"), region: field("region") };

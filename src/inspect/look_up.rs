@@ -9,6 +9,7 @@ pub(super) const TEXT_LIMIT: u64 = 16 << 20;
 pub(super) fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>, FsError> {
     let path = tree.resolve(&ImagePath::new(path)?)?;
     match tree.text(&path, TEXT_LIMIT) {
+        // Not an error: one odd file must not keep the rest from being shown.
         Err(FsError::TooLarge { .. }) => Ok(None),
         other => other,
     }

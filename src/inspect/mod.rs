@@ -53,6 +53,7 @@ pub struct Tie {
 pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
     let system = system::look(root)?;
     let policy =
+        // Pi OS's own host name where there is none: sudo includes files by it.
         Policy::read(&TreeFiles(root), "/etc/sudoers", system.hostname.as_deref().unwrap_or("raspberrypi").as_bytes())?;
     let free = |rule: &&crate::sudoers::Rule| {
         rule.privileges.iter().flat_map(|privilege| &privilege.grants).any(|grant| grant.nopasswd == Some(true))
@@ -78,6 +79,7 @@ fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
     let view = View::new(root, boot);
     let mut found: Vec<Tie> = Vec::new();
     for place in ssm::PLACES.iter().chain(identity::PLACES) {
+        // What is kept, made anew or wanted ties an image to nobody.
         if matches!(place.action, Action::Keep) || matches!(place.class, Class::Transient | Class::Configuration) {
             continue;
         }
@@ -101,6 +103,7 @@ fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
 fn holds_something(tree: &dyn Tree, path: &ImagePath, place: &Place) -> Result<bool, FsError> {
     let Some(stat) = tree.stat(path)? else { return Ok(false) };
     Ok(match stat.kind {
+        // What it leads to is found in its own place.
         crate::fs::FileKind::Symlink => false,
         crate::fs::FileKind::Directory => !tree.list(path)?.is_empty(),
         _ if place.path.ends_with("machine-id") => {

@@ -45,6 +45,7 @@ pub(super) fn look(root: &dyn Tree) -> Result<SystemFacts, FsError> {
 }
 
 fn count(root: &dyn Tree, directory: &str, wanted: impl Fn(&str) -> bool) -> Result<usize, FsError> {
+    // A minimal image has neither directory, and that is no damage.
     if !is_there(root, directory)? {
         return Ok(0);
     }
@@ -62,6 +63,7 @@ fn architecture(root: &dyn Tree) -> Result<Option<&'static str>, FsError> {
             && head.starts_with(b"\x7fELF")
         {
             return Ok(match (head[4], u16::from_le_bytes([head[18], head[19]])) {
+                // Class (1 is 32 bits, 2 is 64) and `EM_…` number.
                 (2, 183) => Some("arm64"),
                 (1, 40) => Some("armhf"),
                 (2, 62) => Some("amd64"),

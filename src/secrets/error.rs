@@ -56,6 +56,7 @@ impl SecretError {
     pub fn help(&self) -> String {
         match self {
             SecretError::Env { name, .. } => {
+                // `read -rs` keeps it out of the shell's history.
                 format!("set it for this command only, for example: read -rs {name} && export {name}")
             }
             SecretError::File { .. } => {

@@ -25,6 +25,7 @@ pub fn resolve(recipe: &Recipe, beside: &Path, progress: &dyn Progress) -> Resul
     let Some(wifi) = recipe.network.as_ref().and_then(|network| network.wifi.as_ref()) else { return Ok(secrets) };
     let region = recipe.activation.as_ref().and_then(|activation| activation.region.as_deref());
     let found = look_up(WIFI_PSK, &wifi.psk, beside, region, progress)?;
+    // Now: a card with a key that no network takes never comes online to say so.
     psk::check(found.expose()).map_err(|what| SecretError::Unfit {
         key: WIFI_PSK,
         place: wifi.psk.to_string(),
@@ -70,6 +71,7 @@ fn from_file(key: &'static str, path: &Path, progress: &dyn Progress) -> Result<
     let unreadable = |error: std::io::Error| failed(format!("cannot be read: {error}"));
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() {
+        // A FIFO would wait for its writer for ever, and a device may never end.
         return Err(failed("is not a regular file".to_owned()));
     }
     // A warning and not an error: file systems without modes (FAT, some mounts) show every file as open to all.

@@ -55,6 +55,7 @@ fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>)
                 );
             }
         }
+        // A golden image has none, and a card that has registered has none any more.
         (_, None) => {}
     }
     Ok(())
@@ -62,11 +63,13 @@ fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>)
 
 fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let mut look = |place: String, text: Option<String>| {
+        // The code is not repeated: reports end up in the logs of CI.
         if text.is_some_and(|text| has_code(&text)) {
             found(place, "an activation code was given on a command line here".to_owned());
         }
     };
     for home in image.homes()? {
+        // Any shell's, and those of editors and databases: whatever something was pasted into.
         for path in image.names(&home)?.into_iter().filter(|name| name.ends_with("history")) {
             let path = format!("{home}/{path}");
             look(path.clone(), image.text(&path)?);
@@ -88,6 +91,7 @@ fn has_code(text: &str) -> bool {
     const SHORTEST_CODE: usize = 20;
     text.match_indices("-code").any(|(at, word)| {
         let rest = text.get(at + word.len()..).unwrap_or_default();
+        // In quotes, or in JSON inside of JSON, there is more than a blank in front.
         let rest = rest.trim_start_matches(['=', ' ', '\t', '"', '\'', '\\']);
         rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || b"+/=".contains(b)).count() >= SHORTEST_CODE
     })

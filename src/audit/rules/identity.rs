@@ -106,6 +106,7 @@ fn host_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(
 }
 
 fn no_regenerator(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    // Without sshd nobody misses the keys.
     let has_sshd = ["/usr/sbin/sshd", "/sbin/sshd"].iter().try_fold(false, |has, path| {
         Ok::<_, AuditError>(has || image.stat(path)?.is_some_and(|stat| stat.kind == FileType::Regular))
     })?;
@@ -130,6 +131,8 @@ fn no_regenerator(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Res
 fn makes_host_keys(image: &AuditImage, unit: &str) -> bool {
     let commands = unit.lines().filter_map(|line| line.trim().strip_prefix("ExecStart"));
     commands.filter_map(|rest| rest.split_once('=')).any(|(_, command)| {
+        // Some units run ssh-keygen, others a script that does; one level is followed. `#!` keeps out programs that
+        // hold the word.
         let script = command.trim_start_matches(['-', '@', '+', '!']).split_whitespace().find(|w| w.starts_with('/'));
         let in_script = script.and_then(|path| image.text(path).ok().flatten()).unwrap_or_default();
         command.contains("ssh-keygen") || (in_script.starts_with("#!") && in_script.contains("ssh-keygen"))
@@ -138,6 +141,7 @@ fn makes_host_keys(image: &AuditImage, unit: &str) -> bool {
 
 fn random_seed(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for path in ["/var/lib/systemd/random-seed", "/var/lib/systemd/credential.secret"] {
+        // An empty file gives no two cards the same seed.
         if image.stat(path)?.is_some_and(|stat| stat.size > 0) {
             found(path.to_owned(), "every card would have it".to_owned());
         }
@@ -148,6 +152,7 @@ fn random_seed(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
 fn cloud_init(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for path in ["/var/lib/cloud/instance", "/var/lib/cloud/instances", "/var/lib/cloud/sem"] {
         let stat = image.stat(path)?;
+        // `instance` is a link, and says that there was a boot even where it leads nowhere.
         let full = stat.is_some_and(|stat| stat.kind == FileType::Symlink) || !image.names(path)?.is_empty();
         if full {
             found(path.to_owned(), "is left of another machine's first boot".to_owned());

@@ -74,6 +74,7 @@ fn history(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
 fn logs(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for path in image.files_below("/var/log")? {
         let name = path.rsplit('/').next().unwrap_or_default();
+        // By their beginnings: rotated logs end in .1 or .gz.
         let telling = path.starts_with("/var/log/journal/")
             || ["auth.log", "syslog", "messages", "daemon.log", "user.log", "wtmp", "btmp", "lastlog", "cloud-init"]
                 .iter()
@@ -89,6 +90,7 @@ fn wifi(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), Au
     let keyfiles = image.files_below("/etc/NetworkManager/system-connections")?;
     for path in keyfiles.into_iter().chain(["/etc/wpa_supplicant/wpa_supplicant.conf".to_owned()]) {
         let text = image.text(&path)?.unwrap_or_default();
+        // NetworkManager and wpa_supplicant write it alike.
         if text.lines().any(|line| line.trim_start().starts_with("psk=")) {
             found(path, "holds a Wi-Fi password".to_owned());
         }
@@ -100,6 +102,7 @@ fn authorized_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Re
     for home in image.homes()? {
         let path = format!("{home}/.ssh/authorized_keys");
         let text = image.text(&path)?.unwrap_or_default();
+        // Counted and not quoted: the comment of a key is mostly somebody's name.
         let keys = text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')).count();
         if keys > 0 {
             found(path, format!("lets in the owners of {keys} keys"));

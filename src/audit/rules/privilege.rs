@@ -71,12 +71,14 @@ Remedy: `cardsmith golden` removes ssm-user from those groups.",
 };
 
 fn policy(image: &AuditImage) -> Result<Policy, AuditError> {
+    // `%h` in an include stands for it.
     let host = image.text("/etc/hostname")?.unwrap_or_default();
     Policy::read(image, "/etc/sudoers", host.trim().as_bytes())
 }
 
 fn nopasswd(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let policy = policy(image)?;
+    // Whoever it names: a user who is not there may come with the first boot.
     for grant in policy.rules.iter().flat_map(|rule| &rule.privileges).flat_map(|privilege| &privilege.grants) {
         if grant.nopasswd == Some(true) {
             let text = format!("grants without password: {}", policy.excerpt(grant.command.span));
@@ -93,6 +95,7 @@ fn nopasswd_first_boot(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -
     let mut look = |place: String, text: Option<String>| {
         let text = text.unwrap_or_default();
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+        // By the word: YAML, TOML and shell carry the rule in different clothes.
         for (number, _) in lines.filter(|(_, line)| line.contains("NOPASSWD")) {
             found(format!("{place}:{}", number + 1), "would grant sudo without password at first boot".to_owned());
         }
@@ -106,6 +109,7 @@ fn nopasswd_first_boot(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -
     for path in configuration {
         look(path.clone(), image.text(&path)?);
     }
+    // Even where the configuration is overridden: user-data has the last word at boot.
     for name in ["user-data", "firstrun.sh", "custom.toml", "rpi-preseed.toml"] {
         look(format!("boot:/{name}"), image.boot_text(name)?);
     }
@@ -152,6 +156,7 @@ fn has_agent(image: &AuditImage) -> Result<bool, AuditError> {
     for path in
         ["/usr/bin/amazon-ssm-agent", "/snap/amazon-ssm-agent", "/var/lib/snapd/seed/snaps", "/var/lib/cardsmith"]
     {
+        // The agent may come with the first boot, as a snap's seed or as cardsmith's package.
         let is_seed = path.ends_with("snaps");
         let there = match is_seed {
             true => image.names(path)?.iter().any(|name| name.starts_with("amazon-ssm-agent")),
@@ -166,10 +171,12 @@ fn has_agent(image: &AuditImage) -> Result<bool, AuditError> {
 
 fn ssm_user_group(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let accounts = Accounts::read(image)?;
+    // Where the agent has yet to make it, `ssm-agent-users` says what it will be allowed.
     let Some(user) = accounts.user(b"ssm-user") else { return Ok(()) };
     let policy = policy(image)?;
     let host = Host::new(image.text("/etc/hostname")?.unwrap_or_default().trim());
     let mut shells = Vec::new();
+    // A rule may allow one of these paths alone, and any shell is root.
     for shell in ["/bin/sh", "/bin/bash", "/usr/bin/sh", "/usr/bin/bash"] {
         shells.push(crate::sudoers::Command::find(image, shell, None)?);
     }

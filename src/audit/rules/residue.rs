@@ -98,6 +98,7 @@ fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
     let mut raw = Seen::new();
     let mut at = ByteOffset(0);
     let mut buffer = vec![0; WINDOW + LONGEST];
+    // From data to data: nothing can stand in a hole.
     while let Some(run) = image.root_window.next_data(at)?.filter(|run| !run.is_empty()) {
         let mut place = run.start;
         while let Some(left) = run.end().checked_since(place).filter(|left| left.0 > 0) {
@@ -111,6 +112,7 @@ fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
         }
         at = run.end();
     }
+    // Reading every file is the slow half, and without a suspect there is no need.
     if raw.is_empty() {
         return Ok(());
     }
@@ -122,9 +124,11 @@ fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
         .into_iter()
         .filter_map(|(key, (times, first))| {
             let accounted = live.get(&key).map_or(0, |(times, _)| *times);
+            // Hard links count a file twice, so files may seem to hold more than the image does.
             times.checked_sub(accounted).filter(|&left| left > 0).map(|left| (key.0, left, first))
         })
         .collect();
+    // A hash map has no order, and two reports on one image should be the same.
     rest.sort_unstable();
     for (marker, times, first) in rest {
         let what = MARKERS.get(marker).map_or("", |marker| marker.what);
@@ -142,6 +146,7 @@ fn count(window: &[u8], fresh: usize, base: u64, seen: &mut Seen) {
             let at = from + step;
             from = at + 1;
             let Some(rest) = window.get(at..).and_then(|rest| rest.strip_prefix(marker.begins)) else { continue };
+            // One byte more than allowed tells an exact length from a longer run.
             let length = rest.iter().take(marker.longest + 1).take_while(|&&b| (marker.belongs)(b)).count();
             let exact = marker.shortest == marker.longest;
             if length < marker.shortest || (exact && length != marker.longest) {

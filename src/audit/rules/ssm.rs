@@ -153,9 +153,11 @@ Remedy: `cardsmith golden` removes them; the agent makes new ones.",
 fn registration(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for path in [format!("{STATE}/registration"), format!("{STATE}/runtimeconfig/identity_config.json")] {
         let Some(text) = image.text(&path)? else { continue };
+        // The two files call it by different names.
         let id = ["ManagedInstanceID", "InstanceId"].iter().find_map(|name| json_text(&text, name));
         let says = match id {
             Some(id) => format!("names the managed node {id}"),
+            // What cannot be parsed is still of some registration, and should not be there.
             None => "is left of a registration".to_owned(),
         };
         found(path, says);
@@ -164,6 +166,7 @@ fn registration(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Resul
 }
 
 fn vault(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    // Every file: a newer agent may keep more than is known here.
     for path in image.files_below(&format!("{STATE}/Vault"))? {
         let text = image.text(&path)?.unwrap_or_default();
         let says = match (json_text(&text, "privateKey"), json_text(&text, "instanceID")) {
@@ -180,9 +183,11 @@ fn vault(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
 fn clone(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let path = format!("{STATE}/Vault/Store/InstanceFingerprint");
     let Some(text) = image.text(&path)? else { return Ok(()) };
+    // A print that cannot be read is for `ssm-vault` to report.
     let Ok(print) = serde_json::from_str::<Value>(&text) else { return Ok(()) };
     let made_on = print.pointer("/hardwareHash/machine-id").and_then(Value::as_str).map(str::trim).unwrap_or_default();
     let now = image.text("/etc/machine-id")?.unwrap_or_default();
+    // A print that names no machine-id cannot be compared.
     if !made_on.is_empty() && made_on != now.trim() {
         found(path, "its fingerprint was made on another machine-id than /etc/machine-id holds".to_owned());
     }
@@ -207,14 +212,17 @@ fn long_lived_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Re
 fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, String)>, AuditError> {
     let homes = image.homes()?.into_iter().map(|home| format!("{home}/.aws/credentials"));
     let mut found = Vec::new();
+    // Agents 3.2.0 to 3.2.1241 kept theirs in a file of their own.
     for path in homes.chain([format!("{STATE}/credentials")]) {
         let Some(text) = image.text(&path)? else { continue };
+        // Keys may stand before any heading, and are as good as the others.
         let mut section = "default".to_owned();
         for line in text.lines().map(str::trim) {
             if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 name.trim().clone_into(&mut section);
             }
             let Some((name, value)) = line.split_once('=') else { continue };
+            // The id alone tells temporary keys from lasting ones; the secret beside it is not touched.
             let is_key = name.trim().eq_ignore_ascii_case("aws_access_key_id");
             if is_key && value.trim().starts_with("ASIA") == temporary {
                 found.push((path.clone(), section.clone()));
@@ -227,6 +235,7 @@ fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, Stri
 fn instance_state(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for name in image.names(STATE)? {
         let path = format!("{STATE}/{name}");
+        // EC2's ids have 8 or 17 digits; what is shorter is a name of something else.
         let is_id = name.starts_with("mi-") || name.strip_prefix("i-").is_some_and(|rest| rest.len() >= 8);
         if is_id && image.stat(&path)?.is_some_and(|stat| stat.kind == FileType::Directory) {
             let files = image.files_below(&path)?.len();

@@ -65,7 +65,7 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
                 // Snaps are mounted, and /run is filled, when the system runs.
                 let later =
                     program.starts_with("/snap/") || program.starts_with("/run/") || program.contains(['%', '$']);
-                if program.starts_with('/') && !later && !runs(image, program)? {
+                if program.starts_with('/') && !later && !is_program(image, program)? {
                     let text = format!("starts {program}, which is not there or not executable");
                     found(format!("/etc/systemd/system/{place}/{unit}"), text);
                 }
@@ -75,7 +75,7 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
     Ok(())
 }
 
-fn runs(image: &AuditImage, program: &str) -> Result<bool, AuditError> {
+fn is_program(image: &AuditImage, program: &str) -> Result<bool, AuditError> {
     // Follows symlinks, as execve does.
     let Some(bytes) = image.resolved(program)? else { return Ok(false) };
     Ok(bytes.kind == FileType::Regular && bytes.mode & 0o111 != 0)
@@ -90,6 +90,7 @@ fn unclean(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
         Ok(u32::from_le_bytes(bytes))
     };
     let (state, last_orphan, incompat, ro_compat) = (word(0x3a)? & 0xffff, word(0xe8)?, word(0x60)?, word(0x64)?);
+    // needs_recovery, orphan_present and the error flag, by their bits in `ext4.h` of Linux.
     for (is, says) in [
         (incompat & 0x4 != 0, "its journal holds changes that were not replayed"),
         (ro_compat & 0x1_0000 != 0 || last_orphan != 0, "files were deleted while open and not released"),

@@ -31,6 +31,7 @@ const SSM: &str = "/var/lib/amazon/ssm";
 
 /// The 64-byte header of an arm64 ELF program, and some bytes of it.
 fn program(name: &str) -> Vec<u8> {
+    // An ELF header for AArch64 (machine 0xb7), by which `inspect` tells the architecture.
     let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0xb7, 0, 1, 0, 0, 0];
     bytes.resize(64, 0);
     bytes.extend(filler(name, 20_000));
@@ -133,6 +134,7 @@ fn system(list: &mut List, machine: &Machine) {
         list.file(format!("/usr/sbin/{name}"), 0o755, program(name));
     }
     list.file("/usr/lib/systemd/systemd", 0o755, program("systemd"));
+    // Bulk: used space should be visible in the picture of the image.
     list.file("/usr/lib/firmware/stand-in.bin", 0o644, filler("firmware", 12 << 20));
     for unit in
         ["ssh.service", "systemd-timesyncd.service", "systemd-machine-id-commit.service", "NetworkManager.service"]
@@ -152,6 +154,7 @@ fn accounts(list: &mut List) {
     list.file("/etc/group", 0o644, GROUP);
     list.file("/etc/sudoers", 0o440, SUDOERS);
     list.push("/etc/sudoers.d", 0o750, 0, Node::Directory);
+    // As Raspberry Pi OS shipped it until 2026-04.
     list.file("/etc/sudoers.d/010_pi-nopasswd", 0o440, "pi ALL=(ALL) NOPASSWD: ALL\n");
     list.file("/etc/sudoers.d/010_proxy", 0o440, "Defaults env_keep += \"http_proxy https_proxy no_proxy\"\n");
     // What the agent makes by itself at the first session: agent/session/utility/utility_unix.go.
@@ -177,6 +180,7 @@ fn agent(list: &mut List, machine: &Machine) {
         "{\n    \"Identity\": {\n        \"ConsumptionOrder\": [\"OnPrem\"]\n    }\n}\n",
     );
     list.directories(&[SSM]);
+    // No x bit on a directory: the agent makes it so, and root does not need it.
     list.push(format!("{SSM}/Vault"), 0o600, 0, Node::Directory);
     list.push(format!("{SSM}/Vault/Store"), 0o600, 0, Node::Directory);
     list.file(
@@ -227,12 +231,14 @@ fn agent(list: &mut List, machine: &Machine) {
         0o600,
         format!("2026-02-03 04:05:06 INFO [ssm-agent-worker] registered as {id}\n").repeat(40),
     );
+    // Where the agent shares its credentials with other programs.
     list.private_directory("/root/.aws");
     list.file(
         "/root/.aws/credentials",
         0o600,
         format!(
             "[default]\naws_access_key_id     = ASIADEMODEMODEMODEMO\naws_secret_access_key = {}\naws_session_token     = {}\n",
+            // 40 characters, as a real one has. Which ones does not matter.
             &machine.host_key.chars().rev().filter(char::is_ascii_alphanumeric).take(40).collect::<String>(),
             machine.session_token
         ),
@@ -245,6 +251,7 @@ fn life(list: &mut List, machine: &Machine) {
     list.link("/var/lib/dbus/machine-id", "/etc/machine-id");
     for kind in ["rsa", "ecdsa", "ed25519"] {
         let body: Vec<String> =
+            // OpenSSH wraps at 70 characters.
             machine.host_key.as_bytes().chunks(70).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
         let key =
             format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n", body.join("\n"));
@@ -264,6 +271,7 @@ fn life(list: &mut List, machine: &Machine) {
         "amazon-ssm-agent -register -code {} -id {} -region eu-central-1",
         machine.activation_code, machine.activation_id
     );
+    // Typed by root, typed by a user, and logged by sudo: where codes are found in real images.
     list.file("/root/.bash_history", 0o600, format!("apt update\n{register}\nreboot\n"));
     list.push("/home/pi/.bash_history", 0o600, 1000, Node::File(format!("ls\nsudo {register}\n").into()));
     list.file(
@@ -277,6 +285,7 @@ fn life(list: &mut List, machine: &Machine) {
     list.directories(&["/var/log/journal"]);
     let journal = format!("/var/log/journal/{}", machine.machine_id);
     list.push(journal.clone(), 0o755, 0, Node::Directory);
+    // The signature of a journal file; the rest is noise, with an id in it.
     let mut bytes = b"LPKSHHRH".to_vec();
     bytes.extend(filler("journal", 60_000));
     bytes.extend(format!("_MACHINE_ID={}\nMESSAGE={}\n", machine.machine_id, machine.instance_id).bytes());

@@ -70,6 +70,7 @@ pub(super) fn make(path: &Path, machine: &Machine) -> Result<(), Error> {
             .because(error)
     };
     let dir = path.parent().unwrap_or(Path::new("."));
+    // Named when it is whole: an interrupted demo leaves no half of an image.
     let temporary = tempfile::NamedTempFile::new_in(dir).map_err(|e| failed("create a file", &e))?;
     let file = temporary.as_file();
     file.set_len(ROOT_START + ROOT_SIZE).map_err(|e| failed("size the file", &e))?;
@@ -87,8 +88,11 @@ pub(super) fn make(path: &Path, machine: &Machine) -> Result<(), Error> {
 /// The id at 440, four entries of 16 bytes from 446, and 55 AA at the sector's end. Of an entry only the type, the first
 /// sector and their number are set: nobody reads cylinders and heads where there are none.
 fn partition_table(file: &File, machine: &Machine) -> io::Result<()> {
+    // An MBR has the disk id at 440, its entries from 446 on and its signature at 510. The old cylinder fields stay
+    // zero: nobody reads them.
     file.write_all_at(&machine.disk_id, 440)?;
     let sectors = |bytes: u64| u32::try_from(bytes / u64::from(SECTOR)).map_err(io::Error::other);
+    // 0x0c is FAT32 with LBA, 0x83 Linux.
     for (at, sys, start, size) in [(446, 0x0c, BOOT_START, BOOT_SIZE), (462, 0x83, ROOT_START, ROOT_SIZE)] {
         file.write_all_at(&[sys], at + 4)?;
         file.write_all_at(&sectors(start)?.to_le_bytes(), at + 8)?;
@@ -103,6 +107,7 @@ fn boot(file: &File, machine: &Machine) -> io::Result<()> {
     let mut volume = Cursor::new(vec![0_u8; size]);
     let options = fatfs::FormatVolumeOptions::new()
         .fat_type(fatfs::FatType::Fat32)
+        // FAT32 has 65,525 clusters at least; 48 MiB have that many only at one sector each.
         .bytes_per_cluster(SECTOR)
         .volume_id(u32::from_le_bytes(machine.disk_id))
         .volume_label(*b"bootfs     ");
@@ -130,6 +135,7 @@ fn boot(file: &File, machine: &Machine) -> io::Result<()> {
     let mut at = BOOT_START;
     while at < BOOT_START + BOOT_SIZE {
         volume.read_exact(&mut block)?;
+        // Zeros stay holes.
         if block.iter().any(|&byte| byte != 0) {
             file.write_all_at(&block, at)?;
         }

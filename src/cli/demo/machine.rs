@@ -42,6 +42,7 @@ pub(super) struct Trace {
 fn random(count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 16);
     while bytes.len() < count {
+        // UUIDs are the random bytes at hand. Six bits of each are fixed, which does no harm in a demo.
         bytes.extend_from_slice(Uuid::new_v4().as_bytes());
     }
     bytes.truncate(count);
@@ -68,6 +69,7 @@ impl Machine {
             instance_id: format!("mi-{}", hex(17)),
             machine_id: hex(32),
             fingerprint: Uuid::new_v4().to_string(),
+            // As long as an RSA key of 2048 bits in DER.
             agent_key: STANDARD.encode(random(1190)),
             host_key: STANDARD.encode(random(330)),
             activation_code: letters(20),
@@ -114,6 +116,7 @@ pub(super) fn pre_issued(count: usize) -> String {
 /// Bytes that do not compress, to stand for a kernel or firmware.
 pub(super) fn filler(name: &str, count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 32);
+    // A chain of digests looks random, does not compress, and is the same each time.
     let mut block = crate::digest::Sha256Digest::of(name.as_bytes());
     while bytes.len() < count {
         bytes.extend_from_slice(&block.0);

@@ -58,6 +58,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     ui.answer(story::RECIPE);
 
     heading(ui, 3, "the plan: what the recipe would change, and why");
+    // A cache of its own: the demo leaves nothing anywhere else.
     let settings = Settings { cache_dir: dir.join("cache"), ..Settings::default() };
     let loaded = recipe::load(&dir.join("kiosk.toml"))?;
     let prepared = golden::prepare(loaded, &settings, ui.progress())?;
@@ -80,6 +81,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
 
     heading(ui, 5, "two cards, each with its own name and activation");
     let cards = [dir.join("card-1.img"), dir.join("card-2.img")];
+    // Opened again from its files, as `flash` does on another day.
     let golden = Golden::open(&outputs.manifest, &settings.cache_dir, ui.progress())?;
     flash(&golden, dir, &cards, ui)?;
 
@@ -89,6 +91,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
 
     heading(ui, 7, "before and after: how often each stands in the bytes, also where files were deleted");
+    // A plain search over the bytes: it shares nothing with the proof that it checks.
     let clean = before_and_after(&machine.traces(), &[&base, &outputs.image, &cards[0], &cards[1]], ui)?;
     if !clean {
         return Err(Error::with(Exit::Verification, "something of the old machine is still there")
@@ -115,6 +118,7 @@ fn put(path: &Path, text: &str) -> Result<(), Error> {
 fn put_private(path: &Path, text: &str) -> Result<(), Error> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
+    // These codes open nothing; the mode shows how real ones are kept.
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| Error::failed(format!("cannot write {}", path.display())).because(&error))
@@ -126,11 +130,13 @@ fn prepare_directory(dir: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(dir).map_err(cannot)?;
     let marker = dir.join(story::MARKER);
     let is_empty = std::fs::read_dir(dir).map_err(cannot)?.next().is_none();
+    // Only a demo's own directory is cleared: `cardsmith demo ~` must cost nobody a file.
     if !is_empty && !marker.is_file() {
         return Err(Error::usage(format!("{} holds something that is not of a demo", dir.display()))
             .state("nothing was written")
             .help("name another directory: `cardsmith demo DIR`"));
     }
+    // The ledger as well: the new cards would not be number 1 and 2 otherwise.
     for name in ["base.img", "card-1.img", "card-2.img", "ledger.sqlite3"] {
         match std::fs::remove_file(dir.join(name)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error)),
@@ -168,6 +174,7 @@ fn read_back(golden: &Golden, dir: &Path, card: &Path, ui: &Ui) -> Result<(), Er
     let receipts = std::fs::read_dir(dir.join("receipts")).map_err(|error| failed(&error))?;
     let receipts = receipts.filter_map(|entry| Receipt::read(&entry.ok()?.path()).ok());
     let digest = golden.manifest.map.fingerprint();
+    // Receipts of earlier demos lie there, too.
     let mine = |receipt: &Receipt| {
         receipt.golden == digest && receipt.medium.path == card && matches!(receipt.outcome, Outcome::Verified { .. })
     };
@@ -201,6 +208,7 @@ fn before_and_after(traces: &[Trace], images: &[&Path; 4], ui: &Ui) -> Result<bo
         let of = |image: usize| counts.get(image).and_then(|counts| counts.get(number)).copied().unwrap_or_default();
         table.row([trace.what.to_owned(), of(0).to_string(), of(1).to_string(), of(2).to_string(), of(3).to_string()]);
         ui.event("trace", &json!({ "what": trace.what, "before": of(0), "golden": of(1), "cards": [of(2), of(3)] }));
+        // All but the old card, which shows that the search does find them.
         clean &= of(1) + of(2) + of(3) == 0;
     }
     ui.answer(&table.to_string());

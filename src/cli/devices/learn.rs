@@ -67,6 +67,7 @@ struct Lesson {
 impl Lesson {
     /// Asks until an empty line ends it, and answers how many slots were named.
     fn run(&mut self, bench: &mut BenchFile) -> Result<usize, Error> {
+        // Only a card that is put in tells which slot a person means; these do not.
         let inside: Vec<String> = self.new_cards()?.iter().map(|device| SlotPlace::of(device).to_string()).collect();
         if !inside.is_empty() {
             let inside = inside.join(", ");
@@ -95,11 +96,13 @@ impl Lesson {
         let place = SlotPlace::of(device);
         let path = device.path.display();
         say(&format!("\nA card is in {place} ({path}, {}, {}).\n", device.description(), device.size))?;
+        // Said and not refused: built-in readers often count as fixed.
         if device.refusal(false, None) == Some(Refusal::Fixed) {
             say(&format!("It counts as a fixed disk: `flash` will want `--fixed-ok {path}` for it.\n"))?;
         }
         let free = (1..).map(|number| format!("slot-{number}"));
         let mut free = free.filter(|name| !bench.slots.iter().any(|slot| slot.name == *name));
+        // A slot that has a name keeps it by Enter alone.
         let usual = bench.name_of(device).map(str::to_owned).or_else(|| free.next()).unwrap_or_default();
         loop {
             say(&format!("What is this slot called? [{usual}] ({SKIP} leaves it out) "))?;
@@ -133,6 +136,7 @@ impl Lesson {
         let card = |device: &Device| {
             device.size.0 > 0
                 && !device.optical
+                // Loop devices are no slots of a bench; `--all` is for trying things out.
                 && (self.all || device.transport != Transport::Loop)
                 && !matches!(device.refusal(true, None), Some(Refusal::System { .. } | Refusal::Held { .. }))
         };
@@ -140,6 +144,7 @@ impl Lesson {
         let place = |device: &Device| SlotPlace::of(device).to_string();
         let is_new = |device: &&Device| self.seen.get(&place(device)) != Some(&device.identity());
         let new = now.iter().filter(is_new).cloned().collect();
+        // Replaced as a whole: a card that was taken out is new when it comes back.
         self.seen = now.iter().map(|device| (place(device), device.identity())).collect();
         Ok(new)
     }

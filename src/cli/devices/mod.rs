@@ -37,18 +37,20 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
     let bench = names(args, ui)?;
     let found = devices::list(&Host::this()).map_err(|error| Error::failed("cannot list devices").because(&error))?;
+    // A reader shows its empty slots as devices of no size. Those with a place are worth a line.
     let empty = |device: &Device| {
         device.size.0 == 0 && (device.transport == Transport::Loop || device.optical || device.slot.is_none())
     };
     let shown: Vec<&Device> = found.iter().filter(|device| args.all || !empty(device)).collect();
     let mut table = Table::new(["device", "slot", "size", "name", "can be written"]);
     for device in &shown {
+        // As `flash` sees it without options: what a person meets first.
         let refusal = device.refusal(false, None);
         let path = device.path.display().to_string();
         let next = refusal.as_ref().map(|refusal| refusal.next_step(&path));
         ui.event(
             "device",
-            &json!({ "device": device, "slot_name": bench.name_of(device), "refusal": refusal, "next": next }),
+            &json!({ "device": device, "slot_name": bench.name_of(device), "obstacle": refusal, "next": next }),
         );
         let verdict = match &refusal {
             None => "yes".to_owned(),
@@ -86,6 +88,7 @@ fn names(args: &Args, ui: &Ui) -> Result<BenchFile, Error> {
     Ok(usual
         .map(|path| BenchFile::read(&path))
         .transpose()
+        // A broken file of names must not hide the cards. One that was named is another matter.
         .unwrap_or_else(|error| {
             ui.progress().warn(&format!("slots have no names: {}", crate::causes::in_one_line(&error)));
             None

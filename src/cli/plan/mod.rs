@@ -30,6 +30,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let name = loaded.recipe.name.clone();
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     let repaired = prepared.repaired().map(str::to_owned);
+    // The digest is waited for first: a plan for another image than the recipe's must not be shown.
     let (plan, base) = prepared.into_plan()?;
     let plan = &plan;
     for record in show::records(plan) {
@@ -49,6 +50,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     ui.answer(&show::plan(plan, args.contents));
     if plan.obstacles().next().is_some() {
         ui.say("the recipe asks for what this image cannot do: `cardsmith golden` would stop");
+        // The plan was shown, and yet this is exit 1: CI must not go on to `golden`.
         return Ok(Exit::Failed);
     }
     Ok(Exit::Done)

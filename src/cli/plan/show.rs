@@ -28,12 +28,13 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
     let mut out = String::new();
     let mut step = "";
     for edit in &plan.edits {
+        // Steps propose one after another, so this is one heading for each.
         if edit.reason.step != step {
             step = edit.reason.step;
             let count = plan.edits.iter().filter(|other| other.reason.step == step).count();
             let _ = writeln!(out, "\n{STRONG}{step}{STRONG:#} {DIM}({})  {DIM:#}", edits(count));
         }
-        one(&mut out, edit, contents);
+        show_edit(&mut out, edit, contents);
     }
     let findings = |severity| plan.findings.iter().filter(move |finding| finding.severity == severity);
     let groups = [
@@ -41,6 +42,7 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
         (Severity::Warning, "look at", CHANGED),
         (Severity::Note, "notes", DIM),
     ];
+    // Obstacles first: with one of them nothing else matters.
     for (severity, title, style) in groups {
         if findings(severity).next().is_some() {
             let _ = writeln!(out, "\n{style}{title}{style:#}");
@@ -89,6 +91,7 @@ pub(crate) fn records(plan: &Plan) -> Vec<Value> {
             let mut value = serde_json::to_value(record).unwrap_or_default();
             if let (Some(lines), Value::Object(fields)) = (diff(edit), &mut value) {
                 let text: String = lines.iter().map(|(tag, line)| format!("{tag}{line}\n")).collect();
+                // Programs get the same diff as people, and no more of a secret than they.
                 fields.insert("diff".into(), json!(text));
             }
             value
@@ -96,7 +99,7 @@ pub(crate) fn records(plan: &Plan) -> Vec<Value> {
         .collect()
 }
 
-fn one(out: &mut String, edit: &Edit, contents: bool) {
+fn show_edit(out: &mut String, edit: &Edit, contents: bool) {
     let place = match edit.volume {
         Volume::Root => edit.path.to_string(),
         Volume::Boot => format!("boot:{}", edit.path),
@@ -105,6 +108,7 @@ fn one(out: &mut String, edit: &Edit, contents: bool) {
         Change::Remove => ("-", REMOVED, String::new()),
         Change::Write { content, attributes } => {
             let what = match content {
+                // Not even its size: plans are pasted into reviews.
                 Content::Secret(_) => "secret".to_owned(),
                 Content::Bytes(bytes) => format!("{} bytes", bytes.len()),
                 Content::HostFile { path, size, .. } => format!("{size} from {}", Printable::path(path)),
@@ -123,6 +127,7 @@ fn one(out: &mut String, edit: &Edit, contents: bool) {
     let _ = writeln!(out, "  {style}{mark} {place}{style:#}{detail}");
     let _ = writeln!(out, "      {DIM}{}{DIM:#}", Printable::of(&*edit.reason.text));
     let mut lines = diff(edit).unwrap_or_default();
+    // A diff says more than the whole text, which is for new files.
     if lines.is_empty() && contents {
         lines = added(edit);
     }
@@ -146,10 +151,12 @@ fn owner(uid: u32, gid: u32) -> String {
 /// Changed lines with two lines around them; `None` where nothing is replaced or it is no text.
 fn diff(edit: &Edit) -> Option<Vec<(char, String)>> {
     let Change::Write { content: Content::Bytes(after), .. } = &edit.change else { return None };
+    // What is not text has no lines to compare.
     let before = std::str::from_utf8(edit.before.as_deref()?).ok()?;
     let after = std::str::from_utf8(after).ok()?;
     let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(before, after);
     let mut lines = Vec::new();
+    // Two lines around each change are enough to find the place.
     for (number, group) in diff.grouped_ops(2).iter().enumerate() {
         if number > 0 {
             lines.push((' ', "…".to_owned()));

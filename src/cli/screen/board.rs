@@ -49,6 +49,7 @@ impl Board {
 
     /// Shows a sentence below the slots.
     pub fn say(&mut self, text: String) {
+        // Retries say the same again and again, and would push out the rest.
         if self.said.back() != Some(&text) {
             self.said.push_back(text);
         }
@@ -152,6 +153,7 @@ impl Work {
     /// From 0 to 100.
     pub(super) fn percent(&self) -> Option<u64> {
         let total = self.total?.0.max(1);
+        // 128 bits: a hundred times a size may not fit into 64.
         u64::try_from(u128::from(self.done.0) * 100 / u128::from(total)).ok()
     }
 }

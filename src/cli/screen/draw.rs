@@ -18,6 +18,7 @@ const WITH_CARD: u16 = 44;
 
 pub(super) fn board(frame: &mut Frame<'_>, board: &Board, colour: bool) {
     let rows = u16::try_from(board.rows.len()).unwrap_or(u16::MAX).saturating_add(1);
+    // What was said gets what is left: the slots are what the screen is for.
     let [title, _, slots, _, said, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
@@ -29,7 +30,7 @@ pub(super) fn board(frame: &mut Frame<'_>, board: &Board, colour: bool) {
     .areas(frame.area());
     frame.render_widget(heading(board, colour), title);
     frame.render_widget(table(board, slots, colour), slots);
-    frame.render_widget(last(board, said), said);
+    frame.render_widget(messages(board, said), said);
     let keys_text = board.ending.unwrap_or("q  no more cards, finish those under way     Ctrl-C  stop");
     frame.render_widget(Line::styled(keys_text, Style::new().add_modifier(Modifier::DIM)), keys);
 }
@@ -112,6 +113,7 @@ fn mark(mark: Mark, colour: bool) -> Style {
         Mark::Quiet | Mark::Busy => Style::new(),
         Mark::Wants => Style::new().add_modifier(Modifier::BOLD).patch(hue(Color::Yellow, colour)),
         Mark::Pass => Style::new().add_modifier(Modifier::BOLD).patch(hue(Color::Green, colour)),
+        // Reversed: a failed card must be seen across the room, without colour too.
         Mark::Fail => Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED).patch(hue(Color::Red, colour)),
     }
 }
@@ -120,6 +122,7 @@ fn mark(mark: Mark, colour: bool) -> Style {
 fn bar(work: &Work, width: u16) -> String {
     let Some(percent) = work.percent() else { return String::new() };
     let room = u64::from(width.saturating_sub(8)).min(60);
+    // No bar to speak of; the number still tells.
     if room < 4 {
         return format!("{percent:>3}%");
     }
@@ -134,15 +137,17 @@ fn clock(left: Duration) -> String {
     match seconds / 3600 {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),
         1..100 => format!("{}:{:02} h", seconds / 3600, seconds / 60 % 60),
+        // From a hundred hours on the rate is noise, and so would be the time.
         _ => "long".to_owned(),
     }
 }
 
 /// The last things that were said, the newest one at the bottom.
-fn last(board: &Board, area: Rect) -> Paragraph<'_> {
+fn messages(board: &Board, area: Rect) -> Paragraph<'_> {
     let width = usize::from(area.width).max(1);
     let mut free = usize::from(area.height);
     let mut lines: Vec<Line<'_>> = Vec::new();
+    // From the newest back: the oldest go first where room is short.
     for text in board.said.iter().rev() {
         // A sentence that breaks at words may need a line more than its length says.
         let needs = text.chars().count().div_ceil(width) + usize::from(text.chars().count() > width);

@@ -85,6 +85,7 @@ impl Screen {
     /// # Errors
     /// What the terminal reports; it is as it was then.
     pub fn open(board: Board, keys: Keys) -> io::Result<Screen> {
+        // Once: hooks pile up, and each screen would add one more.
         PANICS.call_once(|| {
             let usual = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
@@ -93,6 +94,7 @@ impl Screen {
             }));
         });
         enable_raw_mode()?;
+        // Before the rest: whatever fails from here on, `restore` undoes it.
         UP.store(true, Ordering::SeqCst);
         let opened = execute!(io::stderr(), EnterAlternateScreen)
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stderr())))
@@ -112,6 +114,7 @@ impl Screen {
             while !ended.load(Ordering::Relaxed) {
                 {
                     let _frame = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Given back meanwhile: one more frame would land on the shell.
                     if is_up() {
                         // A resize between two frames is seen by the next one; what is wrong with the terminal stays so.
                         let board = shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,9 +175,11 @@ fn listen(keys: &Keys, board: &Mutex<Board>) {
     match event::poll(FRAME) {
         Ok(true) => {}
         Ok(false) => return,
+        // Not at once again: a terminal that only fails would take a whole core.
         Err(_) => return thread::sleep(FRAME),
     }
     let (key, modifiers) = match event::read() {
+        // Some terminals report the release of a key, too.
         Ok(Event::Key(KeyEvent { code: KeyCode::Char(key), modifiers, kind: KeyEventKind::Press, .. })) => {
             (key, modifiers)
         }
@@ -185,6 +190,7 @@ fn listen(keys: &Keys, board: &Mutex<Board>) {
     match (key, modifiers.contains(KeyModifiers::CONTROL)) {
         // The terminal is raw: it makes no signal of the key.
         ('c', true) => {
+            // The second time. 130 is 128 and SIGINT, as shells have it.
             if keys.cancel.swap(true, Ordering::SeqCst) {
                 restore();
                 std::process::exit(130);

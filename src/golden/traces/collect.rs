@@ -30,6 +30,7 @@ pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Traces, 
         };
         match &edit.change {
             Change::Remove => removed_tree(&mut traces, tree, edit, &mut budget)?,
+            // Only over a file: where there was none nothing is lost.
             Change::Write { .. } if matches!(tree.stat(&edit.path)?, Some(s) if s.kind == FileKind::File) => {
                 rewritten(&mut traces, tree, edit)?;
             }
@@ -44,6 +45,7 @@ fn rewritten(traces: &mut Traces, tree: &dyn Tree, edit: &Edit) -> Result<(), Fs
     let Change::Write { content, .. } = &edit.change else { return Ok(()) };
     let old = head(tree, &edit.path)?;
     let (old, new) = (String::from_utf8_lossy(&old), content.shown_lossily());
+    // By lines: what the new text keeps will be found, and may be.
     let kept: std::collections::HashSet<&str> = new.lines().collect();
     let lost = Zeroizing::new(old.lines().filter(|line| !kept.contains(line)).collect::<Vec<_>>().join("\n"));
     let origin = edit.path.to_string();
@@ -57,6 +59,7 @@ fn removed_tree(traces: &mut Traces, tree: &dyn Tree, edit: &Edit, budget: &mut 
     while let Some(path) = ahead.pop() {
         let Some(stat) = tree.stat(&path)? else { continue };
         let origin = path.to_string();
+        // Names tell, too: the agent calls directories by the node's id.
         extract::instance_ids(traces, &origin, &origin);
         match stat.kind {
             FileKind::Directory => {
@@ -108,12 +111,15 @@ fn machine_id(traces: &mut Traces, path: &ImagePath, text: &str) {
 /// Samples from the beginning, the middle and the end. Only of files that are one machine's own: a downloaded package
 /// also stands, byte for byte, where it was installed.
 fn samples(traces: &mut Traces, content: &[u8], origin: &str, class: Class) {
+    // Configuration and code may stand elsewhere in the image by right.
     if !matches!(class, Class::Secret | Class::Identity | Class::Log) {
         return;
     }
     let last = content.len().saturating_sub(SAMPLE);
+    // From three places: free blocks are used again one by one, and one of them may survive.
     for at in [0, last / 2, last] {
         let sample = content.get(at..(at + SAMPLE).min(content.len())).unwrap_or_default();
+        // Twelve different bytes: padding and tables of zeros have fewer, and are met everywhere.
         let varied = sample.iter().collect::<std::collections::BTreeSet<_>>().len() >= 12;
         if sample.len() >= SAMPLE / 2 && varied {
             traces.add(sample, "sample of a removed file", origin, Scope::Residue);

@@ -21,12 +21,15 @@ pub fn from_text(traces: &mut Traces, text: &str, origin: &str) {
 /// Key material in base64: in pieces, as text and decoded.
 pub fn base64_key(traces: &mut Traces, text: &str, kind: &'static str, origin: &str) {
     pieces(traces, text.as_bytes(), kind, origin);
+    // Decoded as well: DER, or base64 with other line breaks, is the same key in other bytes.
     if let Ok(decoded) = STANDARD.decode(text.trim()) {
         pieces(traces, &Zeroizing::new(decoded), kind, origin);
     }
 }
 
 fn pieces(traces: &mut Traces, bytes: &[u8], kind: &'static str, origin: &str) {
+    // In pieces: of a key that a block's edge cuts in two, one piece is whole. A short rest is left out, for few bytes
+    // are found by chance.
     for piece in bytes.chunks(PIECE).filter(|piece| piece.len() == PIECE || bytes.len() < PIECE) {
         traces.add(piece, kind, origin, Scope::Anywhere);
     }
@@ -38,6 +41,7 @@ pub fn instance_ids(traces: &mut Traces, text: &str, origin: &str) {
     for (at, _) in text.match_indices("mi-") {
         let id = text.get(at..at + 3 + DIGITS).unwrap_or_default();
         let behind = text.as_bytes().get(at + 3 + DIGITS);
+        // More digits behind make it something else, such as a digest.
         let digits = id.bytes().skip(3).filter(u8::is_ascii_hexdigit).count();
         if digits == DIGITS && !behind.is_some_and(u8::is_ascii_hexdigit) {
             traces.add(id.as_bytes(), "instance id", origin, Scope::Anywhere);
@@ -56,6 +60,7 @@ fn json_fields(traces: &mut Traces, text: &str, origin: &str) {
     if let Some(id) = field("fingerprint") {
         traces.add(id.as_bytes(), "fingerprint", origin, Scope::Anywhere);
     }
+    // Whatever their form: the agent's own fields need not look like `mi-` and 17 digits.
     for name in ["instanceID", "ManagedInstanceID", "InstanceId"] {
         if let Some(id) = field(name) {
             traces.add(id.as_bytes(), "instance id", origin, Scope::Anywhere);
@@ -75,6 +80,7 @@ fn pem_blocks(traces: &mut Traces, text: &str, origin: &str) {
             }
         } else if let Some(body) = body.as_mut() {
             body.push_str(line);
+            // Each line as it stands, and above the whole decoded: what is left may be either.
             pieces(traces, line.as_bytes(), "private key", origin);
         }
     }
@@ -88,6 +94,7 @@ fn credentials(traces: &mut Traces, text: &str, origin: &str) {
         match name.as_str() {
             "aws_access_key_id" => traces.add(value.as_bytes(), "access key id", origin, Scope::Anywhere),
             "aws_secret_access_key" => traces.add(value.as_bytes(), "secret access key", origin, Scope::Anywhere),
+            // Hundreds of characters, and any part of it tells.
             "aws_session_token" => pieces(traces, value.as_bytes(), "session token", origin),
             _ => {}
         }
@@ -100,6 +107,7 @@ pub fn activation_codes(traces: &mut Traces, text: &str, origin: &str) {
     const SHORTEST_CODE: usize = 20;
     for (at, word) in text.match_indices("-code").chain(text.match_indices("ActivationCode")) {
         let rest = text.get(at + word.len()..).unwrap_or_default();
+        // `-code X`, `-code=X`, and JSON inside of JSON with its backslashes.
         let rest = rest.trim_start_matches(['=', ':', ' ', '\t', '"', '\'', '\\']);
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c))).unwrap_or(rest.len());
         let code = rest.get(..end).unwrap_or_default();

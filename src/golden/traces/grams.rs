@@ -53,7 +53,9 @@ impl<'n> Grams<'n> {
             }
             whole.insert(trace.bytes.as_slice(), trace);
         }
+        // A power of two, so that a shift picks the bit; at least 512 bytes, which cost nothing.
         let bits = (near.len() * SPARSENESS).next_power_of_two().max(1 << 12);
+        // The upper bits: a multiplication mixes those best.
         let shift = u64::BITS - bits.trailing_zeros();
         let mut filter = vec![0u64; bits / 64];
         for &gram in near.keys() {

@@ -42,6 +42,7 @@ impl Traces {
 
     /// Adds one, unless it is too short, too plain to mean anything, or already there.
     pub fn add(&mut self, bytes: &[u8], kind: &'static str, origin: &str, scope: Scope) {
+        // Short or monotonous strings are found by chance, and would make a clean image fail.
         if bytes.len() < Self::SHORTEST || !is_telling(bytes) || self.all.len() >= Self::MOST {
             return;
         }
@@ -78,6 +79,7 @@ impl Traces {
         for trace in self.iter() {
             *kinds.entry(trace.kind.to_owned()).or_insert(0) += 1;
         }
+        // None by construction: with a single hit there is no golden image, and so no record.
         TraceRecord { searched: self.len() as u64, found: 0, kinds, digests: self.all.keys().copied().collect() }
     }
 }
@@ -90,5 +92,6 @@ fn is_telling(bytes: &[u8]) -> bool {
             *slot = true;
         }
     }
+    // An id or a key of ten bytes has more than six different ones, padding has fewer.
     seen.iter().filter(|&&s| s).count() >= 6
 }
