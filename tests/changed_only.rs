@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use cardsmith::flash::{CardImage, Guard, UnusedSpaceReport, WriteOptions, WriteReport, write_card};
 use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
-use cardsmith::recipe::schema::UnusedSpace;
+use cardsmith::recipe::schema::Blank;
 use cardsmith::units::ByteRange;
 
 use crate::crash::golden;
@@ -33,8 +33,8 @@ fn card_image(bytes: &[u8]) -> CardImage {
     CardImage { map, image: Arc::new(Bytes(bytes.to_vec())) }
 }
 
-fn write(card: &FaultyCard, bytes: &[u8], unused_space: UnusedSpace) -> WriteReport {
-    let options = WriteOptions { unused_space, changed_only: true, ..WriteOptions::default() };
+fn write(card: &FaultyCard, bytes: &[u8], blank: Blank) -> WriteReport {
+    let options = WriteOptions { blank, changed_only: true, ..WriteOptions::default() };
     let cancel = AtomicBool::new(false);
     let guard = Guard { cancel: &cancel, before_seal: &mut || Ok(()) };
     let report = write_card(card, &card_image(bytes), options, &mut *Silent.task("", None), guard).unwrap();
@@ -64,7 +64,7 @@ fn has(bytes: &[u8], text: &[u8]) -> bool {
 #[test]
 fn only_the_pieces_that_differ_are_written_and_all_of_them_are_verified() {
     let card = FaultyCard::holding(old_card(), vec![]);
-    let report = write(&card, &version(2), UnusedSpace::Keep);
+    let report = write(&card, &version(2), Blank::Leave);
     // The piece with the change, and the one that begins in the first MiB.
     assert_eq!(report.written.0, 4096 + (4 << 20));
     assert_eq!(report.held.0 + report.written.0, report.verified.0);
@@ -73,20 +73,20 @@ fn only_the_pieces_that_differ_are_written_and_all_of_them_are_verified() {
     let large = state.log.iter().filter(|(at, data)| *at >= MIB as u64 && data.len() > 4096);
     let places: Vec<u64> = large.map(|(at, _)| *at).filter(|at| *at < (CARD - MIB) as u64).collect();
     assert!(places.iter().all(|at| (1 << 20..4 << 20).contains(at) || (8 << 20..12 << 20).contains(at)), "{places:?}");
-    assert!(has(&state.bytes, b"an old card's secret"), "unused-space = keep");
+    assert!(has(&state.bytes, b"an old card's secret"), "blank = leave");
 }
 
 #[test]
 fn a_card_that_holds_something_else_altogether_is_written_as_a_whole() {
     let card = FaultyCard::holding(vec![0xA5; CARD], vec![]);
-    let report = write(&card, &version(2), UnusedSpace::Keep);
+    let report = write(&card, &version(2), Blank::Leave);
     assert_eq!((report.held.0, report.written), (0, report.verified));
 }
 
 #[test]
 fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
     let card = FaultyCard::holding(old_card(), vec![]);
-    let report = write(&card, &version(2), UnusedSpace::Zero);
+    let report = write(&card, &version(2), Blank::Zero);
     assert!(matches!(report.blank, UnusedSpaceReport::Zeroed { .. }));
     let bytes = card.bytes();
     assert!(!has(&bytes, b"an old card's secret") && !has(&bytes, b"another, far behind!"));
@@ -94,7 +94,7 @@ fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
 
     // A discard takes the long runs (this device fills them with ones), and short ones become zeros; the image stays.
     let card = FaultyCard::holding(old_card(), vec![Fault::DiscardsToOnes]);
-    let report = write(&card, &version(2), UnusedSpace::Discard);
+    let report = write(&card, &version(2), Blank::Discard);
     assert_eq!(report.blank, UnusedSpaceReport::Discarded);
     let bytes = card.bytes();
     assert!(!has(&bytes, b"an old card's secret") && !has(&bytes, b"another, far behind!"));
@@ -104,7 +104,7 @@ fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
 #[test]
 fn a_piece_that_cannot_be_read_is_written_and_verified_like_on_any_card() {
     let card = FaultyCard::holding(old_card(), vec![Fault::ReadFails { at: 20 << 20, times: 1 }]);
-    let report = write(&card, &version(1), UnusedSpace::Keep);
+    let report = write(&card, &version(1), Blank::Leave);
     assert_eq!(report.written.0, 4096 + (4 << 20));
 }
 

@@ -15,7 +15,7 @@ use cardsmith::flash::{
 use cardsmith::image::BlockMap;
 use cardsmith::ledger::{CardReservation, CardState, Ledger};
 use cardsmith::progress::{Progress, Silent, Task};
-use cardsmith::recipe::schema::UnusedSpace;
+use cardsmith::recipe::schema::Blank;
 use cardsmith::units::{ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Bytes, Fault, FaultyCard, Shared, boots};
@@ -119,7 +119,7 @@ impl Bench {
             recipe: "kiosk",
             golden: &self.golden.map,
             chunks: &SharedChunks::of(&self.golden.map),
-            options: WriteOptions { unused_space: UnusedSpace::Keep, ..WriteOptions::default() },
+            options: WriteOptions { blank: Blank::Leave, ..WriteOptions::default() },
             progress: &*self.progress,
             cancel: &self.cancel,
             on_receipt: &self.on_receipt,

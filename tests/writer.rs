@@ -10,7 +10,7 @@ use cardsmith::flash::{
 };
 use cardsmith::image::{BlockMap, MappedRange};
 use cardsmith::progress::{Progress, Silent};
-use cardsmith::recipe::schema::UnusedSpace;
+use cardsmith::recipe::schema::Blank;
 use cardsmith::units::{ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Bytes, Fault, FaultyCard, boots, has_partition_table};
@@ -70,9 +70,9 @@ fn old() -> Vec<u8> {
 /// Most tests are about what happens to space that the image does not use, or about nothing of the kind.
 struct Options(WriteOptions);
 
-impl From<UnusedSpace> for Options {
-    fn from(unused_space: UnusedSpace) -> Options {
-        Options(WriteOptions { unused_space, ..WriteOptions::default() })
+impl From<Blank> for Options {
+    fn from(blank: Blank) -> Options {
+        Options(WriteOptions { blank, ..WriteOptions::default() })
     }
 }
 
@@ -101,7 +101,7 @@ fn write_with(
 }
 
 fn write(card: &FaultyCard, image: &CardImage) -> Result<WriteReport, CardFailure> {
-    write_with(card, image, UnusedSpace::Keep, &AtomicBool::new(false))
+    write_with(card, image, Blank::Leave, &AtomicBool::new(false))
 }
 
 fn fails(faults: Vec<Fault>) -> (Arc<FaultyCard>, CardFailure) {
@@ -136,7 +136,7 @@ fn a_good_card_reads_as_the_image_where_it_matters_and_is_left_alone_elsewhere()
 
 #[test]
 fn a_card_is_not_asked_for_its_size_where_that_is_not_wanted_and_the_receipt_says_so() {
-    let options = WriteOptions { probe: false, unused_space: UnusedSpace::Keep, ..WriteOptions::default() };
+    let options = WriteOptions { probe: false, blank: Blank::Leave, ..WriteOptions::default() };
     let card = FaultyCard::holding(old(), vec![]);
     let report = write_with(&card, &card_image(&image()), options, &AtomicBool::new(false)).unwrap();
     assert_eq!(report.probe, ProbeReport::NotProbed);
@@ -339,7 +339,7 @@ fn a_person_can_stop_at_any_write() {
         let set = cancel.clone();
         let hook = Fault::Hook(Box::new(move |number| set.store(number >= n, Ordering::Relaxed)));
         let card = FaultyCard::holding(old(), vec![hook]);
-        let failure = write_with(&card, &card_image(&image()), UnusedSpace::Keep, &cancel).unwrap_err();
+        let failure = write_with(&card, &card_image(&image()), Blank::Leave, &cancel).unwrap_err();
         assert_eq!((failure.kind, failure.left_on_card), (FailureKind::Cancelled, LeftOnCard::NotBootable), "{n}");
         assert!(!has_partition_table(&card.bytes()), "{n}");
     }
@@ -379,14 +379,14 @@ fn blank_space_is_discarded_zeroed_or_left_as_asked_and_told_as_it_went() {
         assert_is_card(&card.bytes(), &image());
         (card.bytes(), report.blank)
     };
-    let (bytes, report) = go(vec![], UnusedSpace::Zero);
+    let (bytes, report) = go(vec![], Blank::Zero);
     let gaps = [9 * MIB..13 * MIB, 20 * MIB..CARD];
     assert!(gaps.iter().all(|gap| bytes[gap.clone()].iter().all(|&b| b == 0)));
     assert!(matches!(report, UnusedSpaceReport::Zeroed { bytes } if bytes.0 > 20 << 20), "{report:?}");
-    let (bytes, report) = go(vec![Fault::DiscardsToOnes], UnusedSpace::Discard);
+    let (bytes, report) = go(vec![Fault::DiscardsToOnes], Blank::Discard);
     assert!(bytes[20 * MIB..30 * MIB].iter().all(|&b| b == 0xFF));
     assert_eq!(report, UnusedSpaceReport::Discarded);
-    let (_, report) = go(vec![], UnusedSpace::Discard);
+    let (_, report) = go(vec![], Blank::Discard);
     assert!(matches!(report, UnusedSpaceReport::NotDiscarded { .. }), "{report:?}");
 }
 
@@ -405,7 +405,7 @@ fn a_map_whose_ranges_lie_across_sectors_is_written_in_whole_sectors() {
     let ranges = [(3u64, 700u64), (2 << 20, 1001), ((2 << 20) + 1001, 3), (4 << 20, 4 << 20), (8 << 20, 13)];
     let odd = card_with(&bytes, &ranges);
     let card = FaultyCard::holding(old(), vec![]);
-    write_with(&card, &odd, UnusedSpace::Zero, &AtomicBool::new(false)).unwrap();
+    write_with(&card, &odd, Blank::Zero, &AtomicBool::new(false)).unwrap();
     let on_card = card.bytes();
     for (start, len) in ranges.map(|(start, len)| (start as usize, len as usize)) {
         assert!(on_card[start..start + len] == bytes[start..start + len], "{start}");

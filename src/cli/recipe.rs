@@ -1,13 +1,13 @@
 //! `cardsmith recipe`: check, schema, new.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::{Error, Exit, Ui};
 use crate::printable::Printable;
-use crate::recipe::{self, LoadedRecipe, Lock, Mistake, RecipeError};
+use crate::recipe::{self, Lock, RecipeError};
 
 /// Write and check recipes
 ///
@@ -92,7 +92,6 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
                 let name = &loaded.recipe.name;
                 // Here, because the room of recipes does not know the audit; and a warning, because rules come and go
                 // while recipes stay.
-                warn_of_old_keys(&loaded.warnings, ui);
                 for id in loaded.recipe.audit.allow.iter().filter(|id| crate::audit::find_rule(id).is_none()) {
                     let path = path.display();
                     ui.progress().warn(&format!("{path}: [audit] allow names {id:?}, and the audit has no such rule"));
@@ -134,22 +133,9 @@ fn tell_resolved(resolved: &recipe::Resolved, ui: &Ui) {
     }
 }
 
-/// Loads the recipe of a command. What is understood but should be changed in it is a warning.
-pub(super) fn load(path: &Path, ui: &Ui) -> Result<LoadedRecipe, Error> {
-    let loaded = recipe::load(path)?;
-    warn_of_old_keys(&loaded.warnings, ui);
-    Ok(loaded)
-}
-
-fn warn_of_old_keys(warnings: &[Mistake], ui: &Ui) {
-    for warning in warnings {
-        ui.progress().warn(&format!("{warning}: {}", warning.help));
-    }
-}
-
 fn lock(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
     for path in recipes {
-        let lock = Lock::of(&load(path, ui)?)?;
+        let lock = Lock::of(&recipe::load(path)?)?;
         let written = lock.write(path)?;
         ui.event("lock", &json!({ "path": written, "files": lock.files() }));
         ui.answer(&format!("{}: {} locked", Printable::path(&written), lock.files().len()));

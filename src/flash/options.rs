@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::io_timeout::IoTimeout;
-use crate::recipe::schema::UnusedSpace;
+use crate::recipe::schema::Blank;
 
 /// What may be chosen about writing a card. By default the recipe's default, with the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteOptions {
     /// What happens to space that the image does not use.
-    pub unused_space: UnusedSpace,
+    pub blank: Blank,
     /// Whether the card is asked, before the long write, if it is as large as it says.
     pub probe: bool,
     /// Whether what the card holds already is compared instead of written.
@@ -20,12 +20,7 @@ pub struct WriteOptions {
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions {
-            unused_space: UnusedSpace::default(),
-            probe: true,
-            changed_only: false,
-            io_timeout: IoTimeout::default(),
-        }
+        WriteOptions { blank: Blank::default(), probe: true, changed_only: false, io_timeout: IoTimeout::default() }
     }
 }
 

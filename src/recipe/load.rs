@@ -12,7 +12,7 @@ use super::loaded::{BaseRecipe, LoadedRecipe};
 use super::mistake::Mistake;
 use super::schema::{Card, Recipe};
 use super::texts::{Places, Texts};
-use super::{check, extends, literal, old_keys, shape};
+use super::{check, extends, literal, shape};
 use crate::digest::Sha256Digest;
 use crate::read_limited::read_limited;
 
@@ -126,8 +126,6 @@ fn understand<T>(
         texts = texts.with_base(file, base_text);
     }
 
-    let mut warnings = Vec::new();
-    old_keys::rename(own.get_mut(), &texts, &mut warnings).map_err(|mistake| wrong(vec![mistake]))?;
     let mut prefix = PathBuf::new();
     let mut document = own;
     if let (Some((_, base)), Some((base_file, base_text))) = (&base, texts.base()) {
@@ -136,7 +134,6 @@ fn understand<T>(
             DeTable::parse(base_text).map_err(|error| wrong(vec![shape::syntax(&texts, start, &error)]))?.into_inner();
         let mut below = extends::moved(below, start);
         no_literal_secret(&below, &texts)?;
-        old_keys::rename(&mut below, &texts, &mut warnings).map_err(|mistake| wrong(vec![mistake]))?;
         if let Some(further) = below.get("extends") {
             return Err(wrong(vec![second_level(path, base_file, further, &texts)]));
         }
@@ -160,8 +157,7 @@ fn understand<T>(
         recipe.card.name = hostname;
     }
     let base = base.map(|(_, base)| base);
-    let digest = Sha256Digest::of(text.as_bytes());
-    let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest, base, warnings };
+    let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest: Sha256Digest::of(text.as_bytes()), base };
     let places = Places { texts: &texts, document: &document, prefix };
     let mistakes = check::check(&loaded, &places);
     if mistakes.is_empty() { Ok(each(loaded, &places)) } else { Err(wrong(mistakes)) }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::mistake::Mistake;
 use super::schema::Recipe;
 use crate::digest::Sha256Digest;
 
@@ -19,8 +18,6 @@ pub struct LoadedRecipe {
     pub digest: Sha256Digest,
     /// The recipe that it extends. What that one says is part of `recipe` already.
     pub base: Option<BaseRecipe>,
-    /// What a person should change in it although it is understood: keys with an old name.
-    pub warnings: Vec<Mistake>,
 }
 
 /// A recipe that another one extends.

@@ -10,7 +10,6 @@ mod load;
 mod loaded;
 mod lock;
 mod mistake;
-mod old_keys;
 mod region;
 mod resolved;
 pub mod schema;

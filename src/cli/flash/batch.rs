@@ -111,7 +111,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         golden: &manifest.map,
         chunks: &chunks,
         options: WriteOptions {
-            unused_space: recipe.card.unused_space,
+            blank: recipe.card.blank,
             probe: batch.probe,
             changed_only: batch.changed_only,
             io_timeout: IoTimeout::from_environment(),

@@ -10,6 +10,7 @@ use super::{Error, Exit, Ui};
 use crate::golden;
 use crate::golden::finding_records;
 use crate::printable::Printable;
+use crate::recipe;
 
 /// Show the edits that a recipe would make, as a readable diff
 ///
@@ -26,7 +27,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
-    let loaded = crate::cli::recipe::load(&args.recipe, ui)?;
+    let loaded = recipe::load(&args.recipe)?;
     let name = loaded.recipe.name.clone();
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     let repaired = prepared.repaired().map(str::to_owned);

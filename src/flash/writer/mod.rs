@@ -25,7 +25,7 @@ use super::options::WriteOptions;
 use super::shared_chunks::SharedChunks;
 use crate::image::BlockMap;
 use crate::progress::Task;
-use crate::recipe::schema::UnusedSpace;
+use crate::recipe::schema::Blank;
 use crate::units::{ByteRange, ByteSize};
 
 pub use card_writer::TRIES;
@@ -127,7 +127,7 @@ impl Writer<'_> {
         let mut probe = if fresh { ProbeReport::New } else { ProbeReport::NotProbed };
         if !fresh && options.probe {
             self.enter(Stage::Probe, None, task)?;
-            let keep = options.unused_space == UnusedSpace::Keep || options.changed_only;
+            let keep = options.blank == Blank::Leave || options.changed_only;
             probe = capacity::probe(self.medium, source.size(), keep, self.cancel)?;
             self.head_is_zero(WriteError::Suspect {
                 what: "a sample that was written far behind its beginning came out at its beginning".to_owned(),
@@ -136,9 +136,9 @@ impl Writer<'_> {
 
         // Zeros that are written where a discard is not worth it.
         let mut zeros = Vec::new();
-        let mut report = match options.unused_space {
+        let mut report = match options.blank {
             _ if fresh => UnusedSpaceReport::New,
-            UnusedSpace::Discard => {
+            Blank::Discard => {
                 self.enter(Stage::Blank, Some(self.medium.size()), task)?;
                 let mut runs = vec![ByteRange::new(HEAD, self.medium.size().0.saturating_sub(HEAD))];
                 if let Some(card) = source.card().filter(|_| options.changed_only) {
@@ -147,14 +147,14 @@ impl Writer<'_> {
                 }
                 self.discard(&runs, task)?
             }
-            UnusedSpace::Keep | UnusedSpace::Zero => UnusedSpaceReport::Left,
+            Blank::Leave | Blank::Zero => UnusedSpaceReport::Left,
         };
 
         let early = self.write_early(source, task)?;
         let unmade = || WriteError::Prepare { what: "the card's image was not made".to_owned() };
         let card = source.card().ok_or_else(unmade)?;
         let mut chunks = mapped_chunks(&card.map);
-        if options.unused_space == UnusedSpace::Zero && !fresh {
+        if options.blank == Blank::Zero && !fresh {
             zeros = unused_chunks(&chunks, self.medium.size(), self.block_size);
             let bytes = ByteSize(zeros.iter().map(|chunk| chunk.range.len.0).sum());
             report = UnusedSpaceReport::Zeroed { bytes };

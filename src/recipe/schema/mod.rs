@@ -257,16 +257,14 @@ pub struct Activation {
 /// What happens on a reused card to space that the image does not use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum UnusedSpace {
+pub enum Blank {
     /// Discard it, where the device can.
     #[default]
     Discard,
     /// Write zeros over it.
     Zero,
-    /// Keep what is there.
-    // Manifests of earlier versions say `leave`, and are read for as long as their cards live.
-    #[serde(alias = "leave")]
-    Keep,
+    /// Leave what is there.
+    Leave,
 }
 
 /// `[card]`
@@ -276,9 +274,9 @@ pub struct Card {
     /// Host name and SSM default instance name; `{serial}` or `{serial:04}` stands for the card's number.
     #[serde(default = "default_card_name")]
     pub name: String,
-    /// What happens to the space that the image does not use: `"discard"` (default), `"zero"` or `"keep"`.
-    #[serde(default, rename = "unused-space", alias = "blank")]
-    pub unused_space: UnusedSpace,
+    /// `"discard"` (default), `"zero"` or `"leave"`.
+    #[serde(default)]
+    pub blank: Blank,
 }
 
 fn default_card_name() -> String {
@@ -287,7 +285,7 @@ fn default_card_name() -> String {
 
 impl Default for Card {
     fn default() -> Card {
-        Card { name: default_card_name(), unused_space: UnusedSpace::default() }
+        Card { name: default_card_name(), blank: Blank::default() }
     }
 }
 
