@@ -4,10 +4,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cardsmith::flash::{CardImage, Guard, UnusedSpaceReport, WriteOptions, WriteReport, write_card};
+use cardsmith::flash::{Blank, BlankReport, CardImage, Guard, WriteOptions, WriteReport, write_card};
 use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
-use cardsmith::recipe::schema::Blank;
 use cardsmith::units::ByteRange;
 
 use crate::crash::golden;
@@ -68,7 +67,7 @@ fn only_the_pieces_that_differ_are_written_and_all_of_them_are_verified() {
     // The piece with the change, and the one that begins in the first MiB.
     assert_eq!(report.written.0, 4096 + (4 << 20));
     assert_eq!(report.held.0 + report.written.0, report.verified.0);
-    assert_eq!(report.blank, UnusedSpaceReport::Left);
+    assert_eq!(report.blank, BlankReport::Left);
     let state = card.state.lock().unwrap();
     let large = state.log.iter().filter(|(at, data)| *at >= MIB as u64 && data.len() > 4096);
     let places: Vec<u64> = large.map(|(at, _)| *at).filter(|at| *at < (CARD - MIB) as u64).collect();
@@ -87,7 +86,7 @@ fn a_card_that_holds_something_else_altogether_is_written_as_a_whole() {
 fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
     let card = FaultyCard::holding(old_card(), vec![]);
     let report = write(&card, &version(2), Blank::Zero);
-    assert!(matches!(report.blank, UnusedSpaceReport::Zeroed { .. }));
+    assert!(matches!(report.blank, BlankReport::Zeroed { .. }));
     let bytes = card.bytes();
     assert!(!has(&bytes, b"an old card's secret") && !has(&bytes, b"another, far behind!"));
     assert!(report.held.0 > 20 << 20, "zeros that are there are not written: {report:?}");
@@ -95,7 +94,7 @@ fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
     // A discard takes the long runs (this device fills them with ones), and short ones become zeros; the image stays.
     let card = FaultyCard::holding(old_card(), vec![Fault::DiscardsToOnes]);
     let report = write(&card, &version(2), Blank::Discard);
-    assert_eq!(report.blank, UnusedSpaceReport::Discarded);
+    assert_eq!(report.blank, BlankReport::Discarded);
     let bytes = card.bytes();
     assert!(!has(&bytes, b"an old card's secret") && !has(&bytes, b"another, far behind!"));
     assert!(report.held.0 > 15 << 20, "the image's own pieces were discarded: {report:?}");

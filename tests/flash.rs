@@ -9,13 +9,12 @@ use std::time::Duration;
 use cardsmith::activation::{Activation, ActivationFile, Dispenser, Issuer, Order};
 use cardsmith::flash::gate::{self, GateOptions};
 use cardsmith::flash::{
-    BatchOutcome, CardImage, CardMaker, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium, Outcome, Receipt,
-    SharedChunks, Verdict, WriteOptions, bench, flash,
+    BatchOutcome, Blank, CardImage, CardMaker, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium, Outcome,
+    Receipt, SharedPieces, Verdict, WriteOptions, bench, flash,
 };
 use cardsmith::image::BlockMap;
 use cardsmith::ledger::{CardReservation, CardState, Ledger};
 use cardsmith::progress::{Progress, Silent, Task};
-use cardsmith::recipe::schema::Blank;
 use cardsmith::units::{ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Bytes, Fault, FaultyCard, Shared, boots};
@@ -118,7 +117,7 @@ impl Bench {
             desk: &desk,
             recipe: "kiosk",
             golden: &self.golden.map,
-            chunks: &SharedChunks::of(&self.golden.map),
+            pieces: &SharedPieces::of(&self.golden.map),
             options: WriteOptions { blank: Blank::Leave, ..WriteOptions::default() },
             progress: &*self.progress,
             cancel: &self.cancel,
@@ -140,7 +139,7 @@ impl Bench {
     }
 
     fn clear(&self, targets: &[PathBuf], options: &GateOptions) -> Vec<Box<dyn Medium>> {
-        gate::vet_all(&Host::this(), targets, options, self.golden.size()).unwrap()
+        gate::clear_all(&Host::this(), targets, options, self.golden.size()).unwrap()
     }
 
     pub(crate) fn states(&self) -> Vec<(u64, CardState)> {

@@ -6,10 +6,9 @@
 
 use std::sync::atomic::AtomicBool;
 
-use cardsmith::flash::{CardImage, Guard, WriteOptions, write_card};
+use cardsmith::flash::{Blank, CardImage, Guard, WriteOptions, write_card};
 use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
-use cardsmith::recipe::schema::Blank;
 use cardsmith::units::ByteRange;
 
 use crate::support::faulty_card::{Bytes, FaultyCard};

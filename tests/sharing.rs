@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use cardsmith::digest::Sha256Digest;
-use cardsmith::flash::{CardImage, Guard, Medium, MediumRecord, ReadBack, SharedChunks, WriteOptions, write_card_of};
+use cardsmith::flash::{CardImage, Guard, Medium, MediumRecord, ReadBack, SharedPieces, WriteOptions, write_card_of};
 use cardsmith::image::{BlockMap, MappedRange, ReadAt};
 use cardsmith::progress::{Progress, Silent};
 use cardsmith::units::{ByteOffset, ByteRange, ByteSize};
@@ -69,7 +69,7 @@ fn card(golden: &BlockMap, own: Option<u64>, read: &Arc<AtomicU64>) -> CardImage
     CardImage { image: Arc::new(image), map: BlockMap::new(map, ByteSize(size)).unwrap() }
 }
 
-fn write(pieces: &SharedChunks, medium: &dyn Medium, card: &CardImage) {
+fn write(pieces: &SharedPieces, medium: &dyn Medium, card: &CardImage) {
     let guard = Guard { cancel: &AtomicBool::new(false), before_seal: &mut || Ok(()) };
     let options = WriteOptions { probe: false, ..WriteOptions::default() };
     write_card_of(pieces, medium, card, options, &mut *Silent.task("card", None), guard).unwrap();
@@ -78,7 +78,7 @@ fn write(pieces: &SharedChunks, medium: &dyn Medium, card: &CardImage) {
 #[test]
 fn what_one_card_just_read_of_the_golden_image_the_next_one_does_not_read_again() {
     let map = golden(20 * MIB);
-    let pieces = SharedChunks::of(&map);
+    let pieces = SharedPieces::of(&map);
     let (first, second) = (Arc::default(), Arc::default());
     let media = [32 * MIB as usize; 2].map(|size| FaultyCard::holding(vec![0; size], vec![]));
     let own = (9 * MIB) / BLOCK as u64;
@@ -100,7 +100,7 @@ fn what_one_card_just_read_of_the_golden_image_the_next_one_does_not_read_again(
 #[test]
 fn a_card_that_stands_still_in_the_middle_of_the_image_holds_up_nobody_and_then_goes_on_by_itself() {
     let map = golden(96 * MIB);
-    let pieces = SharedChunks::of(&map);
+    let pieces = SharedPieces::of(&map);
     // The slow card waits, with requests under way, until the quick one is all done.
     let done = Arc::new((Mutex::new(false), Condvar::new()));
     let (waits, started) = (done.clone(), Arc::new(Barrier::new(2)));
@@ -151,7 +151,7 @@ impl Medium for Endless {
     fn record(&self) -> MediumRecord {
         MediumRecord { path: "/dev/endless".into(), slot: None, model: None, serial: None, size: self.size() }
     }
-    fn block_size(&self) -> ByteSize {
+    fn grain(&self) -> ByteSize {
         ByteSize(512)
     }
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
@@ -181,7 +181,7 @@ impl Medium for Endless {
 fn eight_cards_hold_a_few_pieces_each_however_large_the_image_is() {
     let held = |cards: u64, size: u64| {
         let map = golden(size);
-        let pieces = SharedChunks::of(&map);
+        let pieces = SharedPieces::of(&map);
         thread::scope(|scope| {
             for _ in 0..cards {
                 scope.spawn(|| {

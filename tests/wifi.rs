@@ -284,7 +284,7 @@ fn bullseye_gets_wpa_supplicant_conf() {
 fn an_image_that_cannot_do_wifi_is_an_obstacle_with_its_reason() {
     let says = |root: &HostTree, boot: &HostTree, what: &str| {
         let made = plan(root, boot);
-        let found: Vec<_> = made.findings.iter().filter(|f| f.severity == Severity::Refusal).collect();
+        let found: Vec<_> = made.findings.iter().filter(|f| f.severity == Severity::Obstacle).collect();
         assert!(found.iter().any(|f| f.step == "wifi" && f.text.contains(what)), "{what}: {found:?}");
     };
     let boot = || {

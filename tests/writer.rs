@@ -5,12 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use cardsmith::digest::Sha256Digest;
 use cardsmith::flash::{
-    CardFailure, CardImage, FailureKind, Guard, LeftOnCard, Medium, ProbeReport, Stage, UnusedSpaceReport,
+    Blank, BlankReport, CardFailure, CardImage, FailureKind, Guard, LeftOnCard, Medium, ProbeReport, Stage,
     WriteOptions, WriteReport, write_card,
 };
 use cardsmith::image::{BlockMap, MappedRange};
 use cardsmith::progress::{Progress, Silent};
-use cardsmith::recipe::schema::Blank;
 use cardsmith::units::{ByteRange, ByteSize};
 
 use crate::support::faulty_card::{Bytes, Fault, FaultyCard, boots, has_partition_table};
@@ -130,7 +129,7 @@ fn a_good_card_reads_as_the_image_where_it_matters_and_is_left_alone_elsewhere()
     assert!(bytes[CARD - 4096..].iter().all(|&b| b == 0), "an old second partition table is gone");
     let total: u64 = MAP.iter().map(|range| range.1).sum();
     assert_eq!((report.written.0, report.verified.0, report.repeated), (total, total, 0));
-    assert_eq!(report.blank, UnusedSpaceReport::Left);
+    assert_eq!(report.blank, BlankReport::Left);
     assert!(matches!(report.probe, ProbeReport::NothingSuspect { samples } if samples > 8), "{:?}", report.probe);
 }
 
@@ -382,12 +381,12 @@ fn blank_space_is_discarded_zeroed_or_left_as_asked_and_told_as_it_went() {
     let (bytes, report) = go(vec![], Blank::Zero);
     let gaps = [9 * MIB..13 * MIB, 20 * MIB..CARD];
     assert!(gaps.iter().all(|gap| bytes[gap.clone()].iter().all(|&b| b == 0)));
-    assert!(matches!(report, UnusedSpaceReport::Zeroed { bytes } if bytes.0 > 20 << 20), "{report:?}");
+    assert!(matches!(report, BlankReport::Zeroed { bytes } if bytes.0 > 20 << 20), "{report:?}");
     let (bytes, report) = go(vec![Fault::DiscardsToOnes], Blank::Discard);
     assert!(bytes[20 * MIB..30 * MIB].iter().all(|&b| b == 0xFF));
-    assert_eq!(report, UnusedSpaceReport::Discarded);
+    assert_eq!(report, BlankReport::Discarded);
     let (_, report) = go(vec![], Blank::Discard);
-    assert!(matches!(report, UnusedSpaceReport::NotDiscarded { .. }), "{report:?}");
+    assert!(matches!(report, BlankReport::NotDiscarded { .. }), "{report:?}");
 }
 
 #[test]

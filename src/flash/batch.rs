@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::chunks::{CardImage, differences};
+use super::deadline::WithDeadlines;
 use super::failure::{CardFailure, FailureKind, LeftOnCard, Stage};
-use super::io_timeout::TimedMedium;
 use super::medium::{Medium, MediumRecord};
 use super::options::WriteOptions;
 use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
-use super::shared_chunks::SharedChunks;
-use super::writer::{Guard, StreamingSource, UnusedSpaceReport, WriteReport, write_card_of, write_card_streaming};
+use super::region::{CardImage, differences};
+use super::shared::SharedPieces;
+use super::writer::{Arriving, BlankReport, Guard, WriteReport, write_card_arriving, write_card_of};
 use crate::activation::{Activation, Dispenser};
 use crate::causes::in_one_line;
 use crate::image::BlockMap;
@@ -33,7 +33,7 @@ pub trait CardMaker: Sync {
 
     /// The golden image, where it is still being decoded: what every card has of it is written before the card's own
     /// image is made.
-    fn streaming(&self) -> Option<&StreamingImage> {
+    fn arriving(&self) -> Option<&StreamingImage> {
         None
     }
 }
@@ -51,8 +51,8 @@ pub struct FlashJob<'a> {
     pub recipe: &'a str,
     /// The golden image's map.
     pub golden: &'a BlockMap,
-    /// What the cards share while they are written: [`SharedChunks::of`] the golden image's map.
-    pub chunks: &'a SharedChunks,
+    /// What the cards share while they are written: [`SharedPieces::of`] the golden image's map.
+    pub pieces: &'a SharedPieces,
     /// How they are written.
     pub options: WriteOptions,
     /// Where news goes.
@@ -151,7 +151,7 @@ impl<'a> Begun<'a> {
     /// Gets name and activation. A card without a name ends here, with its receipt; one without an activation ends in
     /// [`Begun::write`], because the ledger must be told.
     fn new(job: &FlashJob<'a>, medium: Box<dyn Medium>) -> Result<Begun<'a>, Box<Receipt>> {
-        let medium = TimedMedium::on(medium, job.options.io_timeout);
+        let medium = WithDeadlines::on(medium, job.options.patience);
         let (record, began) = (medium.record(), now());
         let place = record.slot.clone().unwrap_or_else(|| record.path.display().to_string());
         let card = match job.desk.next_card(&place) {
@@ -232,19 +232,19 @@ fn write_activated(
     let mut before_seal = || job.desk.sealing(card).map_err(|error| in_one_line(&error));
     let guard = Guard { cancel: job.cancel, before_seal: &mut before_seal };
     let mut waits_for = None;
-    if let Some(image) = job.maker.streaming() {
+    if let Some(image) = job.maker.arriving() {
         let whole = image.is_whole().map_err(|error| untouched(&*medium, error.to_string()))?;
         // What a card holds already can only be told with its own image at hand.
         waits_for = (!whole && !job.options.changed_only).then_some(image);
     }
     let (report, map) = match waits_for {
         Some(image) => {
-            let from = StreamingSource { image, golden: job.golden, make: &mut make };
-            write_card_streaming(job.chunks, &*medium, from, job.options, task, guard)?
+            let from = Arriving { image, golden: job.golden, make: &mut make };
+            write_card_arriving(job.pieces, &*medium, from, job.options, task, guard)?
         }
         None => {
             let image = make().map_err(|what| untouched(&*medium, what))?;
-            (write_card_of(job.chunks, &*medium, &image, job.options, task, guard)?, image.map)
+            (write_card_of(job.pieces, &*medium, &image, job.options, task, guard)?, image.map)
         }
     };
     task.stage(&Stage::Finish.to_string(), None);
@@ -266,7 +266,7 @@ fn untouched(medium: &dyn Medium, what: String) -> CardFailure {
 
 /// What a device could not do must not be taken for done.
 fn tell_of_old_data(job: &FlashJob<'_>, receipt: &Receipt) {
-    if let Outcome::Verified { report: WriteReport { blank: UnusedSpaceReport::NotDiscarded { .. }, .. }, .. } =
+    if let Outcome::Verified { report: WriteReport { blank: BlankReport::NotDiscarded { .. }, .. }, .. } =
         &receipt.outcome
     {
         job.progress.note(&format!(

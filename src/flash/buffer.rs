@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::MmapMut;
 
-use super::chunks::CHUNK;
+use super::region::PIECE;
 
 /// What direct input and output asks of memory addresses: a page covers every device that there is.
 pub(super) const PAGE: usize = 4096;
@@ -86,10 +86,10 @@ impl std::ops::DerefMut for AlignedBuffer {
     }
 }
 
-/// Buffers of a chunk each that are used again: fresh ones cost as much as filling them.
+/// Buffers of a piece each that are used again: fresh ones cost as much as filling them.
 ///
 /// Nobody ever waits here for a buffer: a card that stands still holds some, and must not hold up the others with
-/// them. What bounds the memory is how many each user holds at a time: see [`super::shared_chunks`] and [`super::limits`].
+/// them. What bounds the memory is how many each user holds at a time: see [`super::shared`] and [`super::limits`].
 #[derive(Default)]
 pub(super) struct Pool {
     free: Mutex<Vec<AlignedBuffer>>,
@@ -100,16 +100,16 @@ pub(super) struct Pool {
 impl Pool {
     /// A buffer of `len` bytes that hold anything.
     pub(super) fn take(self: &Arc<Pool>, len: usize) -> Pooled {
-        let chunk = piece_length();
-        let mut buffer = if len <= chunk {
+        let piece = piece_length();
+        let mut buffer = if len <= piece {
             // Not within the `else`: the lock must not be held while memory is got.
             let used = self.free().pop();
             used.unwrap_or_else(|| {
                 self.made.fetch_add(1, Ordering::Relaxed);
-                AlignedBuffer::lasting(chunk)
+                AlignedBuffer::lasting(piece)
             })
         } else {
-            // A chunk that was widened to large sectors: rare enough to be made as it is needed.
+            // A piece that was widened to large sectors: rare enough to be made as it is needed.
             AlignedBuffer::zeroed(len)
         };
         buffer.set_len(len);
@@ -118,7 +118,7 @@ impl Pool {
 
     /// Bytes of all buffers that were ever in use at once.
     pub(super) fn most_held(&self) -> u64 {
-        self.made.load(Ordering::Relaxed).saturating_mul(CHUNK)
+        self.made.load(Ordering::Relaxed).saturating_mul(PIECE)
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<AlignedBuffer>> {
@@ -127,7 +127,7 @@ impl Pool {
 }
 
 fn piece_length() -> usize {
-    usize::try_from(CHUNK).unwrap_or(usize::MAX)
+    usize::try_from(PIECE).unwrap_or(usize::MAX)
 }
 
 /// Memory that devices can read from and write to directly. It goes back to where it came from when it is dropped.
@@ -193,9 +193,7 @@ impl std::ops::DerefMut for Pooled {
     }
 }
 
-/// Whether a direct transfer of `bytes` at `at` can be made as it is, for a device of this block_size.
-pub(super) fn is_aligned(at: u64, bytes: &[u8], block_size: u64) -> bool {
-    at.is_multiple_of(block_size)
-        && (bytes.len() as u64).is_multiple_of(block_size)
-        && bytes.as_ptr().align_offset(PAGE) == 0
+/// Whether a direct transfer of `bytes` at `at` can be made as it is, for a device of this grain.
+pub(super) fn is_aligned(at: u64, bytes: &[u8], grain: u64) -> bool {
+    at.is_multiple_of(grain) && (bytes.len() as u64).is_multiple_of(grain) && bytes.as_ptr().align_offset(PAGE) == 0
 }

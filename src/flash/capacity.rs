@@ -16,10 +16,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buffer::AlignedBuffer;
-use super::chunks::HEAD;
-use super::failure::WriteError;
+use super::failure::Trouble;
 use super::medium::Medium;
 use super::nonce::noise;
+use super::region::HEAD;
 use super::writer::report::ProbeReport;
 use crate::units::{ByteOffset, ByteSize};
 
@@ -31,11 +31,11 @@ const STEPS: u64 = 1 << 20;
 /// Random places behind the image.
 const RANDOM: usize = 16;
 
-/// Where the samples lie: all behind the head, aligned to the block_size, none overlapping another one.
-fn places(size: ByteSize, image: ByteSize, block_size: u64, mut random: impl FnMut(u64) -> u64) -> Vec<ByteOffset> {
-    let block_size = block_size.max(1);
+/// Where the samples lie: all behind the head, aligned to the grain, none overlapping another one.
+fn places(size: ByteSize, image: ByteSize, grain: u64, mut random: impl FnMut(u64) -> u64) -> Vec<ByteOffset> {
+    let grain = grain.max(1);
     // The last bytes that there are, also where the size is no multiple of a sample.
-    let last = size.0.saturating_sub(SAMPLE) / block_size * block_size;
+    let last = size.0.saturating_sub(SAMPLE) / grain * grain;
     let powers = (21..63).map(|bit| 1u64 << bit).take_while(|&place| place < last);
     let mut places: Vec<u64> = powers.flat_map(|place| [place - SAMPLE, place]).collect();
     places.push(last);
@@ -82,7 +82,7 @@ pub(super) fn probe(
     image: ByteSize,
     keep: bool,
     cancel: &AtomicBool,
-) -> Result<ProbeReport, WriteError> {
+) -> Result<ProbeReport, Trouble> {
     let salt = uuid::Uuid::new_v4();
     let mut drawn = 0u64;
     let random = |below: u64| {
@@ -91,18 +91,18 @@ pub(super) fn probe(
         let number = bytes.iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
         number.checked_rem(below).unwrap_or(0)
     };
-    let places = places(medium.size(), image, medium.block_size().0, random);
+    let places = places(medium.size(), image, medium.grain().0, random);
     let len = usize::try_from(SAMPLE).unwrap_or(0);
     let sample = |at: ByteOffset| noise(&salt, at, len);
     let write = |at: ByteOffset, bytes: &[u8]| {
         let what = || format!("writing a sample at {at}, to see whether the card is as large as it says");
-        medium.write_at(at, bytes).map_err(|source| WriteError::Write { what: what(), source })
+        medium.write_at(at, bytes).map_err(|source| Trouble::Write { what: what(), source })
     };
     let sync = || {
         let what = "the device could not bring samples onto the card".to_owned();
-        medium.sync().map_err(|source| WriteError::Write { what, source })
+        medium.sync().map_err(|source| Trouble::Write { what, source })
     };
-    let go_on = || if cancel.load(Ordering::Relaxed) { Err(WriteError::Cancelled) } else { Ok(()) };
+    let go_on = || if cancel.load(Ordering::Relaxed) { Err(Trouble::Cancelled) } else { Ok(()) };
 
     let mut before = Vec::new();
     for &at in &places {
@@ -126,11 +126,11 @@ pub(super) fn probe(
         match medium.read_back(at, &mut found) {
             Ok(()) if *found == *sample(at) => {}
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                return Err(WriteError::Read { what: format!("a sample at {at}"), source: error });
+                return Err(Trouble::Read { what: format!("a sample at {at}"), source: error });
             }
             Err(error) => {
                 let what = format!("it says that it holds {says}, but a sample at {at} cannot be read back ({error})");
-                return Err(WriteError::Suspect { what });
+                return Err(Trouble::Suspect { what });
             }
             Ok(()) => {
                 let from = places.iter().find(|&&other| other != at && *found == *sample(other));
@@ -138,7 +138,7 @@ pub(super) fn probe(
                     Some(from) => format!("what was written at {from} came out at {at}"),
                     None => format!("a sample at {at} did not come back"),
                 };
-                return Err(WriteError::Suspect { what: format!("it says that it holds {says}, but {what}") });
+                return Err(Trouble::Suspect { what: format!("it says that it holds {says}, but {what}") });
             }
         }
     }

@@ -22,24 +22,24 @@ const DIRECT: OFlags = OFlags::empty();
 pub(super) struct Direct {
     file: File,
     /// Offsets and lengths of direct transfers are multiples of it.
-    block_size: u64,
+    grain: u64,
     /// Whether the kernel took `O_DIRECT`.
     direct: bool,
 }
 
 impl Direct {
     /// Opens `path` with `options` and these flags beside `O_CLOEXEC`, directly if that can be had.
-    pub(super) fn open(path: &Path, options: &OpenOptions, flags: OFlags, block_size: u64) -> io::Result<Direct> {
+    pub(super) fn open(path: &Path, options: &OpenOptions, flags: OFlags, grain: u64) -> io::Result<Direct> {
         let open = |flags: OFlags| {
             let bits = i32::try_from(flags.bits()).map_err(io::Error::other)?;
             options.clone().custom_flags(bits).open(path)
         };
         match open(flags | DIRECT) {
-            Ok(file) if !DIRECT.is_empty() => Ok(Direct { file, block_size, direct: true }),
+            Ok(file) if !DIRECT.is_empty() => Ok(Direct { file, grain, direct: true }),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-                Ok(Direct { file: open(flags)?, block_size, direct: false })
+                Ok(Direct { file: open(flags)?, grain, direct: false })
             }
-            Ok(file) => Ok(Direct { file, block_size, direct: false }),
+            Ok(file) => Ok(Direct { file, grain, direct: false }),
             Err(error) => Err(error),
         }
     }
@@ -58,7 +58,7 @@ impl Direct {
             }
             return self.file.read_exact_at(buf, at.0);
         }
-        if is_aligned(at.0, buf, self.block_size) {
+        if is_aligned(at.0, buf, self.grain) {
             return self.file.read_exact_at(buf, at.0);
         }
         let (start, mut whole) = self.around(at, buf.len())?;
@@ -78,9 +78,9 @@ impl Direct {
         Ok(())
     }
 
-    /// Writes `bytes`; what is not a whole number of blocks is completed with what the medium holds around it.
+    /// Writes `bytes`; what is not a whole number of grains is completed with what the medium holds around it.
     pub(super) fn write(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
-        if !self.direct || is_aligned(at.0, bytes, self.block_size) {
+        if !self.direct || is_aligned(at.0, bytes, self.grain) {
             return self.file.write_all_at(bytes, at.0);
         }
         let (start, mut whole) = self.around(at, bytes.len())?;
@@ -93,18 +93,11 @@ impl Direct {
         self.file.write_all_at(&whole, start)
     }
 
-    /// A buffer for the whole blocks around a run, and where they begin.
+    /// A buffer for the whole grains around a run, and where they begin.
     fn around(&self, at: ByteOffset, len: usize) -> io::Result<(u64, AlignedBuffer)> {
-        let start = at.0 - at.0 % self.block_size;
-        let end = at.0.checked_add(len as u64).and_then(|end| end.checked_next_multiple_of(self.block_size));
+        let start = at.0 - at.0 % self.grain;
+        let end = at.0.checked_add(len as u64).and_then(|end| end.checked_next_multiple_of(self.grain));
         let whole = end.and_then(|end| end.checked_sub(start)).ok_or(io::ErrorKind::InvalidInput)?;
         Ok((start, AlignedBuffer::zeroed(usize::try_from(whole).map_err(io::Error::other)?)))
     }
-}
-
-/// How a device is opened for reading back only.
-pub(super) fn read_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    options
 }

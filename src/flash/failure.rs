@@ -128,7 +128,7 @@ pub struct CardFailure {
 
 /// What went wrong before it is known what that leaves on the card.
 #[derive(Debug)]
-pub(super) enum WriteError {
+pub(super) enum Trouble {
     Cancelled,
     Read { what: String, source: io::Error },
     Write { what: String, source: io::Error },
@@ -142,17 +142,17 @@ pub(super) enum WriteError {
     Machine(io::Error),
 }
 
-impl From<io::Error> for WriteError {
-    fn from(error: io::Error) -> WriteError {
-        WriteError::Machine(error)
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Machine(error)
     }
 }
 
-impl WriteError {
+impl Trouble {
     pub(super) fn into_failure(self, stage: Stage, left_on_card: LeftOnCard) -> CardFailure {
         let again = "put in another card; the number is free again";
         let (kind, what, detail, next) = match self {
-            WriteError::Read { what, source } | WriteError::Write { what, source }
+            Trouble::Read { what, source } | Trouble::Write { what, source }
                 if source.kind() == io::ErrorKind::TimedOut =>
             {
                 (
@@ -163,63 +163,63 @@ impl WriteError {
                      another reader; if it stops again, throw it away",
                 )
             }
-            WriteError::Cancelled => (
+            Trouble::Cancelled => (
                 FailureKind::Cancelled,
                 "was stopped",
                 "cancelled before it was finished".to_owned(),
                 "run the command again to write it from the beginning",
             ),
-            WriteError::Read { what, source } => {
+            Trouble::Read { what, source } => {
                 (FailureKind::Verification, "cannot be read back", join(what, source), again)
             }
-            WriteError::Write { what, source } => (
+            Trouble::Write { what, source } => (
                 FailureKind::Device,
                 "does not take what is written",
                 join(what, source),
                 "push the card in again and run the command once more; if it fails again, throw the card away",
             ),
-            WriteError::Differs { what } => {
+            Trouble::Differs { what } => {
                 (FailureKind::Verification, "does not keep what is written", what, "throw the card away")
             }
-            WriteError::Suspect { what } => (
+            Trouble::Suspect { what } => (
                 FailureKind::Suspect,
                 "is suspect: it seems to be smaller than it says",
                 what,
                 "do not trust this card with anything; cards that lie about their size are sold as bargains. Where you \
                  know better, `--no-probe` leaves the question out",
             ),
-            WriteError::KeepsOld { what } => (
+            Trouble::KeepsOld { what } => (
                 FailureKind::Verification,
                 "does not keep what is written",
                 what,
                 "throw the card away: a card that is worn out accepts writes and keeps its old data; destroy it if that \
                  matters",
             ),
-            WriteError::Exchanged { what } => (
+            Trouble::Exchanged { what } => (
                 FailureKind::Exchanged,
                 "is not the one that was there at the start",
                 what,
                 "leave the card in its reader and run the command again",
             ),
-            WriteError::Source { what } => (
+            Trouble::Source { what } => (
                 FailureKind::Source,
                 "was not finished, because the golden image cannot be used",
                 what,
                 "make the golden image again with `cardsmith golden`",
             ),
-            WriteError::Prepare { what } => (
+            Trouble::Prepare { what } => (
                 FailureKind::Preparation,
                 "could not be prepared",
                 what,
                 "see to what is said above, then run the command again",
             ),
-            WriteError::Record { what } => (
+            Trouble::Record { what } => (
                 FailureKind::Preparation,
                 "was not finished, because the ledger cannot be written",
                 what,
                 "see to the ledger, then run the command again",
             ),
-            WriteError::Machine(source) => (
+            Trouble::Machine(source) => (
                 FailureKind::Preparation,
                 "was not finished, because this machine is short of something",
                 source.to_string(),

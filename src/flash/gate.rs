@@ -4,14 +4,14 @@
 //! writing, and again on the open descriptor, which the kernel gave to us alone (`O_EXCL` fails where anything is
 //! mounted from it or built on it, in any namespace). There is no fallback without `O_EXCL`.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::devices;
+use super::devices::{self, DeviceNumber, Host};
 use super::medium::Medium;
-use super::refusal::Refusal;
-use super::sysfs::{DeviceNumber, Host};
+use super::obstacle::Obstacle;
 use crate::flash::vetted::{VettedDevice, VettedFile};
 use crate::units::ByteSize;
 
@@ -28,7 +28,7 @@ pub struct GateOptions {
 
 impl GateOptions {
     /// Whether this device was named again with `--fixed-ok`. By the device, not by the spelling: by-id links count.
-    pub(crate) fn is_fixed_ok(&self, target: &Path) -> bool {
+    pub(crate) fn says_again(&self, target: &Path) -> bool {
         self.fixed_ok.iter().any(|again| real_place(again) == real_place(target))
     }
 }
@@ -38,12 +38,12 @@ impl GateOptions {
 #[non_exhaustive]
 pub enum GateError {
     /// The device cannot be written to.
-    #[error("{path} is not written to: {refusal}", path = .path.display())]
+    #[error("{path} is not written to: {obstacle}", path = .path.display())]
     Refused {
         /// The device.
         path: PathBuf,
         /// Why.
-        refusal: Refusal,
+        obstacle: Obstacle,
     },
     /// There is nothing of this name.
     #[error("{path} is not there", path = .path.display())]
@@ -126,7 +126,7 @@ impl GateError {
     /// What a person can do about it.
     pub fn next_step(&self) -> String {
         match self {
-            GateError::Refused { path, refusal } => refusal.next_step(&path.display().to_string()),
+            GateError::Refused { path, obstacle } => obstacle.next_step(&path.display().to_string()),
             GateError::NotThere { path } if path.starts_with("/dev") => {
                 "is the card in the reader? `cardsmith devices` shows what is there".to_owned()
             }
@@ -157,7 +157,7 @@ impl GateError {
 ///
 /// # Errors
 /// [`GateError`] of the first target that is refused.
-pub fn vet_all(
+pub fn clear_all(
     host: &Host,
     targets: &[PathBuf],
     options: &GateOptions,
@@ -169,19 +169,24 @@ pub fn vet_all(
             return Err(GateError::Twice { path: target.clone() });
         }
     }
-    targets.iter().map(|target| vet(host, target, options, needed)).collect()
+    targets.iter().map(|target| clear(host, target, options, needed)).collect()
 }
 
 /// Checks one target for an image of `needed` bytes and holds it open for the writer.
 ///
 /// # Errors
 /// [`GateError`]; nothing was written.
-pub fn vet(host: &Host, target: &Path, options: &GateOptions, needed: ByteSize) -> Result<Box<dyn Medium>, GateError> {
+pub fn clear(
+    host: &Host,
+    target: &Path,
+    options: &GateOptions,
+    needed: ByteSize,
+) -> Result<Box<dyn Medium>, GateError> {
     let not_there = || GateError::NotThere { path: target.to_owned() };
     match std::fs::metadata(target) {
         Ok(found) if found.is_dir() => Err(GateError::Directory { path: target.to_owned() }),
         Ok(found) if found.file_type().is_block_device() => {
-            vet_device(host, target, DeviceNumber::from_raw(found.rdev()), options, needed)
+            clear_device(host, target, DeviceNumber::from_raw(found.rdev()), options, needed)
         }
         Ok(found) if found.is_file() => {
             let is_input = |input: &PathBuf| {
@@ -194,7 +199,7 @@ pub fn vet(host: &Host, target: &Path, options: &GateOptions, needed: ByteSize) 
                 return Err(GateError::Exists { path: target.to_owned() });
             }
             let target = std::fs::canonicalize(target).map_err(|_| not_there())?;
-            vet_file(&target, true, needed)
+            clear_file(&target, true, needed)
         }
         Ok(_) => Err(GateError::NeitherDeviceNorFile { path: target.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -206,7 +211,7 @@ pub fn vet(host: &Host, target: &Path, options: &GateOptions, needed: ByteSize) 
             {
                 return Err(not_there());
             }
-            vet_file(target, false, needed)
+            clear_file(target, false, needed)
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Err(GateError::Permission { path: target.to_owned() })
@@ -215,7 +220,7 @@ pub fn vet(host: &Host, target: &Path, options: &GateOptions, needed: ByteSize) 
     }
 }
 
-fn vet_device(
+fn clear_device(
     host: &Host,
     target: &Path,
     number: DeviceNumber,
@@ -230,30 +235,30 @@ fn vet_device(
     let Some(device) = devices::find(host, number).map_err(io("could not find out about"))? else {
         return Err(GateError::Partition { disk: devices::disk_of_partition(host, number), path });
     };
-    let fixed_ok = options.is_fixed_ok(target);
-    if let Some(refusal) = device.refusal(fixed_ok, Some(needed)) {
-        return Err(GateError::Refused { path, refusal });
+    let said_twice = options.says_again(target);
+    if let Some(obstacle) = device.obstacle(said_twice, Some(needed)) {
+        return Err(GateError::Refused { path, obstacle });
     }
 
-    let vetted = VettedDevice::open(host, target, device).map_err(|source| match source.kind() {
+    let cleared = VettedDevice::open(host, target, device).map_err(|source| match source.kind() {
         io::ErrorKind::ResourceBusy => GateError::Busy { path: path.clone() },
         io::ErrorKind::PermissionDenied => GateError::Permission { path: path.clone() },
-        io::ErrorKind::ReadOnlyFilesystem => GateError::Refused { path: path.clone(), refusal: Refusal::ReadOnly },
+        io::ErrorKind::ReadOnlyFilesystem => GateError::Refused { path: path.clone(), obstacle: Obstacle::ReadOnly },
         _ => GateError::Io { doing: "could not open", path: path.clone(), source },
     })?;
 
     // From here on the kernel lets nobody else mount or claim it. What was true before the open may not be true now.
-    vetted.check_identity().map_err(|what| GateError::Changed { path: path.clone(), what })?;
+    cleared.check_identity().map_err(|what| GateError::Changed { path: path.clone(), what })?;
     match devices::find(host, number).map_err(io("could not find out about"))? {
-        Some(now) => match now.refusal(fixed_ok, Some(needed)) {
-            Some(refusal) => Err(GateError::Refused { path, refusal }),
-            None => Ok(Box::new(vetted)),
+        Some(now) => match now.obstacle(said_twice, Some(needed)) {
+            Some(obstacle) => Err(GateError::Refused { path, obstacle }),
+            None => Ok(Box::new(cleared)),
         },
         None => Err(GateError::Changed { path, what: "the device is gone".to_owned() }),
     }
 }
 
-fn vet_file(target: &Path, replace: bool, needed: ByteSize) -> Result<Box<dyn Medium>, GateError> {
+fn clear_file(target: &Path, replace: bool, needed: ByteSize) -> Result<Box<dyn Medium>, GateError> {
     let path = target.to_owned();
     let dir = parent(target).ok_or_else(|| GateError::NotThere { path: path.clone() })?;
     let file = VettedFile::create(&dir, target, replace, needed).map_err(|source| match source.kind() {
@@ -278,4 +283,11 @@ fn real_place(path: &Path) -> PathBuf {
             _ => path.to_owned(),
         }
     })
+}
+
+/// How a device is opened for reading back only.
+pub(super) fn read_only() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    options
 }

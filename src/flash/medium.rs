@@ -41,7 +41,7 @@ pub trait Medium: ReadBack {
     fn record(&self) -> MediumRecord;
 
     /// The smallest run that the device writes, in bytes; offsets and lengths are multiples of it.
-    fn block_size(&self) -> ByteSize;
+    fn grain(&self) -> ByteSize;
 
     /// How much it takes at once. Whoever wraps a medium passes on what that one says.
     fn limits(&self) -> RequestLimits {

@@ -6,44 +6,41 @@ pub mod batch;
 pub mod bench;
 pub mod buffer;
 mod capacity;
-pub mod chunks;
+mod deadline;
 pub mod devices;
 mod direct;
 pub mod failure;
 pub mod gate;
 pub mod hotplug;
-pub mod in_use;
-mod io_timeout;
 mod ioctl;
+mod lanes;
 mod limits;
 pub mod medium;
 mod nonce;
+pub mod obstacle;
 mod options;
-mod parallel_requests;
 pub mod receipt;
-pub mod refusal;
-pub mod shared_chunks;
+pub mod region;
+pub mod shared;
 pub mod slots;
-pub mod sysfs;
+pub mod usage;
 pub mod verify;
 mod vetted;
 pub mod writer;
 
 pub use batch::{BatchOutcome, CardMaker, FlashJob, MakeError, Verdict, flash};
-pub use chunks::CardImage;
-pub use devices::Device;
+pub use deadline::{IoTimeout, WithDeadlines};
+pub use devices::{Device, Host};
 pub use failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 pub use gate::{GateError, GateOptions};
-pub use io_timeout::{IoTimeout, TimedMedium};
 pub use limits::RequestLimits;
 pub use medium::{Medium, MediumRecord, ReadBack};
+pub use obstacle::Obstacle;
 pub use options::WriteOptions;
 pub use receipt::{CardName, Outcome, Receipt};
-pub use refusal::Refusal;
-pub use shared_chunks::SharedChunks;
-pub use sysfs::Host;
+pub use region::CardImage;
+pub use shared::SharedPieces;
 pub use vetted::{VettedDevice, VettedFile};
 pub use writer::{
-    Guard, ProbeReport, StreamingSource, UnusedSpaceReport, WriteReport, write_card, write_card_of,
-    write_card_streaming,
+    Arriving, Blank, BlankReport, Guard, ProbeReport, WriteReport, write_card, write_card_arriving, write_card_of,
 };

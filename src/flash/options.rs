@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::io_timeout::IoTimeout;
-use crate::recipe::schema::Blank;
+use super::deadline::IoTimeout;
+use super::writer::Blank;
 
 /// What may be chosen about writing a card. By default the recipe's default, with the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub struct WriteOptions {
     /// Whether what the card holds already is compared instead of written.
     pub changed_only: bool,
     /// How long a device may be silent.
-    pub io_timeout: IoTimeout,
+    pub patience: IoTimeout,
 }
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { blank: Blank::default(), probe: true, changed_only: false, io_timeout: IoTimeout::default() }
+        WriteOptions { blank: Blank::default(), probe: true, changed_only: false, patience: IoTimeout::default() }
     }
 }
 

@@ -121,7 +121,7 @@ pub enum Severity {
     /// A person should look at it.
     Warning,
     /// The recipe asks for something that cannot work on this image: no golden image is made.
-    Refusal,
+    Obstacle,
 }
 
 /// Something a step found and says, without an edit.
@@ -147,6 +147,6 @@ pub struct Plan {
 impl Plan {
     /// What keeps this plan from being carried out.
     pub fn obstacles(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.severity == Severity::Refusal)
+        self.findings.iter().filter(|finding| finding.severity == Severity::Obstacle)
     }
 }

@@ -82,7 +82,7 @@ impl<'a> View<'a> {
 
     /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
     pub fn obstacle(&mut self, text: impl Into<String>) {
-        self.plan.findings.push(Finding { step: self.step, severity: Severity::Refusal, text: text.into() });
+        self.plan.findings.push(Finding { step: self.step, severity: Severity::Obstacle, text: text.into() });
     }
 
     /// The same view with this time, for what a file of the image says about when it was changed.

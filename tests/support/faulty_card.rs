@@ -189,7 +189,7 @@ impl Medium for FaultyCard {
         }
     }
 
-    fn block_size(&self) -> ByteSize {
+    fn grain(&self) -> ByteSize {
         ByteSize(self.grain)
     }
 
@@ -307,8 +307,8 @@ impl Medium for Shared {
     fn record(&self) -> MediumRecord {
         self.0.record()
     }
-    fn block_size(&self) -> ByteSize {
-        self.0.block_size()
+    fn grain(&self) -> ByteSize {
+        self.0.grain()
     }
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
         self.0.write_at(at, bytes)

@@ -12,7 +12,7 @@ use crate::flash::gate::{self, GateOptions};
 use crate::flash::hotplug::Hotplug;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::{
-    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, IoTimeout, MakeError, SharedChunks, WriteOptions,
+    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, IoTimeout, MakeError, SharedPieces, WriteOptions,
     flash,
 };
 use crate::golden::Golden;
@@ -64,7 +64,7 @@ impl CardMaker for Maker<'_> {
         Ok(CardImage { image: made.image, map: made.map })
     }
 
-    fn streaming(&self) -> Option<&StreamingImage> {
+    fn arriving(&self) -> Option<&StreamingImage> {
         self.0.streaming()
     }
 }
@@ -103,18 +103,18 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     };
     let maker = Maker(batch.golden, batch.secrets);
     let at_once = batch.bench.map_or(batch.targets.len(), |bench| bench.slots.len());
-    let chunks = SharedChunks::for_cards(&manifest.map, at_once);
+    let pieces = SharedPieces::for_cards(&manifest.map, at_once);
     let job = FlashJob {
         maker: &maker,
         desk: &desk,
         recipe: &recipe.name,
         golden: &manifest.map,
-        chunks: &chunks,
+        pieces: &pieces,
         options: WriteOptions {
             blank: recipe.card.blank,
             probe: batch.probe,
             changed_only: batch.changed_only,
-            io_timeout: IoTimeout::from_environment(),
+            patience: IoTimeout::from_environment(),
         },
         progress,
         cancel: &cancel,
@@ -128,7 +128,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
             Bench { job: &job, host, slots, options, needed, count, view, no_more: &no_more, hotplug: &hotplug }.run()
         }
         (_, _, Some(count)) => flash_many(&job, batch.host, batch.targets, batch.options, needed, count),
-        _ => flash(&job, gate::vet_all(batch.host, batch.targets, batch.options, needed)?),
+        _ => flash(&job, gate::clear_all(batch.host, batch.targets, batch.options, needed)?),
     };
     desk.close()?;
     if let Some(shown) = shown {

@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         GateOptions { fixed_ok: args.fixed_ok.clone(), overwrite: args.overwrite, inputs: vec![args.source.clone()] };
     options.inputs.extend(args.activations.clone());
     // Minutes of work come before the first write: what cannot be written to is said now, and looked at again then.
-    drop(gate::vet_all(&host, &args.to, &options, ByteSize(0))?);
+    drop(gate::clear_all(&host, &args.to, &options, ByteSize(0))?);
     let bench = BenchRun::open(&args.bench)?;
     let mut devices = confirm::devices(&host, &args.to)?;
     if args.count.is_some() && devices.len() < args.to.len() {
@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         return Err(Error::failed("stopped").state("nothing was written"));
     }
     // Again, now that the size is known: a card that is too small is no reason to ask a question.
-    drop(gate::vet_all(&host, &args.to, &options, golden.manifest.image.size)?);
+    drop(gate::clear_all(&host, &args.to, &options, golden.manifest.image.size)?);
     if let Some(bench) = &bench {
         // Who puts a card into a slot means it. What was there before may be there for another reason.
         devices = bench.in_use(&host, &options, golden.manifest.image.size)?;

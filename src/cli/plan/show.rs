@@ -38,7 +38,7 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
     }
     let findings = |severity| plan.findings.iter().filter(move |finding| finding.severity == severity);
     let groups = [
-        (Severity::Refusal, "cannot be done on this image", REMOVED),
+        (Severity::Obstacle, "cannot be done on this image", REMOVED),
         (Severity::Warning, "look at", CHANGED),
         (Severity::Note, "notes", DIM),
     ];

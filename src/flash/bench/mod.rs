@@ -7,8 +7,7 @@
 //! exchanged (another `diskseq`), or that it was gone for a while. So before a card is begun, what is on it is compared
 //! with what only the finished cards of this batch have.
 
-mod finished_cards;
-mod job;
+mod done;
 mod slot;
 mod tally;
 mod view;
@@ -18,18 +17,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::batch::{BatchOutcome, FlashJob};
-use super::devices;
+use super::devices::{self, Host};
 use super::gate::GateOptions;
 use super::hotplug::Hotplug;
 use super::slots::{Slot, SlotPlace};
-use super::sysfs::Host;
 use crate::units::ByteSize;
 
-pub use finished_cards::holds_something;
-pub use job::Bench;
+pub use done::holds_something;
 pub use view::{BenchView, Notes, SlotNews};
 
 use tally::Tally;
+
+/// What a bench is to do.
+pub struct Bench<'a> {
+    /// What all cards have in common.
+    pub job: &'a FlashJob<'a>,
+    /// This machine.
+    pub host: &'a Host,
+    /// Where cards are put in. A place is looked up anew for each card.
+    pub slots: &'a [Slot],
+    /// What was said about the devices.
+    pub options: &'a GateOptions,
+    /// How large a card has to be, in bytes.
+    pub needed: ByteSize,
+    /// How many verified cards are wanted; as many as come where it is `None`.
+    pub count: Option<usize>,
+    /// Who is told.
+    pub view: &'a dyn BenchView,
+    /// Set from outside: no card is begun any more, and those that are under way are finished.
+    pub no_more: &'a AtomicBool,
+    /// Where it is heard from that a card was put in.
+    pub hotplug: &'a Hotplug,
+}
 
 impl Bench<'_> {
     /// Makes the cards. Returns when there are enough, when every slot gave up, or when it was told to stop.
@@ -59,7 +78,7 @@ impl Bench<'_> {
 
 /// Makes `count` verified cards in the slots of `targets`, which are devices. A card that fails does not count.
 ///
-/// Every target passed the gate before ([`super::gate::vet_all`]) and was let go of; it passes it again for every card.
+/// Every target passed the gate before ([`super::gate::clear_all`]) and was let go of; it passes it again for every card.
 /// A target is looked up anew each time, so that a link below `/dev/disk/by-path` names the slot and not the card.
 pub fn flash_many(
     job: &FlashJob<'_>,

@@ -7,17 +7,16 @@ use std::sync::atomic::Ordering;
 
 use rustix::fs::OFlags;
 
-use super::finished_cards;
-use super::job::Bench;
 use super::tally::{Claim, Tally};
 use super::view::{InSlot, SlotNews};
+use super::{Bench, done};
 use crate::activation::Activation;
 use crate::flash::batch::{CardMaker, FlashJob, MakeError, flash_one};
-use crate::flash::chunks::CardImage;
 use crate::flash::devices::{self, Device, Identity, Transport};
 use crate::flash::failure::FailureKind;
 use crate::flash::gate;
 use crate::flash::medium::Medium;
+use crate::flash::region::CardImage;
 use crate::flash::slots::{Slot, SlotPlace};
 use crate::ledger::CardReservation;
 use crate::source::StreamingImage;
@@ -168,7 +167,7 @@ impl<'a> SlotWork<'a> {
         }
         let options = self.bench.options;
         let target = self.target(device);
-        if let Some(hindered) = device.refusal(options.is_fixed_ok(target), Some(self.bench.needed)) {
+        if let Some(hindered) = device.obstacle(options.says_again(target), Some(self.bench.needed)) {
             let next = hindered.next_step(&device.path.display().to_string());
             return Err(Refused::Hindered(format!("{hindered}; {next}")));
         }
@@ -192,14 +191,14 @@ impl<'a> SlotWork<'a> {
 
     fn clear(&self, target: &Path, device: &Device) -> Result<Box<dyn Medium>, Refused> {
         let Bench { host, options, needed, .. } = self.bench;
-        let medium = gate::vet(host, target, options, *needed)
+        let medium = gate::clear(host, target, options, *needed)
             .map_err(|error| Refused::Hindered(format!("{error}; {}", error.next_step())))?;
         // Between the look and the gate a name can go to another device. The one that is open now must be in this slot.
         let record = medium.record();
         if (&record.slot, &record.path, record.size) != (&device.slot, &device.path, device.size) {
             return Err(Refused::Hindered("another device came in its place; put the card in again".to_owned()));
         }
-        match finished_cards::recognise(&*medium, &self.tally.verified()) {
+        match done::recognise(&*medium, &self.tally.verified()) {
             Some(card) => Err(Refused::Done(card)),
             None => Ok(medium),
         }
@@ -245,7 +244,7 @@ impl CardMaker for Announced<'_> {
         self.maker.make(card, activation)
     }
 
-    fn streaming(&self) -> Option<&StreamingImage> {
-        self.maker.streaming()
+    fn arriving(&self) -> Option<&StreamingImage> {
+        self.maker.arriving()
     }
 }

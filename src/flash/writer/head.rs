@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::card_writer::{TRIES, Writer};
+use super::{TRIES, Writer};
 use crate::flash::buffer::AlignedBuffer;
-use crate::flash::chunks::HEAD;
-use crate::flash::failure::{LeftOnCard, WriteError};
+use crate::flash::failure::{LeftOnCard, Trouble};
 use crate::flash::nonce;
+use crate::flash::region::HEAD;
 use crate::image::zeros::all_zeros;
 use crate::units::ByteOffset;
 
@@ -14,7 +14,7 @@ impl Writer<'_> {
     /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last
     /// one, where GPT keeps its second copy. Before that a nonce, after it a look whether the medium took it: a worn
     /// card says yes and keeps its old data, and it is better known now than after ten minutes.
-    pub(super) fn erase(&mut self) -> Result<(), WriteError> {
+    pub(super) fn erase(&mut self) -> Result<(), Trouble> {
         let zeros = AlignedBuffer::zeroed(self.head.len());
         self.touched = true;
         if !self.medium.is_fresh() {
@@ -22,12 +22,12 @@ impl Writer<'_> {
         }
         self.put(ByteOffset(0), &zeros)?;
         self.sync()?;
-        self.head_is_zero(WriteError::KeepsOld {
+        self.head_is_zero(Trouble::KeepsOld {
             what: "its first MiB still holds what it held before zeros were written over it".to_owned(),
         })?;
         self.erased = true;
         let size = self.medium.size().0;
-        let tail = (size.saturating_sub(HEAD) / self.block_size * self.block_size).max(self.head.len() as u64);
+        let tail = (size.saturating_sub(HEAD) / self.grain * self.grain).max(self.head.len() as u64);
         if !self.medium.is_fresh() && tail < size {
             let len = usize::try_from(size - tail).unwrap_or(0);
             self.put(ByteOffset(tail), zeros.get(..len.min(zeros.len())).unwrap_or_default())?;
@@ -37,7 +37,7 @@ impl Writer<'_> {
     }
 
     /// The first MiB, from behind: the block with the partition table is the last write that the card sees.
-    pub(super) fn seal(&mut self) -> Result<(), WriteError> {
+    pub(super) fn seal(&mut self) -> Result<(), Trouble> {
         self.sealing = true;
         // One write of a block is as near to all or nothing as a card comes.
         let last = 4096.min(self.head.len());
@@ -46,7 +46,7 @@ impl Writer<'_> {
             let mut tries = 0;
             loop {
                 let bytes = self.head.get(from..to).unwrap_or_default();
-                // Aligned as a whole, and 4096 is a multiple of every block_size that a card has.
+                // Aligned as a whole, and 4096 is a multiple of every grain that a card has.
                 self.put(ByteOffset(from as u64), bytes)?;
                 self.sync()?;
                 let mut found = AlignedBuffer::zeroed(bytes.len());
@@ -58,8 +58,8 @@ impl Writer<'_> {
                 if tries > TRIES {
                     let what = format!("its first MiB does not read back as written, after {TRIES} tries");
                     return Err(match read {
-                        Ok(()) => WriteError::Differs { what },
-                        Err(source) => WriteError::Read { what, source },
+                        Ok(()) => Trouble::Differs { what },
+                        Err(source) => Trouble::Read { what, source },
                     });
                 }
             }
@@ -67,11 +67,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn head_is_zero(&self, otherwise: WriteError) -> Result<(), WriteError> {
+    pub(super) fn head_is_zero(&self, otherwise: Trouble) -> Result<(), Trouble> {
         match self.read_head() {
             Ok(true) => Ok(()),
             Ok(false) => Err(otherwise),
-            Err(source) => Err(WriteError::Read { what: "its first MiB".to_owned(), source }),
+            Err(source) => Err(Trouble::Read { what: "its first MiB".to_owned(), source }),
         }
     }
 

@@ -21,7 +21,7 @@ pub struct WriteReport {
     #[serde(default)]
     pub probe: ProbeReport,
     /// What became of the space that the image does not use.
-    pub blank: UnusedSpaceReport,
+    pub blank: BlankReport,
     /// How long each stage took.
     pub durations: Vec<StageDuration>,
 }
@@ -54,7 +54,7 @@ pub enum ProbeReport {
 /// What became of the space that the image does not use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "blank", rename_all = "kebab-case")]
-pub enum UnusedSpaceReport {
+pub enum BlankReport {
     /// The device was told that it need not keep it. What it reads as then is the device's business.
     Discarded,
     /// The device cannot discard: what was there is still there.

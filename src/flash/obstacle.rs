@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::devices::Device;
-use super::in_use::Use;
+use super::usage::Use;
 use crate::units::ByteSize;
 
 /// The largest card that SDXC allows, and the largest disk whose end an MBR can name. What is larger is no card, or a
@@ -16,7 +16,7 @@ pub const LARGEST_CARD: ByteSize = ByteSize(2 << 40);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum Obstacle {
     /// The running system lies on it.
     System {
         /// What of it: `/`, `/boot/firmware`, `swap`.
@@ -54,16 +54,8 @@ pub enum Refusal {
     },
 }
 
-impl Device {
-    /// Why this device cannot be written to, worst reason first; `None` where it can. `fixed_ok`: its path was given
-    /// again with `--fixed-ok`. `needed`: how large the image is, where that is known.
-    pub fn refusal(&self, fixed_ok: bool, needed: Option<ByteSize>) -> Option<Refusal> {
-        Refusal::of(self, fixed_ok, needed)
-    }
-}
-
-impl Refusal {
-    fn of(device: &Device, fixed_ok: bool, needed: Option<ByteSize>) -> Option<Refusal> {
+impl Obstacle {
+    pub(super) fn of(device: &Device, fixed_ok: bool, needed: Option<ByteSize>) -> Option<Obstacle> {
         let texts = |pick: fn(&Use) -> Option<String>| device.uses.iter().filter_map(pick).collect::<Vec<_>>();
         let what = texts(|a_use| match a_use {
             Use::System { what } => Some(what.clone()),
@@ -78,74 +70,76 @@ impl Refusal {
             _ => None,
         });
         if !what.is_empty() {
-            return Some(Refusal::System { what });
+            return Some(Obstacle::System { what });
         }
         if !at.is_empty() {
-            return Some(Refusal::Mounted { at });
+            return Some(Obstacle::Mounted { at });
         }
         if !by.is_empty() {
-            return Some(Refusal::Held { by });
+            return Some(Obstacle::Held { by });
         }
         if device.optical {
-            return Some(Refusal::Optical);
+            return Some(Obstacle::Optical);
         }
         if device.size.0 == 0 {
-            return Some(Refusal::NoMedium);
+            return Some(Obstacle::NoMedium);
         }
         if device.read_only {
-            return Some(Refusal::ReadOnly);
+            return Some(Obstacle::ReadOnly);
         }
         if !device.removable && !fixed_ok {
-            return Some(Refusal::Fixed);
+            return Some(Obstacle::Fixed);
         }
         if device.size > LARGEST_CARD && !fixed_ok {
-            return Some(Refusal::TooLarge { size: device.size });
+            return Some(Obstacle::TooLarge { size: device.size });
         }
-        needed.filter(|needed| *needed > device.size).map(|needed| Refusal::TooSmall { size: device.size, needed })
+        needed.filter(|needed| *needed > device.size).map(|needed| Obstacle::TooSmall { size: device.size, needed })
     }
 
     /// What a person can do about it.
     pub fn next_step(&self, device: &str) -> String {
         match self {
-            Refusal::System { .. } => {
+            Obstacle::System { .. } => {
                 "this disk is never written to; `cardsmith devices` shows which can be".to_owned()
             }
-            Refusal::Mounted { at } => {
+            Obstacle::Mounted { at } => {
                 format!("make sure that this is the card you mean, then `umount {}`", at.join(" "))
             }
-            Refusal::Held { by } => {
+            Obstacle::Held { by } => {
                 format!("close {} first (LVM, RAID or encryption), if this is the card you mean", by.join(", "))
             }
-            Refusal::Optical => "put the card into a card reader; `cardsmith devices` shows which are there".to_owned(),
-            Refusal::NoMedium => "put a card in and run the command again".to_owned(),
-            Refusal::ReadOnly => {
+            Obstacle::Optical => {
+                "put the card into a card reader; `cardsmith devices` shows which are there".to_owned()
+            }
+            Obstacle::NoMedium => "put a card in and run the command again".to_owned(),
+            Obstacle::ReadOnly => {
                 "slide the lock on the SD adapter up, put the card back in and run the command again; a card \
                                    that stays read-only is worn out"
                     .to_owned()
             }
-            Refusal::Fixed => format!(
+            Obstacle::Fixed => format!(
                 "look at it twice with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
             ),
-            Refusal::TooLarge { .. } => format!(
+            Obstacle::TooLarge { .. } => format!(
                 "look whose disk it is with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
             ),
-            Refusal::TooSmall { .. } => "use a larger card".to_owned(),
+            Obstacle::TooSmall { .. } => "use a larger card".to_owned(),
         }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::System { what } => write!(f, "the running system lies on it ({})", what.join(", ")),
-            Refusal::Mounted { at } => write!(f, "it is mounted at {}", at.join(", ")),
-            Refusal::Held { by } => write!(f, "it is a part of {}", by.join(", ")),
-            Refusal::Optical => write!(f, "it is a disc or floppy drive"),
-            Refusal::NoMedium => write!(f, "there is no card in it"),
-            Refusal::ReadOnly => write!(f, "it is read-only"),
-            Refusal::Fixed => write!(f, "it is a fixed disk, not a removable card"),
-            Refusal::TooLarge { size } => write!(f, "it is larger than any card: it holds {size}"),
-            Refusal::TooSmall { size, needed } => {
+            Obstacle::System { what } => write!(f, "the running system lies on it ({})", what.join(", ")),
+            Obstacle::Mounted { at } => write!(f, "it is mounted at {}", at.join(", ")),
+            Obstacle::Held { by } => write!(f, "it is a part of {}", by.join(", ")),
+            Obstacle::Optical => write!(f, "it is a disc or floppy drive"),
+            Obstacle::NoMedium => write!(f, "there is no card in it"),
+            Obstacle::ReadOnly => write!(f, "it is read-only"),
+            Obstacle::Fixed => write!(f, "it is a fixed disk, not a removable card"),
+            Obstacle::TooLarge { size } => write!(f, "it is larger than any card: it holds {size}"),
+            Obstacle::TooSmall { size, needed } => {
                 write!(
                     f,
                     "it is too small: it holds {size} ({} bytes), the image needs {needed} ({} bytes)",

@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Runs `work` on what `next` gives out, `requests` at a time, until there is no more or the first error of either.
+/// Runs `work` on what `next` gives out, `lanes` at a time, until there is no more or the first error of either.
 ///
-/// `next` is never called by two requests at once, and a lane goes to work as soon as it has its job: requests reach the
-/// device in the order of `next`, give or take the requests, which is sequential as far as a card can tell.
-pub(super) fn run_requests<J, E>(
-    requests: usize,
+/// `next` is never called by two lanes at once, and a lane goes to work as soon as it has its job: requests reach the
+/// device in the order of `next`, give or take the lanes, which is sequential as far as a card can tell.
+pub(super) fn in_lanes<J, E>(
+    lanes: usize,
     next: impl FnMut() -> Result<Option<J>, E> + Send,
     work: impl Fn(J) -> Result<(), E> + Sync,
 ) -> Result<(), E>
@@ -45,7 +45,7 @@ where
         }
     };
     thread::scope(|scope| {
-        for _ in 1..requests {
+        for _ in 1..lanes {
             // One lane is enough to get the work done, and this thread is one.
             let _ = thread::Builder::new().name("card lane".to_owned()).spawn_scoped(scope, lane);
         }

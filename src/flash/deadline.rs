@@ -65,26 +65,26 @@ struct Worker {
 }
 
 /// A medium that answers in time or not at all.
-pub struct TimedMedium {
+pub struct WithDeadlines {
     medium: Arc<Box<dyn Medium>>,
-    io_timeout: IoTimeout,
+    patience: IoTimeout,
     pace: Mutex<Pace>,
     idle: Mutex<Vec<Worker>>,
     /// What it did not answer to.
     silent: OnceLock<String>,
 }
 
-impl TimedMedium {
+impl WithDeadlines {
     /// Puts deadlines on a device. A file's file system is not watched: that is this machine's own disk.
-    pub fn on(medium: Box<dyn Medium>, io_timeout: IoTimeout) -> Box<dyn Medium> {
+    pub fn on(medium: Box<dyn Medium>, patience: IoTimeout) -> Box<dyn Medium> {
         if medium.is_fresh() {
             return medium;
         }
         // As slow as the slowest card, until it is known better.
         let pace = Pace { bytes: 1 << 20, time: Duration::from_secs(1), unsynced: 0 };
-        Box::new(TimedMedium {
+        Box::new(WithDeadlines {
             medium: Arc::new(medium),
-            io_timeout,
+            patience,
             pace: Mutex::new(pace),
             idle: Mutex::default(),
             silent: OnceLock::new(),
@@ -150,7 +150,7 @@ impl TimedMedium {
     }
 
     fn moving(&self, len: usize) -> Duration {
-        self.io_timeout.pause.saturating_add(self.pace().of(len as u64).saturating_mul(self.io_timeout.times))
+        self.patience.pause.saturating_add(self.pace().of(len as u64).saturating_mul(self.patience.times))
     }
 }
 
@@ -158,7 +158,7 @@ fn ended() -> io::Error {
     io::Error::other("the thread that makes requests ended")
 }
 
-impl Drop for TimedMedium {
+impl Drop for WithDeadlines {
     fn drop(&mut self) {
         // These have nothing to do and end at once; then the device is closed when this returns. One that hangs is not
         // among them: it closes the device whenever it can.
@@ -169,7 +169,7 @@ impl Drop for TimedMedium {
     }
 }
 
-impl ReadBack for TimedMedium {
+impl ReadBack for WithDeadlines {
     fn size(&self) -> ByteSize {
         self.medium.size()
     }
@@ -189,13 +189,13 @@ impl ReadBack for TimedMedium {
     }
 }
 
-impl Medium for TimedMedium {
+impl Medium for WithDeadlines {
     fn record(&self) -> MediumRecord {
         self.medium.record()
     }
 
-    fn block_size(&self) -> ByteSize {
-        self.medium.block_size()
+    fn grain(&self) -> ByteSize {
+        self.medium.grain()
     }
 
     fn limits(&self) -> RequestLimits {
@@ -217,7 +217,7 @@ impl Medium for TimedMedium {
 
     fn sync(&self) -> io::Result<()> {
         let behind = { self.pace().unsynced };
-        let limit = self.io_timeout.pause.saturating_mul(LONGER).saturating_add(self.pace().of(behind));
+        let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(behind));
         self.within(limit, |medium| medium.sync())?;
         let mut pace = self.pace();
         pace.unsynced = pace.unsynced.saturating_sub(behind);
@@ -226,7 +226,7 @@ impl Medium for TimedMedium {
 
     fn discard(&self, range: ByteRange) -> io::Result<()> {
         // Some erase what they are told to discard, at the speed of writing.
-        let limit = self.io_timeout.pause.saturating_mul(LONGER).saturating_add(self.pace().of(range.len.0));
+        let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(range.len.0));
         self.within(limit, move |medium| medium.discard(range))
     }
 
