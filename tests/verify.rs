@@ -5,8 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use cardsmith::flash::receipt::RECEIPT_VERSION;
 use cardsmith::flash::verify::{OpenedMedium, VerifyReport, WrongReceipt, expected_with, verify};
-use cardsmith::flash::writer::WriteReport;
-use cardsmith::flash::{BlankReport, MediumRecord, Outcome, ProbeReport, Receipt};
+use cardsmith::flash::{BlankReport, MediumRecord, Outcome, ProbeReport, Receipt, WriteReport};
 use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
 use cardsmith::units::{ByteRange, ByteSize};

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::flash::bench_path;
 use super::table::Table;
 use super::{Error, Exit, Ui};
-use crate::flash::devices::{self, Device, Host, Transport};
+use crate::flash::devices::{self, Device, Transport};
 use crate::flash::slots::BenchFile;
+use crate::flash::sysfs::Host;
 
 /// Show what could be written to, and why the others not
 ///
@@ -42,16 +43,16 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let shown: Vec<&Device> = found.iter().filter(|device| args.all || !empty(device)).collect();
     let mut table = Table::new(["device", "slot", "size", "name", "can be written"]);
     for device in &shown {
-        let obstacle = device.obstacle(false, None);
+        let refusal = device.refusal(false, None);
         let path = device.path.display().to_string();
-        let next = obstacle.as_ref().map(|obstacle| obstacle.next_step(&path));
+        let next = refusal.as_ref().map(|refusal| refusal.next_step(&path));
         ui.event(
             "device",
-            &json!({ "device": device, "slot_name": bench.name_of(device), "obstacle": obstacle, "next": next }),
+            &json!({ "device": device, "slot_name": bench.name_of(device), "obstacle": refusal, "next": next }),
         );
-        let verdict = match &obstacle {
+        let verdict = match &refusal {
             None => "yes".to_owned(),
-            Some(obstacle) => format!("no: {obstacle}"),
+            Some(refusal) => format!("no: {refusal}"),
         };
         table.row([
             path,
@@ -70,7 +71,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     } else {
         ui.answer(&table.to_string());
     }
-    if !shown.iter().any(|device| device.obstacle(false, None).is_none()) {
+    if !shown.iter().any(|device| device.refusal(false, None).is_none()) {
         ui.say("no card that can be written to is in a reader; `--to FILE.img` writes a card image instead");
     }
     Ok(Exit::Done)

@@ -13,10 +13,11 @@ use crate::cli::table::Table;
 use crate::cli::{Error, Ui};
 use crate::cli::{Lines, Screen};
 use crate::flash::bench::{BenchView, Notes, SlotNews, holds_something};
-use crate::flash::devices::{self, Device, Host};
+use crate::flash::devices::{self, Device};
 use crate::flash::gate::GateOptions;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::slots::{self, BenchFile, BenchFileError, Slot};
+use crate::flash::sysfs::Host;
 use crate::progress::{Progress, Task};
 use crate::units::ByteSize;
 
@@ -78,7 +79,7 @@ impl BenchRun {
         let all = devices::list(host).map_err(|error| Error::failed("cannot list devices").because(&error))?;
         let here = self.slots.iter().filter_map(|slot| slot.place.device(&all));
         // What the gate refuses is not erased.
-        let taken = here.filter(|device| device.obstacle(options.says_again(&device.path), Some(needed)).is_none());
+        let taken = here.filter(|device| device.refusal(options.is_fixed_ok(&device.path), Some(needed)).is_none());
         Ok(taken.filter(|device| holds_something(&device.path)).cloned().collect())
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::devices::{DeviceNumber, Host, attribute};
+use super::sysfs::{DeviceNumber, Host, attribute};
 
 /// One use of a disk or of something on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
