@@ -9,8 +9,8 @@ use std::time::Duration;
 use cardsmith::activation::{Activation, ActivationFile, Dispenser, Issuer, Order};
 use cardsmith::flash::gate::{self, GateOptions};
 use cardsmith::flash::{
-    BatchOutcome, Blank, CardImage, CardMaker, ChunkCache, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium,
-    Outcome, Receipt, Verdict, WriteOptions, bench, flash,
+    BatchOutcome, CardImage, CardMaker, ChunkCache, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium,
+    Outcome, Receipt, UnusedSpace, Verdict, WriteOptions, bench, flash,
 };
 use cardsmith::image::BlockMap;
 use cardsmith::ledger::{CardReservation, CardState, Ledger};
@@ -118,7 +118,7 @@ impl Bench {
             recipe: "kiosk",
             golden: &self.golden.map,
             cache: &ChunkCache::of(&self.golden.map),
-            options: WriteOptions { blank: Blank::Leave, ..WriteOptions::default() },
+            options: WriteOptions { unused_space: UnusedSpace::Keep, ..WriteOptions::default() },
             progress: &*self.progress,
             cancel: &self.cancel,
             on_receipt: &self.on_receipt,

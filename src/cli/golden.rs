@@ -53,7 +53,7 @@ fn usage(error: SourceError) -> Error {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
-    let mut loaded = recipe::load(&args.recipe)?;
+    let mut loaded = ui.load_recipe(&args.recipe)?;
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }

@@ -15,7 +15,7 @@ use super::failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 use super::medium::{Medium, MediumRecord};
 use super::options::WriteOptions;
 use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
-use super::write_report::{BlankReport, WriteReport};
+use super::write_report::{UnusedSpaceReport, WriteReport};
 use super::writer::{Guard, StreamingCard, write_card_sharing, write_card_streaming};
 use crate::activation::{Activation, Dispenser};
 use crate::causes::in_one_line;
@@ -267,12 +267,13 @@ fn untouched(medium: &dyn Medium, what: String) -> CardFailure {
 
 /// What a device could not do must not be taken for done.
 fn warn_of_old_data(job: &FlashJob<'_>, receipt: &Receipt) {
-    if let Outcome::Verified { report: WriteReport { blank: BlankReport::NotDiscarded { .. }, .. }, .. } =
-        &receipt.outcome
+    if let Outcome::Verified {
+        report: WriteReport { unused_space: UnusedSpaceReport::NotDiscarded { .. }, .. }, ..
+    } = &receipt.outcome
     {
         job.progress.note(&format!(
             "{}: the reader cannot discard, so what an earlier use left outside of the image is still there; \
-             `[card] blank = \"zero\"` in the recipe overwrites it",
+             `[card] unused-space = \"zero\"` in the recipe overwrites it",
             receipt.medium.name()
         ));
     }

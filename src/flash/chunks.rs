@@ -90,8 +90,9 @@ pub(super) fn gaps(ranges: &[ByteRange], within: ByteRange) -> Vec<ByteRange> {
 pub(super) fn unused_chunks(chunks: &[Chunk], medium: ByteSize, alignment: u64) -> Vec<Chunk> {
     let taken: Vec<ByteRange> = chunks.iter().map(|chunk| chunk.range).collect();
     let whole = ByteRange::new(HEAD, medium.0.saturating_sub(HEAD));
-    let blank = gaps(&taken, whole).into_iter().filter_map(|gap| whole_sectors(gap, alignment)).flat_map(cut_at_chunks);
-    blank.map(|range| Chunk { range, content: Content::Zeros }).collect()
+    let unused =
+        gaps(&taken, whole).into_iter().filter_map(|gap| whole_sectors(gap, alignment)).flat_map(cut_at_chunks);
+    unused.map(|range| Chunk { range, content: Content::Zeros }).collect()
 }
 
 /// The whole sectors within a range.
@@ -156,10 +157,10 @@ mod tests {
     fn unused_space_never_reaches_into_a_sector_that_holds_data() {
         let content = Content::Image(Sha256Digest::of(b""));
         let chunk = |start, len| Chunk { range: ByteRange::new(start, len), content };
-        let blank = unused_chunks(&[chunk(0, 700), chunk(HEAD + 100, 1000)], ByteSize(HEAD + 4096), 512);
-        assert_eq!(blank.iter().map(|r| (r.range.start.0 - HEAD, r.range.len.0)).collect::<Vec<_>>(), [(1536, 2560)]);
-        let blank = unused_chunks(&[chunk(2 << 20, 1 << 20)], ByteSize(9 << 20), 4096);
-        let shown: Vec<_> = blank.iter().map(|r| (r.range.start.0 >> 20, r.range.end().0 >> 20)).collect();
+        let unused = unused_chunks(&[chunk(0, 700), chunk(HEAD + 100, 1000)], ByteSize(HEAD + 4096), 512);
+        assert_eq!(unused.iter().map(|r| (r.range.start.0 - HEAD, r.range.len.0)).collect::<Vec<_>>(), [(1536, 2560)]);
+        let unused = unused_chunks(&[chunk(2 << 20, 1 << 20)], ByteSize(9 << 20), 4096);
+        let shown: Vec<_> = unused.iter().map(|r| (r.range.start.0 >> 20, r.range.end().0 >> 20)).collect();
         assert_eq!(shown, [(1, 2), (3, 4), (4, 8), (8, 9)]);
     }
 }

@@ -46,8 +46,8 @@ pub use refusal::Refusal;
 pub use request_limits::RequestLimits;
 pub use sysfs::Host;
 pub use vetted::{VettedDevice, VettedFile};
-pub use write_report::{BlankReport, ProbeReport, StageDuration, WriteReport};
+pub use write_report::{ProbeReport, StageDuration, UnusedSpaceReport, WriteReport};
 pub use writer::{Guard, StreamingCard, write_card, write_card_sharing, write_card_streaming};
 
 /// What to do with space that the image does not use.
-pub use crate::recipe::schema::Blank;
+pub use crate::recipe::schema::UnusedSpace;

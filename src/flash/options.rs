@@ -1,13 +1,13 @@
 //! How a card is written.
 
 use super::io_timeout::IoTimeout;
-use crate::recipe::schema::Blank;
+use crate::recipe::schema::UnusedSpace;
 
 /// What may be chosen about writing a card. By default the recipe's default, with the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteOptions {
     /// What happens to space that the image does not use.
-    pub blank: Blank,
+    pub unused_space: UnusedSpace,
     /// Whether the card is asked, before the long write, if it is as large as it says.
     pub probe: bool,
     /// Whether what the card holds already is compared instead of written.
@@ -18,6 +18,11 @@ pub struct WriteOptions {
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { blank: Blank::default(), probe: true, changed_only: false, io_timeout: IoTimeout::default() }
+        WriteOptions {
+            unused_space: UnusedSpace::default(),
+            probe: true,
+            changed_only: false,
+            io_timeout: IoTimeout::default(),
+        }
     }
 }

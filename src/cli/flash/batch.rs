@@ -111,7 +111,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         golden: &manifest.map,
         cache: &cache,
         options: WriteOptions {
-            blank: recipe.card.blank,
+            unused_space: recipe.card.unused_space,
             probe: batch.probe,
             changed_only: batch.changed_only,
             io_timeout: IoTimeout::from_environment(),

@@ -6,9 +6,9 @@ use crate::flash::capacity;
 use crate::flash::chunks::{Chunk, mapped_chunks, unused_chunks};
 use crate::flash::failure::{CardFailure, Stage, Trouble};
 use crate::flash::options::WriteOptions;
-use crate::flash::write_report::{BlankReport, ProbeReport, WriteReport};
+use crate::flash::write_report::{ProbeReport, UnusedSpaceReport, WriteReport};
 use crate::progress::Task;
-use crate::recipe::schema::Blank;
+use crate::recipe::schema::UnusedSpace;
 use crate::units::ByteSize;
 
 impl Writer<'_> {
@@ -58,9 +58,9 @@ impl Writer<'_> {
         let mut chunks = mapped_chunks(&card.map);
         let fresh = self.medium.is_fresh();
         // A new file has holes there, which read as zeros.
-        if options.blank == Blank::Zero && !fresh {
+        if options.unused_space == UnusedSpace::Zero && !fresh {
             zeros = unused_chunks(&chunks, self.medium.size(), self.alignment);
-            unused = BlankReport::Zeroed { bytes: total(&zeros) };
+            unused = UnusedSpaceReport::Zeroed { bytes: total(&zeros) };
         }
         chunks.extend(zeros);
         // Image and zeros in one sequence: flash is slow at writes that jump.
@@ -101,7 +101,7 @@ impl Writer<'_> {
             verified: all,
             repeated,
             probe,
-            blank: unused,
+            unused_space: unused,
             durations: self.take_durations(),
         })
     }
@@ -117,7 +117,7 @@ impl Writer<'_> {
         self.begin_stage(Stage::Probe, None, task)?;
         // Samples lie where the image may have data already (`--changed-only`), or where the recipe says that nothing
         // is touched. Elsewhere what they replace is lost anyway.
-        let keep = options.blank == Blank::Leave || options.changed_only;
+        let keep = options.unused_space == UnusedSpace::Keep || options.changed_only;
         let probe = capacity::probe(self.medium, image, keep, self.cancel)?;
         self.head_is_zero(Trouble::Suspect {
             what: "a sample that was written far behind its beginning came out at its beginning".to_owned(),

@@ -9,9 +9,9 @@ use super::state::Writer;
 use crate::flash::chunks::{CHUNK, Chunk, HEAD, mapped_chunks, unused_chunks};
 use crate::flash::failure::{Stage, Trouble};
 use crate::flash::options::WriteOptions;
-use crate::flash::write_report::BlankReport;
+use crate::flash::write_report::UnusedSpaceReport;
 use crate::progress::Task;
-use crate::recipe::schema::Blank;
+use crate::recipe::schema::UnusedSpace;
 use crate::units::{ByteRange, ByteSize};
 
 /// One discard at a time is at most this long, so that a person can stop in between.
@@ -38,15 +38,15 @@ impl Writer<'_> {
         source: &CardSource<'_>,
         options: WriteOptions,
         task: &mut dyn Task,
-    ) -> Result<(BlankReport, Vec<Chunk>), Trouble> {
+    ) -> Result<(UnusedSpaceReport, Vec<Chunk>), Trouble> {
         if self.medium.is_fresh() {
-            return Ok((BlankReport::New, Vec::new()));
+            return Ok((UnusedSpaceReport::New, Vec::new()));
         }
-        if options.blank != Blank::Discard {
+        if options.unused_space != UnusedSpace::Discard {
             // Zeros are written with the image, in one sequence, and are not known before its map is.
-            return Ok((BlankReport::Left, Vec::new()));
+            return Ok((UnusedSpaceReport::Left, Vec::new()));
         }
-        self.begin_stage(Stage::Blank, Some(self.medium.size()), task)?;
+        self.begin_stage(Stage::UnusedSpace, Some(self.medium.size()), task)?;
         // Mostly all of the medium at once instead of the many gaps of the map: what the image needs is written
         // afterwards anyway, and a card that knows that nothing on it matters writes faster.
         let (mut ranges, mut zeros) =
@@ -59,7 +59,7 @@ impl Writer<'_> {
         Ok((self.discard(&ranges, task)?, zeros))
     }
 
-    fn discard(&mut self, ranges: &[ByteRange], task: &mut dyn Task) -> Result<BlankReport, Trouble> {
+    fn discard(&mut self, ranges: &[ByteRange], task: &mut dyn Task) -> Result<UnusedSpaceReport, Trouble> {
         for range in ranges {
             let (mut at, end) = (range.start.0, range.end().0);
             while at < end {
@@ -72,7 +72,7 @@ impl Writer<'_> {
                         return Err(Trouble::Write { what: format!("discarding {len} bytes at {at}"), source });
                     }
                     // Not having it is no failure, and a device that fails at it may write well: the report says which.
-                    Err(error) => return Ok(BlankReport::NotDiscarded { why: error.to_string() }),
+                    Err(error) => return Ok(UnusedSpaceReport::NotDiscarded { why: error.to_string() }),
                 }
                 task.at(ByteSize(at));
             }
@@ -81,7 +81,7 @@ impl Writer<'_> {
         self.head_is_zero(Trouble::KeepsOld {
             what: "its first MiB is not zero any more, although nothing was written to it".to_owned(),
         })?;
-        Ok(BlankReport::Discarded)
+        Ok(UnusedSpaceReport::Discarded)
     }
 }
 
