@@ -155,6 +155,8 @@ impl<'a> Begun<'a> {
         let medium = WithDeadlines::on(medium, job.options.io_timeout);
         let (record, began) = (medium.record(), now());
         let place = record.slot.clone().unwrap_or_else(|| record.path.display().to_string());
+        // The name first, because the ledger writes it down with this card's place: from here on a crash leaves a
+        // trace.
         let card = match job.dispenser.next_card(&place) {
             Ok(card) => card,
             Err(error) => {
@@ -164,6 +166,7 @@ impl<'a> Begun<'a> {
         };
         let mut task = job.progress.task(&format!("{} in {place}", card.name), None);
         task.stage(&Stage::Prepare.to_string(), None);
+        // Not for a batch that is being stopped: an activation that AWS has made must be deleted again.
         let activation = if job.cancel.load(Ordering::Relaxed) {
             let mut failure = untouched(&*medium, "cancelled before it was begun".to_owned());
             (failure.kind, failure.what) = (FailureKind::Cancelled, "was stopped".to_owned());
@@ -190,6 +193,8 @@ impl<'a> Begun<'a> {
                 let (own, instead_of) = differences(job.golden, &map);
                 let summary = format!("{} verified", report.verified);
                 let outcome = Outcome::Verified { report, own, instead_of };
+                // The receipt goes into the ledger in the same step that calls the card verified: there is no
+                // verified card without one.
                 let id = activation_id.clone();
                 let receipt = receipt(job, Some(&card), id, record.clone(), began.clone(), outcome);
                 match serde_json::to_string(&receipt)
@@ -202,6 +207,8 @@ impl<'a> Begun<'a> {
                         (job.on_receipt)(&receipt);
                         return receipt;
                     }
+                    // The card is good and boots. But a ledger that does not know it would give its number away
+                    // again, so it counts as failed.
                     Err(what) => {
                         let mut failure = preparation(what);
                         failure.stage = Stage::Finish;
@@ -248,6 +255,7 @@ fn write_activated(
             (write_card_sharing(job.cache, &*medium, &image, job.options, task, guard)?, image.map)
         }
     };
+    // A card image gets its name only here, so that a file of that name is always a verified one.
     task.stage(&Stage::Finish.to_string(), None);
     medium.finish().map_err(|error| CardFailure {
         stage: Stage::Finish,

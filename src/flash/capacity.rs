@@ -83,6 +83,7 @@ pub(super) fn probe(
     keep: bool,
     cancel: &AtomicBool,
 ) -> Result<ProbeReport, Trouble> {
+    // New for each run: samples that an earlier run left on the card must not be taken for those of this one.
     let salt = uuid::Uuid::new_v4();
     let mut drawn = 0u64;
     let random = |below: u64| {
@@ -114,17 +115,21 @@ pub(super) fn probe(
         }
         before.push((at, held));
     }
+    // All are written before the first one is read: a fold shows only when a later sample has overwritten an earlier
+    // one.
     for &at in &places {
         go_on()?;
         write(at, &sample(at))?;
     }
     sync()?;
+    // Without the sync they might come back from the cache of the reader, which holds any of them at any address.
     let mut found = AlignedBuffer::zeroed(len);
     for &at in &places {
         go_on()?;
         let says = medium.size();
         match medium.read_back(at, &mut found) {
             Ok(()) if *found == *sample(at) => {}
+            // Silence says nothing of the size: such a card is told as hung, not as suspect.
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 return Err(Trouble::Read { what: format!("a sample at {at}"), source: error });
             }
@@ -142,6 +147,8 @@ pub(super) fn probe(
             }
         }
     }
+    // Zeros, too, are written back where nothing is kept: random bytes in unused space would be taken for data by
+    // whoever looks.
     before.iter().try_for_each(|(at, bytes)| write(*at, bytes))?;
     sync()?;
     Ok(ProbeReport::NothingSuspect { samples: places.len() as u64 })

@@ -19,7 +19,8 @@ use super::medium::{Medium, MediumRecord, ReadBack};
 use super::request_limits::RequestLimits;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
-/// A sync and a discard have more to do than a write has.
+/// A sync and a discard have more to do than a write has: everything that the card still keeps in its cache, or a table
+/// of all blocks. So the pause is this many times as long for them.
 const LONGER: u32 = 4;
 
 /// How fast a device was so far.
@@ -63,6 +64,7 @@ pub struct WithDeadlines {
 impl WithDeadlines {
     /// Puts deadlines on a device. A file's file system is not watched: that is this machine's own disk.
     pub fn on(medium: Box<dyn Medium>, io_timeout: IoTimeout) -> Box<dyn Medium> {
+        // A network disk may well pause for a minute, and comes back; giving up on it would help nobody.
         if medium.is_fresh() {
             return medium;
         }
@@ -86,6 +88,8 @@ impl WithDeadlines {
     }
 
     fn worker(&self) -> io::Result<Worker> {
+        // A thread for each request would be simpler. It is kept and used again because a card takes dozens of
+        // requests a second.
         let known = self.idle().pop();
         if let Some(worker) = known {
             return Ok(worker);
@@ -128,6 +132,8 @@ impl WithDeadlines {
                 self.given_up().map_or(result, Err)
             }
             Err(RecvTimeoutError::Timeout) => {
+                // The worker is not put back: it hangs. All requests after this one fail at once, so that nothing is
+                // written late.
                 let _ = self.unanswered.set(format!("no answer within {} seconds", limit.as_secs_f64().ceil()));
                 Err(self.given_up().unwrap_or_else(ended))
             }
@@ -203,6 +209,8 @@ impl Medium for WithDeadlines {
     }
 
     fn sync(&self) -> io::Result<()> {
+        // The lock is not held while it waits: other threads go on writing, and what they write belongs to the next
+        // sync.
         let behind = { self.pace().unsynced };
         let limit = self.io_timeout.pause.saturating_mul(LONGER).saturating_add(self.pace().expected(behind));
         self.request_within(limit, |medium| medium.sync())?;

@@ -165,6 +165,7 @@ pub fn clear_all(
 ) -> Result<Vec<Box<dyn Medium>>, GateError> {
     for (n, target) in targets.iter().enumerate() {
         let before = targets.iter().take(n);
+        // By the place that a path leads to: two by-id links to one card would erase what was just written to it.
         if before.into_iter().any(|other| real_place(other) == real_place(target)) {
             return Err(GateError::Twice { path: target.clone() });
         }
@@ -192,12 +193,15 @@ pub fn clear(
             let is_input = |input: &PathBuf| {
                 std::fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (found.dev(), found.ino()))
             };
+            // Before `--overwrite` is asked about: that switch means card images, and is no word for giving up the
+            // golden image.
             if options.inputs.iter().any(is_input) {
                 return Err(GateError::Input { path: target.to_owned() });
             }
             if !options.overwrite {
                 return Err(GateError::Exists { path: target.to_owned() });
             }
+            // A link keeps leading to the card image; the file that it leads to is what is replaced.
             let target = std::fs::canonicalize(target).map_err(|_| not_there())?;
             clear_file(&target, true, needed)
         }
@@ -232,6 +236,7 @@ fn clear_device(
         let path = path.clone();
         move |source| GateError::Io { doing, path, source }
     };
+    // sysfs lists whole disks only: a block device that is not among them is a partition.
     let Some(device) = devices::find(host, number).map_err(io("could not find out about"))? else {
         return Err(GateError::Partition { disk: devices::disk_of_partition(host, number), path });
     };
@@ -240,6 +245,7 @@ fn clear_device(
         return Err(GateError::Refused { path, refusal });
     }
 
+    // Errors are told apart by what a person does next: unmount, ask for rights, slide the lock, or try again.
     let cleared = VettedDevice::open(host, target, device).map_err(|source| match source.kind() {
         io::ErrorKind::ResourceBusy => GateError::Busy { path: path.clone() },
         io::ErrorKind::PermissionDenied => GateError::Permission { path: path.clone() },
@@ -250,6 +256,8 @@ fn clear_device(
     // From here on the kernel lets nobody else mount or claim it. What was true before the open may not be true now.
     cleared.check_identity().map_err(|what| GateError::Changed { path: path.clone(), what })?;
     match devices::find(host, number).map_err(io("could not find out about"))? {
+        // Asked again in full: a desktop mounts a card within a second of its coming, which may be between look and
+        // open.
         Some(now) => match now.refusal(said_twice, Some(needed)) {
             Some(refusal) => Err(GateError::Refused { path, refusal }),
             None => Ok(Box::new(cleared)),

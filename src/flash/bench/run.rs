@@ -27,6 +27,7 @@ impl Bench<'_> {
             // Without messages it is looked more often; that is all.
             let _ =
                 thread::Builder::new().name("hotplug".to_owned()).spawn_scoped(scope, || self.hotplug.listen(&over));
+            // A scope within the scope: the listener is told that it is over only when the last slot ended.
             thread::scope(|scope| {
                 for slot in self.slots {
                     let count = &count;
@@ -44,7 +45,8 @@ impl Bench<'_> {
 
 /// Makes `count` verified cards in the slots of `targets`, which are devices. A card that fails does not count.
 ///
-/// Every target passed the gate before ([`crate::flash::gate::clear_all`]) and was let go of; it passes it again for every card.
+/// Every target passed the gate before ([`crate::flash::gate::clear_all`]) and was let go of; it passes it again for every
+/// card.
 /// A target is looked up anew each time, so that a link below `/dev/disk/by-path` names the slot and not the card.
 pub fn flash_many(
     job: &FlashJob<'_>,
