@@ -21,7 +21,9 @@ impl IoTimeout {
     /// As the environment says: `CARDSMITH_IO_TIMEOUT` (seconds) is for readers that pause for longer than half a
     /// minute, and for tests that cannot wait that long.
     pub fn from_environment() -> IoTimeout {
-        let wanted = std::env::var("CARDSMITH_IO_TIMEOUT").ok().and_then(|text| text.parse().ok());
+        // The second name is the one that the README had first.
+        let said = std::env::var("CARDSMITH_IO_TIMEOUT").or_else(|_| std::env::var("CARDSMITH_PATIENCE"));
+        let wanted = said.ok().and_then(|text| text.parse().ok());
         let pause = wanted.filter(|&seconds| seconds > 0).map(Duration::from_secs);
         pause.map_or_else(IoTimeout::default, |pause| IoTimeout { pause, ..IoTimeout::default() })
     }

@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod bench;
+pub mod bench_file;
 pub mod buffer;
 mod capacity;
 pub mod chunk_cache;

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::flash::bench_path;
 use super::table::Table;
 use super::{Error, Exit, Ui};
+use crate::flash::bench_file::BenchFile;
 use crate::flash::devices::{self, Device, Transport};
-use crate::flash::slots::BenchFile;
 use crate::flash::sysfs::Host;
 
 /// Show what could be written to, and why the others not
@@ -82,7 +82,7 @@ fn names(args: &Args, ui: &Ui) -> Result<BenchFile, Error> {
     if let Some(path) = &args.bench_file {
         return Ok(BenchFile::read(path)?);
     }
-    let usual = crate::flash::slots::default_path().filter(|path| path.exists());
+    let usual = crate::flash::bench_file::default_path().filter(|path| path.exists());
     Ok(usual
         .map(|path| BenchFile::read(&path))
         .transpose()

@@ -13,10 +13,11 @@ use crate::cli::table::Table;
 use crate::cli::{Error, Ui};
 use crate::cli::{Lines, Screen};
 use crate::flash::bench::{BenchView, Notes, SlotNews, holds_something};
+use crate::flash::bench_file::{self, BenchFile, BenchFileError};
 use crate::flash::devices::{self, Device};
 use crate::flash::gate::GateOptions;
 use crate::flash::receipt::{Outcome, Receipt};
-use crate::flash::slots::{self, BenchFile, BenchFileError, Slot};
+use crate::flash::slots::Slot;
 use crate::flash::sysfs::Host;
 use crate::progress::{Progress, Task};
 use crate::units::ByteSize;
@@ -46,7 +47,7 @@ pub(in crate::cli) struct BenchRun {
 
 /// The bench file that was named, or the usual one.
 pub(in crate::cli) fn bench_path(named: Option<&Path>) -> Result<PathBuf, Error> {
-    named.map(Path::to_owned).or_else(slots::default_path).ok_or_else(|| {
+    named.map(Path::to_owned).or_else(bench_file::default_path).ok_or_else(|| {
         Error::usage("there is no place for the bench file: HOME is not set").help("give `--bench-file FILE`")
     })
 }
