@@ -11,8 +11,8 @@ use crate::support::faulty_card::{Fault, State, boots, has_partition_table};
 
 fn options() -> WriteOptions {
     // Long enough for a busy machine; a megabyte may take a second more.
-    let patience = IoTimeout { pause: Duration::from_millis(500), times: 1 };
-    WriteOptions { patience, ..WriteOptions::default() }
+    let io_timeout = IoTimeout { pause: Duration::from_millis(500), times: 1 };
+    WriteOptions { io_timeout, ..WriteOptions::default() }
 }
 
 /// Where in a good card's run things happen, counted from 0.

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use cardsmith::flash::{Blank, BlankReport, CardImage, Guard, WriteOptions, WriteReport, write_card};
+use cardsmith::flash::{CardImage, Guard, UnusedSpace, UnusedSpaceReport, WriteOptions, WriteReport, write_card};
 use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
 use cardsmith::units::ByteRange;
@@ -32,8 +32,8 @@ fn card_image(bytes: &[u8]) -> CardImage {
     CardImage { map, image: Arc::new(Bytes(bytes.to_vec())) }
 }
 
-fn write(card: &FaultyCard, bytes: &[u8], blank: Blank) -> WriteReport {
-    let options = WriteOptions { blank, changed_only: true, ..WriteOptions::default() };
+fn write(card: &FaultyCard, bytes: &[u8], unused_space: UnusedSpace) -> WriteReport {
+    let options = WriteOptions { unused_space, changed_only: true, ..WriteOptions::default() };
     let cancel = AtomicBool::new(false);
     let guard = Guard { cancel: &cancel, before_seal: &mut || Ok(()) };
     let report = write_card(card, &card_image(bytes), options, &mut *Silent.task("", None), guard).unwrap();
@@ -63,38 +63,38 @@ fn has(bytes: &[u8], text: &[u8]) -> bool {
 #[test]
 fn only_the_pieces_that_differ_are_written_and_all_of_them_are_verified() {
     let card = FaultyCard::holding(old_card(), vec![]);
-    let report = write(&card, &version(2), Blank::Leave);
+    let report = write(&card, &version(2), UnusedSpace::Keep);
     // The piece with the change, and the one that begins in the first MiB.
     assert_eq!(report.written.0, 4096 + (4 << 20));
     assert_eq!(report.held.0 + report.written.0, report.verified.0);
-    assert_eq!(report.blank, BlankReport::Left);
+    assert_eq!(report.unused_space, UnusedSpaceReport::Left);
     let state = card.state.lock().unwrap();
     let large = state.log.iter().filter(|(at, data)| *at >= MIB as u64 && data.len() > 4096);
     let places: Vec<u64> = large.map(|(at, _)| *at).filter(|at| *at < (CARD - MIB) as u64).collect();
     assert!(places.iter().all(|at| (1 << 20..4 << 20).contains(at) || (8 << 20..12 << 20).contains(at)), "{places:?}");
-    assert!(has(&state.bytes, b"an old card's secret"), "blank = leave");
+    assert!(has(&state.bytes, b"an old card's secret"), "unused-space = keep");
 }
 
 #[test]
 fn a_card_that_holds_something_else_altogether_is_written_as_a_whole() {
     let card = FaultyCard::holding(vec![0xA5; CARD], vec![]);
-    let report = write(&card, &version(2), Blank::Leave);
+    let report = write(&card, &version(2), UnusedSpace::Keep);
     assert_eq!((report.held.0, report.written), (0, report.verified));
 }
 
 #[test]
 fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
     let card = FaultyCard::holding(old_card(), vec![]);
-    let report = write(&card, &version(2), Blank::Zero);
-    assert!(matches!(report.blank, BlankReport::Zeroed { .. }));
+    let report = write(&card, &version(2), UnusedSpace::Zero);
+    assert!(matches!(report.unused_space, UnusedSpaceReport::Zeroed { .. }));
     let bytes = card.bytes();
     assert!(!has(&bytes, b"an old card's secret") && !has(&bytes, b"another, far behind!"));
     assert!(report.held.0 > 20 << 20, "zeros that are there are not written: {report:?}");
 
     // A discard takes the long runs (this device fills them with ones), and short ones become zeros; the image stays.
     let card = FaultyCard::holding(old_card(), vec![Fault::DiscardsToOnes]);
-    let report = write(&card, &version(2), Blank::Discard);
-    assert_eq!(report.blank, BlankReport::Discarded);
+    let report = write(&card, &version(2), UnusedSpace::Discard);
+    assert_eq!(report.unused_space, UnusedSpaceReport::Discarded);
     let bytes = card.bytes();
     assert!(!has(&bytes, b"an old card's secret") && !has(&bytes, b"another, far behind!"));
     assert!(report.held.0 > 15 << 20, "the image's own pieces were discarded: {report:?}");
@@ -103,7 +103,7 @@ fn what_the_old_card_left_in_free_space_goes_as_the_recipe_says() {
 #[test]
 fn a_piece_that_cannot_be_read_is_written_and_verified_like_on_any_card() {
     let card = FaultyCard::holding(old_card(), vec![Fault::ReadFails { at: 20 << 20, times: 1 }]);
-    let report = write(&card, &version(1), Blank::Leave);
+    let report = write(&card, &version(1), UnusedSpace::Keep);
     assert_eq!(report.written.0, 4096 + (4 << 20));
 }
 

@@ -68,6 +68,13 @@ fn a_new_recipe_passes_the_check_and_its_name_is_checked() {
     std::fs::write(home.path().join("shop.toml"), &new).unwrap();
     let run = cardsmith(home.path(), ["recipe", "check", "shop.toml"]).exits(0);
     assert_eq!(run.out, "shop.toml: a good recipe, shop-42\n");
+    assert_eq!(run.err, "");
+    std::fs::write(home.path().join("old.toml"), new.replace("unused-space = \"discard\"", "blank = \"leave\""))
+        .unwrap();
+    let run = cardsmith(home.path(), ["recipe", "check", "old.toml"]).exits(0);
+    assert_eq!(run.out, "old.toml: a good recipe, shop-42\n");
+    let (old, now) = ("`[card] blank` is called `unused-space` now", "write `unused-space = \"keep\"`");
+    assert!(run.err.contains(old) && run.err.contains(now), "{}", run.err);
     for name in ["Shop", "a\"\nb", "-", ""] {
         assert_eq!(cardsmith(home.path(), ["recipe", "new", "--", name]).exits(2).out, "");
     }

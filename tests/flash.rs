@@ -9,8 +9,8 @@ use std::time::Duration;
 use cardsmith::activation::{Activation, ActivationFile, Dispenser, Issuer, Order};
 use cardsmith::flash::gate::{self, GateOptions};
 use cardsmith::flash::{
-    BatchOutcome, Blank, CardImage, CardMaker, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium, Outcome,
-    Receipt, SharedPieces, Verdict, WriteOptions, bench, flash,
+    BatchOutcome, CardImage, CardMaker, ChunkCache, FailureKind, FlashJob, Host, LeftOnCard, MakeError, Medium,
+    Outcome, Receipt, UnusedSpace, Verdict, WriteOptions, bench, flash,
 };
 use cardsmith::image::BlockMap;
 use cardsmith::ledger::{CardReservation, CardState, Ledger};
@@ -111,20 +111,20 @@ impl Bench {
     pub(crate) fn run(&self, cards: usize, work: impl FnOnce(&FlashJob<'_>) -> BatchOutcome) -> BatchOutcome {
         let name = |serial| format!("kiosk-{serial:04}");
         let order = Order { recipe: "kiosk", golden: Some(self.golden.map.fingerprint()), cards, name: &name };
-        let desk = Dispenser::open(&self.ledger, Some(&self.issuer), order, &Silent).unwrap();
+        let dispenser = Dispenser::open(&self.ledger, Some(&self.issuer), order, &Silent).unwrap();
         let job = FlashJob {
             maker: &self.golden,
-            desk: &desk,
+            dispenser: &dispenser,
             recipe: "kiosk",
             golden: &self.golden.map,
-            pieces: &SharedPieces::of(&self.golden.map),
-            options: WriteOptions { blank: Blank::Leave, ..WriteOptions::default() },
+            cache: &ChunkCache::of(&self.golden.map),
+            options: WriteOptions { unused_space: UnusedSpace::Keep, ..WriteOptions::default() },
             progress: &*self.progress,
             cancel: &self.cancel,
             on_receipt: &self.on_receipt,
         };
         let outcome = work(&job);
-        desk.close().unwrap();
+        dispenser.close().unwrap();
         let text = serde_json::to_string(&outcome.receipts).unwrap();
         let ledger = std::fs::read(self.ledger.path()).unwrap();
         for row in 0..40 {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cardsmith::flash::devices::{self, Transport};
 use cardsmith::flash::gate::{self, GateError, GateOptions};
-use cardsmith::flash::{Host, Medium, Obstacle};
+use cardsmith::flash::{Host, Medium, Refusal};
 use cardsmith::units::ByteSize;
 
 use crate::support::loop_device::LoopDevice;
@@ -34,7 +34,7 @@ fn fixed_ok(path: &Path) -> GateOptions {
 fn a_loop_device_counts_as_fixed_until_its_path_is_given_again() {
     let Some(card) = LoopDevice::new(16 * MIB) else { return };
     let error = refused(clear(&card.path, &GateOptions::default()));
-    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::Fixed, .. }), "{error}");
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::Fixed, .. }), "{error}");
     assert!(error.next_step().contains(&format!("--fixed-ok {}", card.path.display())), "{}", error.next_step());
     // Another device's path does not count.
     refused(clear(&card.path, &fixed_ok(Path::new("/dev/null"))));
@@ -60,7 +60,7 @@ fn a_mounted_device_is_refused_and_the_mount_point_named() {
     let mounted = card.mount(dir.path());
     let error = refused(clear(&card.path, &fixed_ok(&card.path)));
     let at = dir.path().display().to_string();
-    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::Mounted { .. }, .. }), "{error}");
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::Mounted { .. }, .. }), "{error}");
     assert!(error.to_string().contains(&at) && error.next_step().contains(&at), "{error}");
     drop(mounted);
     clear(&card.path, &fixed_ok(&card.path)).unwrap();
@@ -99,7 +99,7 @@ fn a_mounted_partition_protects_its_disk_and_a_partition_is_no_target() {
     let error = refused(clear(&card.path, &fixed_ok(&card.path)));
     assert!(std::process::Command::new("umount").arg(dir.path()).status().unwrap().success());
     let _ = std::fs::remove_file(&partition);
-    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::Mounted { .. }, .. }), "{error}");
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::Mounted { .. }, .. }), "{error}");
 }
 
 #[test]
@@ -107,8 +107,8 @@ fn a_card_that_is_too_small_is_refused_before_anything_is_written() {
     let Some(card) = LoopDevice::new(4 * MIB) else { return };
     let before = card.bytes();
     let error = refused(clear(&card.path, &fixed_ok(&card.path)));
-    let small = Obstacle::TooSmall { size: ByteSize(4 * MIB), needed: ByteSize(8 * MIB) };
-    assert!(matches!(&error, GateError::Refused { obstacle, .. } if *obstacle == small), "{error}");
+    let small = Refusal::TooSmall { size: ByteSize(4 * MIB), needed: ByteSize(8 * MIB) };
+    assert!(matches!(&error, GateError::Refused { refusal, .. } if *refusal == small), "{error}");
     assert_eq!(card.bytes(), before);
 }
 
@@ -116,7 +116,7 @@ fn a_card_that_is_too_small_is_refused_before_anything_is_written() {
 fn a_read_only_device_is_refused() {
     let Some(card) = LoopDevice::with(16 * MIB, &["--read-only"]) else { return };
     let error = refused(clear(&card.path, &fixed_ok(&card.path)));
-    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::ReadOnly, .. }), "{error}");
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::ReadOnly, .. }), "{error}");
 }
 
 #[test]
@@ -136,14 +136,14 @@ fn the_disk_of_the_running_system_is_refused() {
     let system = devices::list(&Host::this())
         .unwrap()
         .into_iter()
-        .find(|device| matches!(device.obstacle(true, None), Some(Obstacle::System { .. })));
+        .find(|device| matches!(device.refusal(true, None), Some(Refusal::System { .. })));
     let Some(system) = system else {
         eprintln!("SKIPPED, NOT TESTED: the root file system lies on no disk that is visible here");
         return;
     };
     // Without --fixed-ok on purpose: should the first check ever be lost, the second one still stands.
     let error = refused(clear(&system.path, &GateOptions::default()));
-    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::System { .. }, .. }), "{error}");
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::System { .. }, .. }), "{error}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn the_disk_of_the_running_system_is_refused_even_with_fixed_ok() {
     std::fs::write(host.path().join("proc/self/mountinfo"), line).unwrap();
     let told = Host::under(host.path());
     let error = refused(gate::clear(&told, &card.path, &fixed_ok(&card.path), ByteSize(MIB)));
-    assert!(matches!(&error, GateError::Refused { obstacle: Obstacle::System { .. }, .. }), "{error}");
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::System { .. }, .. }), "{error}");
     assert!(error.next_step().contains("never"), "{}", error.next_step());
 }
 
@@ -264,11 +264,11 @@ fn a_bench_that_is_a_raspberry_pi_keeps_its_own_card_and_offers_the_one_in_the_r
     );
     let own = pi.find("mmcblk0");
     let what = vec!["/".to_owned(), "/boot/firmware".to_owned(), "swap".to_owned()];
-    assert_eq!(own.obstacle(true, None), Some(Obstacle::System { what }));
+    assert_eq!(own.refusal(true, None), Some(Refusal::System { what }));
     assert_eq!((own.transport, own.slot.as_deref()), (Transport::Sd, Some("mmc0")));
     assert_eq!(own.serial.as_deref(), Some("1b534d454231515430"));
     let card = pi.find("sda");
-    assert_eq!(card.obstacle(false, None), None);
+    assert_eq!(card.refusal(false, None), None);
     assert_eq!((card.transport, card.slot.as_deref()), (Transport::Usb, Some("usb-1-1.3.lun1")));
     assert_eq!((card.description().as_str(), card.diskseq), ("Generic STORAGE DEVICE", Some(9)));
 }
@@ -284,10 +284,10 @@ fn an_sd_card_in_its_own_slot_is_removable_and_soldered_memory_is_not() {
         &[("size", "0"), ("removable", "1")],
     );
     laptop.disk("pci0/ata2/host1/target1:0:0/1:0:0:0/block/sr0", "11:0", &[("removable", "1")]);
-    assert_eq!(laptop.find("mmcblk0").obstacle(false, None), None);
-    assert_eq!(laptop.find("mmcblk1").obstacle(false, None), Some(Obstacle::Fixed));
-    assert_eq!(laptop.find("sdb").obstacle(false, None), Some(Obstacle::NoMedium));
-    assert_eq!(laptop.find("sr0").obstacle(true, None), Some(Obstacle::Optical));
+    assert_eq!(laptop.find("mmcblk0").refusal(false, None), None);
+    assert_eq!(laptop.find("mmcblk1").refusal(false, None), Some(Refusal::Fixed));
+    assert_eq!(laptop.find("sdb").refusal(false, None), Some(Refusal::NoMedium));
+    assert_eq!(laptop.find("sr0").refusal(true, None), Some(Refusal::Optical));
 }
 
 #[test]
@@ -319,13 +319,13 @@ fn the_system_is_found_through_encryption_raid_btrfs_overlays_and_loop_files() {
     for member in ["sdc", "sdd"] {
         std::fs::write(pool.join(member), "").unwrap();
     }
-    let what = |name: &str| machine.find(name).obstacle(true, None);
-    assert_eq!(what("sda"), Some(Obstacle::System { what: vec!["/".to_owned()] }));
-    assert_eq!(what("loop0"), Some(Obstacle::System { what: vec!["/".to_owned()] }));
-    assert_eq!(what("sdb"), Some(Obstacle::System { what: vec!["swap".to_owned()] }));
-    assert_eq!(what("sdc"), Some(Obstacle::Mounted { at: vec!["/srv/with blank".to_owned()] }));
-    assert_eq!(what("sdd"), Some(Obstacle::Mounted { at: vec!["/srv/with blank".to_owned()] }));
-    assert_eq!(what("sde"), Some(Obstacle::Held { by: vec!["md0".to_owned()] }));
+    let what = |name: &str| machine.find(name).refusal(true, None);
+    assert_eq!(what("sda"), Some(Refusal::System { what: vec!["/".to_owned()] }));
+    assert_eq!(what("loop0"), Some(Refusal::System { what: vec!["/".to_owned()] }));
+    assert_eq!(what("sdb"), Some(Refusal::System { what: vec!["swap".to_owned()] }));
+    assert_eq!(what("sdc"), Some(Refusal::Mounted { at: vec!["/srv/with blank".to_owned()] }));
+    assert_eq!(what("sdd"), Some(Refusal::Mounted { at: vec!["/srv/with blank".to_owned()] }));
+    assert_eq!(what("sde"), Some(Refusal::Held { by: vec!["md0".to_owned()] }));
     assert_eq!(what("sdf"), None);
 }
 
@@ -336,11 +336,11 @@ fn a_removable_disk_that_is_larger_than_any_card_is_only_taken_when_it_is_named_
     let (card, disk) = (sectors(2 << 40), sectors(4 << 40));
     machine.disk("pci0/usb1/1-2/block/sda", "8:0", &[("removable", "1"), ("size", &card)]);
     machine.disk("pci0/usb1/1-3/block/sdb", "8:16", &[("removable", "1"), ("size", &disk)]);
-    assert_eq!(machine.find("sda").obstacle(false, None), None);
-    let refused = machine.find("sdb").obstacle(false, None).unwrap();
-    assert_eq!(refused, Obstacle::TooLarge { size: ByteSize(4 << 40) });
+    assert_eq!(machine.find("sda").refusal(false, None), None);
+    let refused = machine.find("sdb").refusal(false, None).unwrap();
+    assert_eq!(refused, Refusal::TooLarge { size: ByteSize(4 << 40) });
     assert!(refused.next_step("/dev/sdb").contains("--fixed-ok /dev/sdb"));
-    assert_eq!(machine.find("sdb").obstacle(true, None), None);
+    assert_eq!(machine.find("sdb").refusal(true, None), None);
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn the_disk_below_a_mounted_volume_of_lvm_on_raid_is_found_through_both() {
     machine.disk("virtual/block/dm-3", "254:3", &[("slaves/md0", "")]);
     let at = vec!["/srv".to_owned()];
     for name in ["sda", "md0", "dm-3"] {
-        assert_eq!(machine.find(name).obstacle(true, None), Some(Obstacle::Mounted { at: at.clone() }), "{name}");
+        assert_eq!(machine.find(name).refusal(true, None), Some(Refusal::Mounted { at: at.clone() }), "{name}");
     }
 }
 

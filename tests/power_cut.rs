@@ -6,7 +6,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use cardsmith::flash::{Blank, CardImage, Guard, WriteOptions, write_card};
+use cardsmith::flash::{CardImage, Guard, UnusedSpace, WriteOptions, write_card};
 use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
 use cardsmith::units::ByteRange;
@@ -116,8 +116,8 @@ fn only_the_complete_card_boots(old: &[u8], options: WriteOptions) {
 
 #[test]
 fn after_a_power_cut_at_any_moment_a_blank_card_boots_only_when_it_is_complete() {
-    for blank in [Blank::Leave, Blank::Zero] {
-        only_the_complete_card_boots(&vec![0; CARD], WriteOptions { blank, ..WriteOptions::default() });
+    for unused_space in [UnusedSpace::Keep, UnusedSpace::Zero] {
+        only_the_complete_card_boots(&vec![0; CARD], WriteOptions { unused_space, ..WriteOptions::default() });
     }
 }
 
@@ -125,15 +125,15 @@ fn after_a_power_cut_at_any_moment_a_blank_card_boots_only_when_it_is_complete()
 fn after_a_power_cut_at_any_moment_a_used_card_boots_its_old_system_untouched_or_the_complete_new_one() {
     let old = system(1, CARD);
     assert!(would_boot(&old));
-    for (blank, probe) in [(Blank::Leave, true), (Blank::Zero, false), (Blank::Discard, true)] {
-        only_the_complete_card_boots(&old, WriteOptions { blank, probe, ..WriteOptions::default() });
+    for (unused_space, probe) in [(UnusedSpace::Keep, true), (UnusedSpace::Zero, false), (UnusedSpace::Discard, true)] {
+        only_the_complete_card_boots(&old, WriteOptions { unused_space, probe, ..WriteOptions::default() });
     }
 }
 
 #[test]
 fn after_a_power_cut_a_card_on_which_only_changes_are_written_is_no_mix_of_two_systems() {
-    for blank in [Blank::Leave, Blank::Discard] {
-        let options = WriteOptions { blank, changed_only: true, ..WriteOptions::default() };
+    for unused_space in [UnusedSpace::Keep, UnusedSpace::Discard] {
+        let options = WriteOptions { unused_space, changed_only: true, ..WriteOptions::default() };
         only_the_complete_card_boots(&system(1, CARD), options);
     }
 }

@@ -206,3 +206,42 @@ fn the_schema_describes_every_section_with_its_comment() {
     assert!(schema["properties"]["image"].is_object());
     assert!(schema["$defs"]["Activation"]["properties"]["role"]["description"].as_str().unwrap().contains("IAM"));
 }
+
+#[test]
+fn the_old_name_of_unused_space_counts_with_a_note_and_not_beside_the_new_one() {
+    use cardsmith::recipe::schema::UnusedSpace;
+    let of = |more: &str| recipe::parse(&format!("{GOOD}\n[card]\n{more}\n"), Path::new("fleet/kiosk.toml"));
+    let said = |more: &str| {
+        let loaded = of(more).unwrap();
+        let notes: Vec<String> = loaded.outdated.iter().map(|note| format!("{note}; {}", note.help)).collect();
+        (loaded.recipe.card.unused_space, notes.join("\n"))
+    };
+    for (value, meant) in [("discard", UnusedSpace::Discard), ("zero", UnusedSpace::Zero), ("keep", UnusedSpace::Keep)]
+    {
+        assert_eq!(said(&format!("unused-space = \"{value}\"")), (meant, String::new()));
+    }
+    let note = |value| {
+        format!("fleet/kiosk.toml:7:1: `[card] blank` is called `unused-space` now; write `unused-space = \"{value}\"`")
+    };
+    assert_eq!(said("blank = \"zero\""), (UnusedSpace::Zero, note("zero")));
+    assert_eq!(said("blank = \"leave\""), (UnusedSpace::Keep, note("keep")));
+    let both = one("\n[card]\nunused-space = \"zero\"\nblank = \"zero\"\n");
+    assert_eq!((both.line, both.column), (8, 1));
+    assert!(both.what.contains("both are here"), "{}", both.what);
+    // The old word belongs to the old key.
+    assert!(one("\n[card]\nunused-space = \"leave\"\n").what.contains("`leave` is not a value"));
+    assert!(one("\n[card]\nblank = \"leaf\"\n").what.contains("`leaf` is not a value"));
+}
+
+#[test]
+fn an_old_key_of_a_base_is_no_contradiction_to_the_new_one_on_top_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("base.toml"), format!("{GOOD}\n[card]\nblank = \"zero\"\n")).unwrap();
+    let path = dir.path().join("kiosk.toml");
+    std::fs::write(&path, "extends = \"base.toml\"\nname = \"kiosk\"\n[card]\nunused-space = \"keep\"\n").unwrap();
+    let loaded = recipe::load(&path).unwrap();
+    assert_eq!(loaded.recipe.card.unused_space, recipe::schema::UnusedSpace::Keep);
+    let notes: Vec<String> = loaded.outdated.iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].contains("base.toml:7:1: `[card] blank`"), "{notes:?}");
+}

@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use cardsmith::digest::Sha256Digest;
-use cardsmith::flash::{CardImage, Guard, Medium, MediumRecord, ReadBack, SharedPieces, WriteOptions, write_card_of};
+use cardsmith::flash::{
+    CardImage, ChunkCache, Guard, Medium, MediumRecord, ReadBack, WriteOptions, write_card_sharing,
+};
 use cardsmith::image::{BlockMap, MappedRange, ReadAt};
 use cardsmith::progress::{Progress, Silent};
 use cardsmith::units::{ByteOffset, ByteRange, ByteSize};
@@ -69,21 +71,21 @@ fn card(golden: &BlockMap, own: Option<u64>, read: &Arc<AtomicU64>) -> CardImage
     CardImage { image: Arc::new(image), map: BlockMap::new(map, ByteSize(size)).unwrap() }
 }
 
-fn write(pieces: &SharedPieces, medium: &dyn Medium, card: &CardImage) {
+fn write(chunks: &ChunkCache, medium: &dyn Medium, card: &CardImage) {
     let guard = Guard { cancel: &AtomicBool::new(false), before_seal: &mut || Ok(()) };
     let options = WriteOptions { probe: false, ..WriteOptions::default() };
-    write_card_of(pieces, medium, card, options, &mut *Silent.task("card", None), guard).unwrap();
+    write_card_sharing(chunks, medium, card, options, &mut *Silent.task("card", None), guard).unwrap();
 }
 
 #[test]
 fn what_one_card_just_read_of_the_golden_image_the_next_one_does_not_read_again() {
     let map = golden(20 * MIB);
-    let pieces = SharedPieces::of(&map);
+    let chunks = ChunkCache::of(&map);
     let (first, second) = (Arc::default(), Arc::default());
     let media = [32 * MIB as usize; 2].map(|size| FaultyCard::holding(vec![0; size], vec![]));
     let own = (9 * MIB) / BLOCK as u64;
-    write(&pieces, &*media[0], &card(&map, None, &first));
-    write(&pieces, &*media[1], &card(&map, Some(own), &second));
+    write(&chunks, &*media[0], &card(&map, None, &first));
+    write(&chunks, &*media[1], &card(&map, Some(own), &second));
     assert_eq!(first.load(Ordering::Relaxed), 20 * MIB);
     assert_eq!(second.load(Ordering::Relaxed), 4 * MIB, "only the piece that is its own");
     let (left, right) = (media[0].bytes(), media[1].bytes());
@@ -93,14 +95,14 @@ fn what_one_card_just_read_of_the_golden_image_the_next_one_does_not_read_again(
     assert!(left[..place] == right[..place] && left[place + BLOCK..] == right[place + BLOCK..]);
     // And a third one that has nothing of its own does not get what was the second one's.
     let third = FaultyCard::holding(vec![0; 32 * MIB as usize], vec![]);
-    write(&pieces, &*third, &card(&map, None, &Arc::default()));
+    write(&chunks, &*third, &card(&map, None, &Arc::default()));
     assert!(third.bytes() == left);
 }
 
 #[test]
 fn a_card_that_stands_still_in_the_middle_of_the_image_holds_up_nobody_and_then_goes_on_by_itself() {
     let map = golden(96 * MIB);
-    let pieces = SharedPieces::of(&map);
+    let chunks = ChunkCache::of(&map);
     // The slow card waits, with requests under way, until the quick one is all done.
     let done = Arc::new((Mutex::new(false), Condvar::new()));
     let (waits, started) = (done.clone(), Arc::new(Barrier::new(2)));
@@ -119,9 +121,9 @@ fn a_card_that_stands_still_in_the_middle_of_the_image_holds_up_nobody_and_then_
     let slow = FaultyCard::holding(vec![0; 100 * MIB as usize], vec![hook]);
     let quick = FaultyCard::holding(vec![0; 100 * MIB as usize], vec![]);
     thread::scope(|scope| {
-        scope.spawn(|| write(&pieces, &*slow, &card(&map, None, &Arc::default())));
+        scope.spawn(|| write(&chunks, &*slow, &card(&map, None, &Arc::default())));
         started.wait();
-        write(&pieces, &*quick, &card(&map, None, &Arc::default()));
+        write(&chunks, &*quick, &card(&map, None, &Arc::default()));
         *done.0.lock().unwrap() = true;
         done.1.notify_all();
     });
@@ -151,7 +153,7 @@ impl Medium for Endless {
     fn record(&self) -> MediumRecord {
         MediumRecord { path: "/dev/endless".into(), slot: None, model: None, serial: None, size: self.size() }
     }
-    fn grain(&self) -> ByteSize {
+    fn alignment(&self) -> ByteSize {
         ByteSize(512)
     }
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
@@ -181,16 +183,16 @@ impl Medium for Endless {
 fn eight_cards_hold_a_few_pieces_each_however_large_the_image_is() {
     let held = |cards: u64, size: u64| {
         let map = golden(size);
-        let pieces = SharedPieces::of(&map);
+        let chunks = ChunkCache::of(&map);
         thread::scope(|scope| {
             for _ in 0..cards {
                 scope.spawn(|| {
                     let medium = Endless { size, sealed: AtomicBool::new(false) };
-                    write(&pieces, &medium, &card(&map, None, &Arc::default()));
+                    write(&chunks, &medium, &card(&map, None, &Arc::default()));
                 });
             }
         });
-        pieces.most_held().0
+        chunks.most_held().0
     };
     // What issue 5 allows: 64 MiB and 16 MiB for each card, of which these buffers are the part that could grow.
     for (cards, size) in [(1, 64 * MIB), (1, 192 * MIB), (8, 96 * MIB)] {

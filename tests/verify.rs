@@ -5,8 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use cardsmith::flash::receipt::RECEIPT_VERSION;
 use cardsmith::flash::verify::{OpenedMedium, VerifyReport, WrongReceipt, expected_with, verify};
-use cardsmith::flash::writer::WriteReport;
-use cardsmith::flash::{BlankReport, MediumRecord, Outcome, ProbeReport, Receipt};
+use cardsmith::flash::{MediumRecord, Outcome, ProbeReport, Receipt, UnusedSpaceReport, WriteReport};
 use cardsmith::image::BlockMap;
 use cardsmith::progress::{Progress, Silent};
 use cardsmith::units::{ByteRange, ByteSize};
@@ -39,7 +38,7 @@ fn receipt(golden: &BlockMap, card: &BlockMap) -> Receipt {
         held: ByteSize(0),
         repeated: 0,
         probe: ProbeReport::NotProbed,
-        blank: BlankReport::Left,
+        unused_space: UnusedSpaceReport::Left,
         durations: vec![],
     };
     let instead_of = only(golden, card).iter().map(|mapped| mapped.range).collect();

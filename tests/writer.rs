@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use cardsmith::digest::Sha256Digest;
 use cardsmith::flash::{
-    Blank, BlankReport, CardFailure, CardImage, FailureKind, Guard, LeftOnCard, Medium, ProbeReport, Stage,
+    CardFailure, CardImage, FailureKind, Guard, LeftOnCard, Medium, ProbeReport, Stage, UnusedSpace, UnusedSpaceReport,
     WriteOptions, WriteReport, write_card,
 };
 use cardsmith::image::{BlockMap, MappedRange};
@@ -69,9 +69,9 @@ fn old() -> Vec<u8> {
 /// Most tests are about what happens to space that the image does not use, or about nothing of the kind.
 struct Options(WriteOptions);
 
-impl From<Blank> for Options {
-    fn from(blank: Blank) -> Options {
-        Options(WriteOptions { blank, ..WriteOptions::default() })
+impl From<UnusedSpace> for Options {
+    fn from(unused_space: UnusedSpace) -> Options {
+        Options(WriteOptions { unused_space, ..WriteOptions::default() })
     }
 }
 
@@ -100,7 +100,7 @@ fn write_with(
 }
 
 fn write(card: &FaultyCard, image: &CardImage) -> Result<WriteReport, CardFailure> {
-    write_with(card, image, Blank::Leave, &AtomicBool::new(false))
+    write_with(card, image, UnusedSpace::Keep, &AtomicBool::new(false))
 }
 
 fn fails(faults: Vec<Fault>) -> (Arc<FaultyCard>, CardFailure) {
@@ -125,17 +125,17 @@ fn a_good_card_reads_as_the_image_where_it_matters_and_is_left_alone_elsewhere()
     let (bytes, old) = (card.bytes(), old());
     assert_is_card(&bytes, &image);
     assert!(bytes[8192..65536].iter().all(|&b| b == 0), "the first MiB is zero outside of the map");
-    assert!(bytes[9 * MIB..13 * MIB] == old[9 * MIB..13 * MIB], "blank = leave");
+    assert!(bytes[9 * MIB..13 * MIB] == old[9 * MIB..13 * MIB], "unused-space = keep");
     assert!(bytes[CARD - 4096..].iter().all(|&b| b == 0), "an old second partition table is gone");
     let total: u64 = MAP.iter().map(|range| range.1).sum();
     assert_eq!((report.written.0, report.verified.0, report.repeated), (total, total, 0));
-    assert_eq!(report.blank, BlankReport::Left);
+    assert_eq!(report.unused_space, UnusedSpaceReport::Left);
     assert!(matches!(report.probe, ProbeReport::NothingSuspect { samples } if samples > 8), "{:?}", report.probe);
 }
 
 #[test]
 fn a_card_is_not_asked_for_its_size_where_that_is_not_wanted_and_the_receipt_says_so() {
-    let options = WriteOptions { probe: false, blank: Blank::Leave, ..WriteOptions::default() };
+    let options = WriteOptions { probe: false, unused_space: UnusedSpace::Keep, ..WriteOptions::default() };
     let card = FaultyCard::holding(old(), vec![]);
     let report = write_with(&card, &card_image(&image()), options, &AtomicBool::new(false)).unwrap();
     assert_eq!(report.probe, ProbeReport::NotProbed);
@@ -153,7 +153,7 @@ fn what_a_card_keeps_is_put_back_after_it_was_asked_for_its_size() {
     let card = FaultyCard::holding(old(), vec![]);
     write(&card, &card_image(&image())).unwrap();
     let (bytes, old) = (card.bytes(), old());
-    assert!(bytes[14 * MIB..CARD - MIB] == old[14 * MIB..CARD - MIB], "blank = leave");
+    assert!(bytes[14 * MIB..CARD - MIB] == old[14 * MIB..CARD - MIB], "unused-space = keep");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn a_person_can_stop_at_any_write() {
         let set = cancel.clone();
         let hook = Fault::Hook(Box::new(move |number| set.store(number >= n, Ordering::Relaxed)));
         let card = FaultyCard::holding(old(), vec![hook]);
-        let failure = write_with(&card, &card_image(&image()), Blank::Leave, &cancel).unwrap_err();
+        let failure = write_with(&card, &card_image(&image()), UnusedSpace::Keep, &cancel).unwrap_err();
         assert_eq!((failure.kind, failure.left_on_card), (FailureKind::Cancelled, LeftOnCard::NotBootable), "{n}");
         assert!(!has_partition_table(&card.bytes()), "{n}");
     }
@@ -372,21 +372,21 @@ fn a_golden_image_that_rotted_is_not_written_as_if_it_were_good() {
 
 #[test]
 fn blank_space_is_discarded_zeroed_or_left_as_asked_and_told_as_it_went() {
-    let go = |faults, blank| {
+    let go = |faults, unused_space| {
         let card = FaultyCard::holding(old(), faults);
-        let report = write_with(&card, &card_image(&image()), blank, &AtomicBool::new(false)).unwrap();
+        let report = write_with(&card, &card_image(&image()), unused_space, &AtomicBool::new(false)).unwrap();
         assert_is_card(&card.bytes(), &image());
-        (card.bytes(), report.blank)
+        (card.bytes(), report.unused_space)
     };
-    let (bytes, report) = go(vec![], Blank::Zero);
+    let (bytes, report) = go(vec![], UnusedSpace::Zero);
     let gaps = [9 * MIB..13 * MIB, 20 * MIB..CARD];
     assert!(gaps.iter().all(|gap| bytes[gap.clone()].iter().all(|&b| b == 0)));
-    assert!(matches!(report, BlankReport::Zeroed { bytes } if bytes.0 > 20 << 20), "{report:?}");
-    let (bytes, report) = go(vec![Fault::DiscardsToOnes], Blank::Discard);
+    assert!(matches!(report, UnusedSpaceReport::Zeroed { bytes } if bytes.0 > 20 << 20), "{report:?}");
+    let (bytes, report) = go(vec![Fault::DiscardsToOnes], UnusedSpace::Discard);
     assert!(bytes[20 * MIB..30 * MIB].iter().all(|&b| b == 0xFF));
-    assert_eq!(report, BlankReport::Discarded);
-    let (_, report) = go(vec![], Blank::Discard);
-    assert!(matches!(report, BlankReport::NotDiscarded { .. }), "{report:?}");
+    assert_eq!(report, UnusedSpaceReport::Discarded);
+    let (_, report) = go(vec![], UnusedSpace::Discard);
+    assert!(matches!(report, UnusedSpaceReport::NotDiscarded { .. }), "{report:?}");
 }
 
 #[test]
@@ -404,7 +404,7 @@ fn a_map_whose_ranges_lie_across_sectors_is_written_in_whole_sectors() {
     let ranges = [(3u64, 700u64), (2 << 20, 1001), ((2 << 20) + 1001, 3), (4 << 20, 4 << 20), (8 << 20, 13)];
     let odd = card_with(&bytes, &ranges);
     let card = FaultyCard::holding(old(), vec![]);
-    write_with(&card, &odd, Blank::Zero, &AtomicBool::new(false)).unwrap();
+    write_with(&card, &odd, UnusedSpace::Zero, &AtomicBool::new(false)).unwrap();
     let on_card = card.bytes();
     for (start, len) in ranges.map(|(start, len)| (start as usize, len as usize)) {
         assert!(on_card[start..start + len] == bytes[start..start + len], "{start}");

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::{Error, Exit, Ui};
 use crate::audit::{self, AuditOptions, Kind, RULES, find_rule};
 use crate::golden::editable;
-use crate::recipe;
 use crate::source;
 
 /// Find what an image or card holds that it should not: registrations, keys, passwordless sudo, residue
@@ -50,7 +49,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let Some(path) = &args.image else { return Err(Error::usage("no image was named")) };
     let mut allow = args.allow.clone();
     if let Some(file) = &args.recipe {
-        allow.extend(recipe::load(file)?.recipe.audit.allow);
+        allow.extend(ui.load_recipe(file)?.recipe.audit.allow);
     }
     // A misspelt rule would allow nothing, and the person would search elsewhere.
     if let Some(unknown) = allow.iter().find(|id| find_rule(id).is_none()) {

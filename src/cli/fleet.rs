@@ -19,7 +19,7 @@ use crate::fleet::status::{self, CardStatus, Condition};
 use crate::fleet::{FleetError, retire, survey};
 use crate::ledger::Ledger;
 use crate::printable::Printable;
-use crate::recipe::{self, Recipe, SecretRef};
+use crate::recipe::{Recipe, SecretRef};
 
 /// Day two: how the cards are doing, and how to reach them
 #[derive(clap::Args)]
@@ -234,8 +234,8 @@ fn show(lines: &[CardStatus], ui: &Ui) {
 }
 
 /// The recipe's `[activation]`, as far as day two needs it.
-fn activation_of(path: &Path) -> Result<(Recipe, String, String), Error> {
-    let recipe = recipe::load(path)?.recipe;
+fn activation_of(path: &Path, ui: &Ui) -> Result<(Recipe, String, String), Error> {
+    let recipe = ui.load_recipe(path)?.recipe;
     let activation = recipe.activation.as_ref();
     let role = activation.and_then(|activation| activation.role.clone());
     let region = activation.and_then(|activation| activation.region.clone());
@@ -247,7 +247,7 @@ fn activation_of(path: &Path) -> Result<(Recipe, String, String), Error> {
 }
 
 fn print_policy(path: &Path, audience: &AudienceArgs, account: &str, ui: &Ui) -> Result<Exit, Error> {
-    let (recipe, role, region) = activation_of(path)?;
+    let (recipe, role, region) = activation_of(path, ui)?;
     let audience = match audience {
         AudienceArgs { operator: true, .. } => Audience::Operator,
         AudienceArgs { bench: true, .. } => Audience::Bench,
@@ -273,7 +273,7 @@ fn print_policy(path: &Path, audience: &AudienceArgs, account: &str, ui: &Ui) ->
 }
 
 fn check_role(path: &Path, ui: &Ui) -> Result<Exit, Error> {
-    let (_, role, region) = activation_of(path)?;
+    let (_, role, region) = activation_of(path, ui)?;
     let findings = role::check(&role, &region).map_err(FleetError::from)?;
     let mut bad = false;
     for finding in &findings {

@@ -53,8 +53,8 @@ fn usage(error: SourceError) -> Error {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
+    let mut loaded = ui.load_recipe(&args.recipe)?;
     // First of all: with another file than the locked one the rest is of no use.
-    let mut loaded = recipe::load(&args.recipe)?;
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }

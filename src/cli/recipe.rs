@@ -90,6 +90,7 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
             Ok(resolved) => {
                 let loaded = &resolved.loaded;
                 let name = &loaded.recipe.name;
+                ui.warn_of_outdated(loaded);
                 // Here, because the room of recipes does not know the audit; and a warning, because rules come and go
                 // while recipes stay.
                 for id in loaded.recipe.audit.allow.iter().filter(|id| crate::audit::find_rule(id).is_none()) {
@@ -135,7 +136,7 @@ fn tell_resolved(resolved: &recipe::Resolved, ui: &Ui) {
 
 fn lock(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
     for path in recipes {
-        let lock = Lock::of(&recipe::load(path)?)?;
+        let lock = Lock::of(&ui.load_recipe(path)?)?;
         let written = lock.write(path)?;
         ui.event("lock", &json!({ "path": written, "files": lock.files() }));
         ui.answer(&format!("{}: {} locked", Printable::path(&written), lock.files().len()));

@@ -1,7 +1,7 @@
 //! What every command has at hand: where answers and news go, what the global options say, and whether to stop.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +12,7 @@ use super::error::Error;
 use crate::cli::{Bars, Events, Lines, screen};
 use crate::golden::Settings;
 use crate::progress::Progress;
+use crate::recipe::{self, LoadedRecipe, RecipeError};
 use crate::xdg;
 
 /// Options that every command takes.
@@ -83,6 +84,23 @@ impl Ui {
     /// Where news of running work goes.
     pub fn progress(&self) -> &dyn Progress {
         self.progress.as_ref()
+    }
+
+    /// Reads and checks a recipe, and tells of keys that have another name now.
+    ///
+    /// # Errors
+    /// As [`recipe::load`].
+    pub fn load_recipe(&self, path: &Path) -> Result<LoadedRecipe, RecipeError> {
+        let loaded = recipe::load(path)?;
+        self.warn_of_outdated(&loaded);
+        Ok(loaded)
+    }
+
+    /// Tells what a recipe should say otherwise, though it counts as it is.
+    pub fn warn_of_outdated(&self, recipe: &LoadedRecipe) {
+        for note in &recipe.outdated {
+            self.progress().warn(&format!("{note}; {}", note.help));
+        }
     }
 
     /// Whether the answer is for a program.

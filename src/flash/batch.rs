@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::chunk_cache::ChunkCache;
+use super::chunks::{CardImage, differences};
 use super::deadline::WithDeadlines;
 use super::failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 use super::medium::{Medium, MediumRecord};
 use super::options::WriteOptions;
 use super::receipt::{CardName, Outcome, RECEIPT_VERSION, Receipt};
-use super::region::{CardImage, differences};
-use super::shared::SharedPieces;
-use super::writer::{Arriving, BlankReport, Guard, WriteReport, write_card_arriving, write_card_of};
+use super::write_report::{UnusedSpaceReport, WriteReport};
+use super::writer::{Guard, StreamingCard, write_card_sharing, write_card_streaming};
 use crate::activation::{Activation, Dispenser};
 use crate::causes::in_one_line;
 use crate::image::BlockMap;
@@ -33,7 +34,7 @@ pub trait CardMaker: Sync {
 
     /// The golden image, where it is still being decoded: what every card has of it is written before the card's own
     /// image is made.
-    fn arriving(&self) -> Option<&StreamingImage> {
+    fn streaming(&self) -> Option<&StreamingImage> {
         None
     }
 }
@@ -46,13 +47,13 @@ pub struct FlashJob<'a> {
     /// Makes each card's image.
     pub maker: &'a dyn CardMaker,
     /// Hands out names and activations and keeps the ledger.
-    pub desk: &'a Dispenser<'a>,
+    pub dispenser: &'a Dispenser<'a>,
     /// The recipe's name.
     pub recipe: &'a str,
     /// The golden image's map.
     pub golden: &'a BlockMap,
-    /// What the cards share while they are written: [`SharedPieces::of`] the golden image's map.
-    pub pieces: &'a SharedPieces,
+    /// What the cards share while they are written: [`ChunkCache::of`] the golden image's map.
+    pub cache: &'a ChunkCache,
     /// How they are written.
     pub options: WriteOptions,
     /// Where news goes.
@@ -121,7 +122,7 @@ pub fn flash(job: &FlashJob<'_>, media: Vec<Box<dyn Medium>>) -> BatchOutcome {
                 thread::Builder::new().name("card".to_owned()).spawn_scoped(scope, move || keep(begun.write(job)))
             {
                 let failure =
-                    tell_desk(job, &card, preparation(format!("this machine gives no more threads: {error}")));
+                    book_failure(job, &card, preparation(format!("this machine gives no more threads: {error}")));
                 keep(end(job, Some(&card), None, record, now(), Outcome::Failed { failure }));
             }
         }
@@ -151,10 +152,12 @@ impl<'a> Begun<'a> {
     /// Gets name and activation. A card without a name ends here, with its receipt; one without an activation ends in
     /// [`Begun::write`], because the ledger must be told.
     fn new(job: &FlashJob<'a>, medium: Box<dyn Medium>) -> Result<Begun<'a>, Box<Receipt>> {
-        let medium = WithDeadlines::on(medium, job.options.patience);
+        let medium = WithDeadlines::on(medium, job.options.io_timeout);
         let (record, began) = (medium.record(), now());
         let place = record.slot.clone().unwrap_or_else(|| record.path.display().to_string());
-        let card = match job.desk.next_card(&place) {
+        // The name first, because the ledger writes it down with this card's place: from here on a crash leaves a
+        // trace.
+        let card = match job.dispenser.next_card(&place) {
             Ok(card) => card,
             Err(error) => {
                 let outcome = Outcome::Failed { failure: preparation(in_one_line(&error)) };
@@ -163,12 +166,13 @@ impl<'a> Begun<'a> {
         };
         let mut task = job.progress.task(&format!("{} in {place}", card.name), None);
         task.stage(&Stage::Prepare.to_string(), None);
+        // Not for a batch that is being stopped: an activation that AWS has made must be deleted again.
         let activation = if job.cancel.load(Ordering::Relaxed) {
             let mut failure = untouched(&*medium, "cancelled before it was begun".to_owned());
             (failure.kind, failure.what) = (FailureKind::Cancelled, "was stopped".to_owned());
             Err(failure)
         } else {
-            job.desk.activate(&card).map_err(|error| untouched(&*medium, in_one_line(&error)))
+            job.dispenser.activate(&card).map_err(|error| untouched(&*medium, in_one_line(&error)))
         };
         Ok(Begun { medium, record, began, card, activation, task })
     }
@@ -179,7 +183,7 @@ impl<'a> Begun<'a> {
         let activation_id = activation.as_ref().ok().and_then(Option::as_ref).map(|activation| activation.id.clone());
         let written = activation.and_then(|activation| write_activated(job, medium, &card, activation, &mut *task));
         let failed = |failure: CardFailure, task: Box<dyn Task + '_>| {
-            let failure = tell_desk(job, &card, failure);
+            let failure = book_failure(job, &card, failure);
             task.failed(&format!("{}: {}", failure.what, failure.detail));
             Outcome::Failed { failure }
         };
@@ -189,18 +193,22 @@ impl<'a> Begun<'a> {
                 let (own, instead_of) = differences(job.golden, &map);
                 let summary = format!("{} verified", report.verified);
                 let outcome = Outcome::Verified { report, own, instead_of };
+                // The receipt goes into the ledger in the same step that calls the card verified: there is no
+                // verified card without one.
                 let id = activation_id.clone();
                 let receipt = receipt(job, Some(&card), id, record.clone(), began.clone(), outcome);
                 match serde_json::to_string(&receipt)
                     .map_err(|error| error.to_string())
-                    .and_then(|text| job.desk.verified(&card, &text).map_err(|error| in_one_line(&error)))
+                    .and_then(|text| job.dispenser.verified(&card, &text).map_err(|error| in_one_line(&error)))
                 {
                     Ok(()) => {
                         task.done(&summary);
-                        tell_of_old_data(job, &receipt);
+                        warn_of_old_data(job, &receipt);
                         (job.on_receipt)(&receipt);
                         return receipt;
                     }
+                    // The card is good and boots. But a ledger that does not know it would give its number away
+                    // again, so it counts as failed.
                     Err(what) => {
                         let mut failure = preparation(what);
                         failure.stage = Stage::Finish;
@@ -229,24 +237,25 @@ fn write_activated(
         let activation = activation.take();
         job.maker.make(card, activation.as_ref()).map_err(|error| in_one_line(&*error))
     };
-    let mut before_seal = || job.desk.sealing(card).map_err(|error| in_one_line(&error));
+    let mut before_seal = || job.dispenser.sealing(card).map_err(|error| in_one_line(&error));
     let guard = Guard { cancel: job.cancel, before_seal: &mut before_seal };
     let mut waits_for = None;
-    if let Some(image) = job.maker.arriving() {
+    if let Some(image) = job.maker.streaming() {
         let whole = image.is_whole().map_err(|error| untouched(&*medium, error.to_string()))?;
         // What a card holds already can only be told with its own image at hand.
         waits_for = (!whole && !job.options.changed_only).then_some(image);
     }
     let (report, map) = match waits_for {
         Some(image) => {
-            let from = Arriving { image, golden: job.golden, make: &mut make };
-            write_card_arriving(job.pieces, &*medium, from, job.options, task, guard)?
+            let from = StreamingCard { image, golden: job.golden, make: &mut make };
+            write_card_streaming(job.cache, &*medium, from, job.options, task, guard)?
         }
         None => {
             let image = make().map_err(|what| untouched(&*medium, what))?;
-            (write_card_of(job.pieces, &*medium, &image, job.options, task, guard)?, image.map)
+            (write_card_sharing(job.cache, &*medium, &image, job.options, task, guard)?, image.map)
         }
     };
+    // A card image gets its name only here, so that a file of that name is always a verified one.
     task.stage(&Stage::Finish.to_string(), None);
     medium.finish().map_err(|error| CardFailure {
         stage: Stage::Finish,
@@ -265,20 +274,21 @@ fn untouched(medium: &dyn Medium, what: String) -> CardFailure {
 }
 
 /// What a device could not do must not be taken for done.
-fn tell_of_old_data(job: &FlashJob<'_>, receipt: &Receipt) {
-    if let Outcome::Verified { report: WriteReport { blank: BlankReport::NotDiscarded { .. }, .. }, .. } =
-        &receipt.outcome
+fn warn_of_old_data(job: &FlashJob<'_>, receipt: &Receipt) {
+    if let Outcome::Verified {
+        report: WriteReport { unused_space: UnusedSpaceReport::NotDiscarded { .. }, .. }, ..
+    } = &receipt.outcome
     {
         job.progress.note(&format!(
             "{}: the reader cannot discard, so what an earlier use left outside of the image is still there; \
-             `[card] blank = \"zero\"` in the recipe overwrites it",
+             `[card] unused-space = \"zero\"` in the recipe overwrites it",
             receipt.medium.name()
         ));
     }
 }
 
 /// Books the failure, and learns what became of number and activation.
-fn tell_desk(job: &FlashJob<'_>, card: &CardReservation, mut failure: CardFailure) -> CardFailure {
+fn book_failure(job: &FlashJob<'_>, card: &CardReservation, mut failure: CardFailure) -> CardFailure {
     let left = match failure.left_on_card {
         // Nothing that makes this card boot is written before it is sealed, whatever else is or is not on it.
         LeftOnCard::Unknown if failure.stage < Stage::Seal => Bootability::CannotBoot,
@@ -289,7 +299,7 @@ fn tell_desk(job: &FlashJob<'_>, card: &CardReservation, mut failure: CardFailur
         }
     };
     let why = format!("{}: {}", failure.what, failure.detail);
-    failure.activation = match job.desk.failed(card, &failure.stage.to_string(), &why, left) {
+    failure.activation = match job.dispenser.failed(card, &failure.stage.to_string(), &why, left) {
         Ok(told) => told,
         Err(error) => {
             let error = in_one_line(&error);
@@ -335,7 +345,7 @@ fn receipt(
     Receipt {
         receipt_version: RECEIPT_VERSION,
         cardsmith: env!("CARGO_PKG_VERSION").to_owned(),
-        run: job.desk.run_id().to_owned(),
+        run: job.dispenser.run_id().to_owned(),
         recipe: job.recipe.to_owned(),
         card: card.map(|card| CardName { name: card.name.clone(), serial: card.serial }),
         activation_id,

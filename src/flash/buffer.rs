@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::MmapMut;
 
-use super::region::PIECE;
+use super::chunks::CHUNK;
 
 /// What direct input and output asks of memory addresses: a page covers every device that there is.
 pub(super) const PAGE: usize = 4096;
@@ -86,10 +86,10 @@ impl std::ops::DerefMut for AlignedBuffer {
     }
 }
 
-/// Buffers of a piece each that are used again: fresh ones cost as much as filling them.
+/// Buffers of a chunk each that are used again: fresh ones cost as much as filling them.
 ///
 /// Nobody ever waits here for a buffer: a card that stands still holds some, and must not hold up the others with
-/// them. What bounds the memory is how many each user holds at a time: see [`super::shared`] and [`super::limits`].
+/// them. What bounds the memory is how many each user holds at a time: see [`super::chunk_cache`] and [`super::request_limits`].
 #[derive(Default)]
 pub(super) struct Pool {
     free: Mutex<Vec<AlignedBuffer>>,
@@ -100,16 +100,16 @@ pub(super) struct Pool {
 impl Pool {
     /// A buffer of `len` bytes that hold anything.
     pub(super) fn take(self: &Arc<Pool>, len: usize) -> Pooled {
-        let piece = piece_length();
-        let mut buffer = if len <= piece {
+        let chunk = chunk_length();
+        let mut buffer = if len <= chunk {
             // Not within the `else`: the lock must not be held while memory is got.
             let used = self.free().pop();
             used.unwrap_or_else(|| {
                 self.made.fetch_add(1, Ordering::Relaxed);
-                AlignedBuffer::lasting(piece)
+                AlignedBuffer::lasting(chunk)
             })
         } else {
-            // A piece that was widened to large sectors: rare enough to be made as it is needed.
+            // A chunk that was widened to large sectors: rare enough to be made as it is needed.
             AlignedBuffer::zeroed(len)
         };
         buffer.set_len(len);
@@ -118,7 +118,7 @@ impl Pool {
 
     /// Bytes of all buffers that were ever in use at once.
     pub(super) fn most_held(&self) -> u64 {
-        self.made.load(Ordering::Relaxed).saturating_mul(PIECE)
+        self.made.load(Ordering::Relaxed).saturating_mul(CHUNK)
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<AlignedBuffer>> {
@@ -126,8 +126,8 @@ impl Pool {
     }
 }
 
-fn piece_length() -> usize {
-    usize::try_from(PIECE).unwrap_or(usize::MAX)
+fn chunk_length() -> usize {
+    usize::try_from(CHUNK).unwrap_or(usize::MAX)
 }
 
 /// Memory that devices can read from and write to directly. It goes back to where it came from when it is dropped.
@@ -153,7 +153,7 @@ impl Pooled {
 impl Drop for Pooled {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        if let Some(pool) = self.pool.take().filter(|_| buffer.capacity() == piece_length()) {
+        if let Some(pool) = self.pool.take().filter(|_| buffer.capacity() == chunk_length()) {
             pool.free().push(buffer);
         }
     }
@@ -193,7 +193,9 @@ impl std::ops::DerefMut for Pooled {
     }
 }
 
-/// Whether a direct transfer of `bytes` at `at` can be made as it is, for a device of this grain.
-pub(super) fn is_aligned(at: u64, bytes: &[u8], grain: u64) -> bool {
-    at.is_multiple_of(grain) && (bytes.len() as u64).is_multiple_of(grain) && bytes.as_ptr().align_offset(PAGE) == 0
+/// Whether a direct transfer of `bytes` at `at` can be made as it is, for a device of this alignment.
+pub(super) fn is_aligned(at: u64, bytes: &[u8], alignment: u64) -> bool {
+    at.is_multiple_of(alignment)
+        && (bytes.len() as u64).is_multiple_of(alignment)
+        && bytes.as_ptr().align_offset(PAGE) == 0
 }

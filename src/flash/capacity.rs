@@ -16,11 +16,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buffer::AlignedBuffer;
+use super::chunks::HEAD;
 use super::failure::Trouble;
 use super::medium::Medium;
-use super::nonce::noise;
-use super::region::HEAD;
-use super::writer::report::ProbeReport;
+use super::write_check::noise;
+use super::write_report::ProbeReport;
 use crate::units::{ByteOffset, ByteSize};
 
 const SAMPLE: u64 = 4096;
@@ -31,11 +31,11 @@ const STEPS: u64 = 1 << 20;
 /// Random places behind the image.
 const RANDOM: usize = 16;
 
-/// Where the samples lie: all behind the head, aligned to the grain, none overlapping another one.
-fn places(size: ByteSize, image: ByteSize, grain: u64, mut random: impl FnMut(u64) -> u64) -> Vec<ByteOffset> {
-    let grain = grain.max(1);
+/// Where the samples lie: all behind the head, aligned to the alignment, none overlapping another one.
+fn places(size: ByteSize, image: ByteSize, alignment: u64, mut random: impl FnMut(u64) -> u64) -> Vec<ByteOffset> {
+    let alignment = alignment.max(1);
     // The last bytes that there are, also where the size is no multiple of a sample.
-    let last = size.0.saturating_sub(SAMPLE) / grain * grain;
+    let last = size.0.saturating_sub(SAMPLE) / alignment * alignment;
     let powers = (21..63).map(|bit| 1u64 << bit).take_while(|&place| place < last);
     let mut places: Vec<u64> = powers.flat_map(|place| [place - SAMPLE, place]).collect();
     places.push(last);
@@ -83,6 +83,7 @@ pub(super) fn probe(
     keep: bool,
     cancel: &AtomicBool,
 ) -> Result<ProbeReport, Trouble> {
+    // New for each run: samples that an earlier run left on the card must not be taken for those of this one.
     let salt = uuid::Uuid::new_v4();
     let mut drawn = 0u64;
     let random = |below: u64| {
@@ -91,7 +92,7 @@ pub(super) fn probe(
         let number = bytes.iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
         number.checked_rem(below).unwrap_or(0)
     };
-    let places = places(medium.size(), image, medium.grain().0, random);
+    let places = places(medium.size(), image, medium.alignment().0, random);
     let len = usize::try_from(SAMPLE).unwrap_or(0);
     let sample = |at: ByteOffset| noise(&salt, at, len);
     let write = |at: ByteOffset, bytes: &[u8]| {
@@ -114,17 +115,21 @@ pub(super) fn probe(
         }
         before.push((at, held));
     }
+    // All are written before the first one is read: a fold shows only when a later sample has overwritten an earlier
+    // one.
     for &at in &places {
         go_on()?;
         write(at, &sample(at))?;
     }
     sync()?;
+    // Without the sync they might come back from the cache of the reader, which holds any of them at any address.
     let mut found = AlignedBuffer::zeroed(len);
     for &at in &places {
         go_on()?;
         let says = medium.size();
         match medium.read_back(at, &mut found) {
             Ok(()) if *found == *sample(at) => {}
+            // Silence says nothing of the size: such a card is told as hung, not as suspect.
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 return Err(Trouble::Read { what: format!("a sample at {at}"), source: error });
             }
@@ -142,6 +147,8 @@ pub(super) fn probe(
             }
         }
     }
+    // Zeros, too, are written back where nothing is kept: random bytes in unused space would be taken for data by
+    // whoever looks.
     before.iter().try_for_each(|(at, bytes)| write(*at, bytes))?;
     sync()?;
     Ok(ProbeReport::NothingSuspect { samples: places.len() as u64 })

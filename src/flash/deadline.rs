@@ -14,26 +14,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::buffer::{Pooled, SharedBytes};
-use super::limits::RequestLimits;
+use super::io_timeout::IoTimeout;
 use super::medium::{Medium, MediumRecord, ReadBack};
+use super::request_limits::RequestLimits;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
-/// How long a device may be silent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IoTimeout {
-    /// What any request may take, however small.
-    pub pause: Duration,
-    /// How many times as long as its size lets expect a read or write may take on top of that.
-    pub times: u32,
-}
-
-impl Default for IoTimeout {
-    fn default() -> IoTimeout {
-        IoTimeout { pause: Duration::from_secs(30), times: 20 }
-    }
-}
-
-/// A sync and a discard have more to do than a write has.
+/// A sync and a discard have more to do than a write has: everything that the card still keeps in its cache, or a table
+/// of all blocks. So the pause is this many times as long for them.
 const LONGER: u32 = 4;
 
 /// How fast a device was so far.
@@ -45,12 +32,12 @@ struct Pace {
 }
 
 impl Pace {
-    fn of(&self, bytes: u64) -> Duration {
+    fn expected(&self, bytes: u64) -> Duration {
         let seconds = self.time.as_secs_f64() * bytes as f64 / self.bytes.max(1) as f64;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    fn moved(&mut self, bytes: u64, time: Duration) {
+    fn transferred(&mut self, bytes: u64, time: Duration) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.time = self.time.saturating_add(time);
     }
@@ -67,16 +54,17 @@ struct Worker {
 /// A medium that answers in time or not at all.
 pub struct WithDeadlines {
     medium: Arc<Box<dyn Medium>>,
-    patience: IoTimeout,
+    io_timeout: IoTimeout,
     pace: Mutex<Pace>,
     idle: Mutex<Vec<Worker>>,
     /// What it did not answer to.
-    silent: OnceLock<String>,
+    unanswered: OnceLock<String>,
 }
 
 impl WithDeadlines {
     /// Puts deadlines on a device. A file's file system is not watched: that is this machine's own disk.
-    pub fn on(medium: Box<dyn Medium>, patience: IoTimeout) -> Box<dyn Medium> {
+    pub fn on(medium: Box<dyn Medium>, io_timeout: IoTimeout) -> Box<dyn Medium> {
+        // A network disk may well pause for a minute, and comes back; giving up on it would help nobody.
         if medium.is_fresh() {
             return medium;
         }
@@ -84,10 +72,10 @@ impl WithDeadlines {
         let pace = Pace { bytes: 1 << 20, time: Duration::from_secs(1), unsynced: 0 };
         Box::new(WithDeadlines {
             medium: Arc::new(medium),
-            patience,
+            io_timeout,
             pace: Mutex::new(pace),
             idle: Mutex::default(),
-            silent: OnceLock::new(),
+            unanswered: OnceLock::new(),
         })
     }
 
@@ -100,6 +88,8 @@ impl WithDeadlines {
     }
 
     fn worker(&self) -> io::Result<Worker> {
+        // A thread for each request would be simpler. It is kept and used again because a card takes dozens of
+        // requests a second.
         let known = self.idle().pop();
         if let Some(worker) = known {
             return Ok(worker);
@@ -114,18 +104,18 @@ impl WithDeadlines {
         Ok(Worker { jobs, thread })
     }
 
-    fn no_answer(&self) -> Option<io::Error> {
-        let what = self.silent.get()?;
+    fn given_up(&self) -> Option<io::Error> {
+        let what = self.unanswered.get()?;
         Some(io::Error::new(io::ErrorKind::TimedOut, what.clone()))
     }
 
     /// Has `request` made on another thread. What it reads from and writes to is its own: it must outlive who waits.
-    fn within<T: Send + 'static>(
+    fn request_within<T: Send + 'static>(
         &self,
         limit: Duration,
         request: impl FnOnce(&dyn Medium) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        if let Some(error) = self.no_answer() {
+        if let Some(error) = self.given_up() {
             return Err(error);
         }
         let worker = self.worker()?;
@@ -139,18 +129,20 @@ impl WithDeadlines {
             Ok(result) => {
                 self.idle().push(worker);
                 // Another request hangs: this card is given up, whatever this one did.
-                self.no_answer().map_or(result, Err)
+                self.given_up().map_or(result, Err)
             }
             Err(RecvTimeoutError::Timeout) => {
-                let _ = self.silent.set(format!("no answer within {} seconds", limit.as_secs_f64().ceil()));
-                Err(self.no_answer().unwrap_or_else(ended))
+                // The worker is not put back: it hangs. All requests after this one fail at once, so that nothing is
+                // written late.
+                let _ = self.unanswered.set(format!("no answer within {} seconds", limit.as_secs_f64().ceil()));
+                Err(self.given_up().unwrap_or_else(ended))
             }
             Err(RecvTimeoutError::Disconnected) => Err(ended()),
         }
     }
 
-    fn moving(&self, len: usize) -> Duration {
-        self.patience.pause.saturating_add(self.pace().of(len as u64).saturating_mul(self.patience.times))
+    fn transfer_limit(&self, len: usize) -> Duration {
+        self.io_timeout.pause.saturating_add(self.pace().expected(len as u64).saturating_mul(self.io_timeout.times))
     }
 }
 
@@ -183,8 +175,9 @@ impl ReadBack for WithDeadlines {
 
     fn read_back_into(&self, at: ByteOffset, buffer: Pooled, part: Range<usize>) -> io::Result<Pooled> {
         let (len, since) = (part.len(), Instant::now());
-        let buffer = self.within(self.moving(len), move |medium| medium.read_back_into(at, buffer, part))?;
-        self.pace().moved(len as u64, since.elapsed());
+        let buffer =
+            self.request_within(self.transfer_limit(len), move |medium| medium.read_back_into(at, buffer, part))?;
+        self.pace().transferred(len as u64, since.elapsed());
         Ok(buffer)
     }
 }
@@ -194,8 +187,8 @@ impl Medium for WithDeadlines {
         self.medium.record()
     }
 
-    fn grain(&self) -> ByteSize {
-        self.medium.grain()
+    fn alignment(&self) -> ByteSize {
+        self.medium.alignment()
     }
 
     fn limits(&self) -> RequestLimits {
@@ -208,17 +201,19 @@ impl Medium for WithDeadlines {
 
     fn write_shared(&self, at: ByteOffset, bytes: &SharedBytes) -> io::Result<()> {
         let (len, since, bytes) = (bytes.len(), Instant::now(), bytes.clone());
-        self.within(self.moving(len), move |medium| medium.write_shared(at, &bytes))?;
+        self.request_within(self.transfer_limit(len), move |medium| medium.write_shared(at, &bytes))?;
         let mut pace = self.pace();
-        pace.moved(len as u64, since.elapsed());
+        pace.transferred(len as u64, since.elapsed());
         pace.unsynced = pace.unsynced.saturating_add(len as u64);
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
+        // The lock is not held while it waits: other threads go on writing, and what they write belongs to the next
+        // sync.
         let behind = { self.pace().unsynced };
-        let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(behind));
-        self.within(limit, |medium| medium.sync())?;
+        let limit = self.io_timeout.pause.saturating_mul(LONGER).saturating_add(self.pace().expected(behind));
+        self.request_within(limit, |medium| medium.sync())?;
         let mut pace = self.pace();
         pace.unsynced = pace.unsynced.saturating_sub(behind);
         Ok(())
@@ -226,8 +221,8 @@ impl Medium for WithDeadlines {
 
     fn discard(&self, range: ByteRange) -> io::Result<()> {
         // Some erase what they are told to discard, at the speed of writing.
-        let limit = self.patience.pause.saturating_mul(LONGER).saturating_add(self.pace().of(range.len.0));
-        self.within(limit, move |medium| medium.discard(range))
+        let limit = self.io_timeout.pause.saturating_mul(LONGER).saturating_add(self.pace().expected(range.len.0));
+        self.request_within(limit, move |medium| medium.discard(range))
     }
 
     fn is_fresh(&self) -> bool {
@@ -247,7 +242,7 @@ impl Medium for WithDeadlines {
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
-        if let Some(error) = self.no_answer() {
+        if let Some(error) = self.given_up() {
             return Err(error);
         }
         let medium = self.medium.clone();

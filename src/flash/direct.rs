@@ -22,26 +22,33 @@ const DIRECT: OFlags = OFlags::empty();
 pub(super) struct Direct {
     file: File,
     /// Offsets and lengths of direct transfers are multiples of it.
-    grain: u64,
+    alignment: u64,
     /// Whether the kernel took `O_DIRECT`.
     direct: bool,
 }
 
 impl Direct {
     /// Opens `path` with `options` and these flags beside `O_CLOEXEC`, directly if that can be had.
-    pub(super) fn open(path: &Path, options: &OpenOptions, flags: OFlags, grain: u64) -> io::Result<Direct> {
+    pub(super) fn open(path: &Path, options: &OpenOptions, flags: OFlags, alignment: u64) -> io::Result<Direct> {
         let open = |flags: OFlags| {
             let bits = i32::try_from(flags.bits()).map_err(io::Error::other)?;
             options.clone().custom_flags(bits).open(path)
         };
         match open(flags | DIRECT) {
-            Ok(file) if !DIRECT.is_empty() => Ok(Direct { file, grain, direct: true }),
+            Ok(file) if !DIRECT.is_empty() => Ok(Direct { file, alignment, direct: true }),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-                Ok(Direct { file: open(flags)?, grain, direct: false })
+                Ok(Direct { file: open(flags)?, alignment, direct: false })
             }
-            Ok(file) => Ok(Direct { file, grain, direct: false }),
+            Ok(file) => Ok(Direct { file, alignment, direct: false }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Opens `path` for reading back only.
+    pub(super) fn open_to_read(path: &Path, alignment: u64) -> io::Result<Direct> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        Direct::open(path, &options, OFlags::empty(), alignment)
     }
 
     pub(super) fn file(&self) -> &File {
@@ -58,7 +65,7 @@ impl Direct {
             }
             return self.file.read_exact_at(buf, at.0);
         }
-        if is_aligned(at.0, buf, self.grain) {
+        if is_aligned(at.0, buf, self.alignment) {
             return self.file.read_exact_at(buf, at.0);
         }
         let (start, mut whole) = self.around(at, buf.len())?;
@@ -78,9 +85,9 @@ impl Direct {
         Ok(())
     }
 
-    /// Writes `bytes`; what is not a whole number of grains is completed with what the medium holds around it.
+    /// Writes `bytes`; what is not a whole number of sectors is completed with what the medium holds around it.
     pub(super) fn write(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
-        if !self.direct || is_aligned(at.0, bytes, self.grain) {
+        if !self.direct || is_aligned(at.0, bytes, self.alignment) {
             return self.file.write_all_at(bytes, at.0);
         }
         let (start, mut whole) = self.around(at, bytes.len())?;
@@ -93,10 +100,10 @@ impl Direct {
         self.file.write_all_at(&whole, start)
     }
 
-    /// A buffer for the whole grains around a run, and where they begin.
+    /// A buffer for the whole sectors around a range, and where they begin.
     fn around(&self, at: ByteOffset, len: usize) -> io::Result<(u64, AlignedBuffer)> {
-        let start = at.0 - at.0 % self.grain;
-        let end = at.0.checked_add(len as u64).and_then(|end| end.checked_next_multiple_of(self.grain));
+        let start = at.0 - at.0 % self.alignment;
+        let end = at.0.checked_add(len as u64).and_then(|end| end.checked_next_multiple_of(self.alignment));
         let whole = end.and_then(|end| end.checked_sub(start)).ok_or(io::ErrorKind::InvalidInput)?;
         Ok((start, AlignedBuffer::zeroed(usize::try_from(whole).map_err(io::Error::other)?)))
     }

@@ -16,7 +16,8 @@ pub enum Stage {
     /// Samples were written to find out whether it is as large as it says.
     Probe,
     /// What the image does not use was discarded.
-    Blank,
+    #[serde(rename = "blank")]
+    UnusedSpace,
     /// What it holds already was compared with the image.
     Compare,
     /// Everything but the first MiB was written.
@@ -35,7 +36,7 @@ impl fmt::Display for Stage {
             Stage::Prepare => "prepare",
             Stage::Erase => "erase",
             Stage::Probe => "probe",
-            Stage::Blank => "blank",
+            Stage::UnusedSpace => "blank",
             Stage::Compare => "compare",
             Stage::Write => "write",
             Stage::Verify => "verify",

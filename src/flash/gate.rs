@@ -4,15 +4,15 @@
 //! writing, and again on the open descriptor, which the kernel gave to us alone (`O_EXCL` fails where anything is
 //! mounted from it or built on it, in any namespace). There is no fallback without `O_EXCL`.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::devices::{self, DeviceNumber, Host};
+use super::devices;
 use super::medium::Medium;
-use super::obstacle::Obstacle;
-use crate::flash::vetted::{VettedDevice, VettedFile};
+use super::refusal::Refusal;
+use super::sysfs::{DeviceNumber, Host};
+use super::vetted::{VettedDevice, VettedFile};
 use crate::units::ByteSize;
 
 /// What a person said about the targets.
@@ -28,7 +28,7 @@ pub struct GateOptions {
 
 impl GateOptions {
     /// Whether this device was named again with `--fixed-ok`. By the device, not by the spelling: by-id links count.
-    pub(crate) fn says_again(&self, target: &Path) -> bool {
+    pub(crate) fn is_fixed_ok(&self, target: &Path) -> bool {
         self.fixed_ok.iter().any(|again| real_place(again) == real_place(target))
     }
 }
@@ -38,12 +38,12 @@ impl GateOptions {
 #[non_exhaustive]
 pub enum GateError {
     /// The device cannot be written to.
-    #[error("{path} is not written to: {obstacle}", path = .path.display())]
+    #[error("{path} is not written to: {refusal}", path = .path.display())]
     Refused {
         /// The device.
         path: PathBuf,
         /// Why.
-        obstacle: Obstacle,
+        refusal: Refusal,
     },
     /// There is nothing of this name.
     #[error("{path} is not there", path = .path.display())]
@@ -126,7 +126,7 @@ impl GateError {
     /// What a person can do about it.
     pub fn next_step(&self) -> String {
         match self {
-            GateError::Refused { path, obstacle } => obstacle.next_step(&path.display().to_string()),
+            GateError::Refused { path, refusal } => refusal.next_step(&path.display().to_string()),
             GateError::NotThere { path } if path.starts_with("/dev") => {
                 "is the card in the reader? `cardsmith devices` shows what is there".to_owned()
             }
@@ -165,6 +165,7 @@ pub fn clear_all(
 ) -> Result<Vec<Box<dyn Medium>>, GateError> {
     for (n, target) in targets.iter().enumerate() {
         let before = targets.iter().take(n);
+        // By the place that a path leads to: two by-id links to one card would erase what was just written to it.
         if before.into_iter().any(|other| real_place(other) == real_place(target)) {
             return Err(GateError::Twice { path: target.clone() });
         }
@@ -192,12 +193,15 @@ pub fn clear(
             let is_input = |input: &PathBuf| {
                 std::fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (found.dev(), found.ino()))
             };
+            // Before `--overwrite` is asked about: that switch means card images, and is no word for giving up the
+            // golden image.
             if options.inputs.iter().any(is_input) {
                 return Err(GateError::Input { path: target.to_owned() });
             }
             if !options.overwrite {
                 return Err(GateError::Exists { path: target.to_owned() });
             }
+            // A link keeps leading to the card image; the file that it leads to is what is replaced.
             let target = std::fs::canonicalize(target).map_err(|_| not_there())?;
             clear_file(&target, true, needed)
         }
@@ -232,26 +236,30 @@ fn clear_device(
         let path = path.clone();
         move |source| GateError::Io { doing, path, source }
     };
+    // sysfs lists whole disks only: a block device that is not among them is a partition.
     let Some(device) = devices::find(host, number).map_err(io("could not find out about"))? else {
         return Err(GateError::Partition { disk: devices::disk_of_partition(host, number), path });
     };
-    let said_twice = options.says_again(target);
-    if let Some(obstacle) = device.obstacle(said_twice, Some(needed)) {
-        return Err(GateError::Refused { path, obstacle });
+    let said_twice = options.is_fixed_ok(target);
+    if let Some(refusal) = device.refusal(said_twice, Some(needed)) {
+        return Err(GateError::Refused { path, refusal });
     }
 
+    // Errors are told apart by what a person does next: unmount, ask for rights, slide the lock, or try again.
     let cleared = VettedDevice::open(host, target, device).map_err(|source| match source.kind() {
         io::ErrorKind::ResourceBusy => GateError::Busy { path: path.clone() },
         io::ErrorKind::PermissionDenied => GateError::Permission { path: path.clone() },
-        io::ErrorKind::ReadOnlyFilesystem => GateError::Refused { path: path.clone(), obstacle: Obstacle::ReadOnly },
+        io::ErrorKind::ReadOnlyFilesystem => GateError::Refused { path: path.clone(), refusal: Refusal::ReadOnly },
         _ => GateError::Io { doing: "could not open", path: path.clone(), source },
     })?;
 
     // From here on the kernel lets nobody else mount or claim it. What was true before the open may not be true now.
     cleared.check_identity().map_err(|what| GateError::Changed { path: path.clone(), what })?;
     match devices::find(host, number).map_err(io("could not find out about"))? {
-        Some(now) => match now.obstacle(said_twice, Some(needed)) {
-            Some(obstacle) => Err(GateError::Refused { path, obstacle }),
+        // Asked again in full: a desktop mounts a card within a second of its coming, which may be between look and
+        // open.
+        Some(now) => match now.refusal(said_twice, Some(needed)) {
+            Some(refusal) => Err(GateError::Refused { path, refusal }),
             None => Ok(Box::new(cleared)),
         },
         None => Err(GateError::Changed { path, what: "the device is gone".to_owned() }),
@@ -283,11 +291,4 @@ fn real_place(path: &Path) -> PathBuf {
             _ => path.to_owned(),
         }
     })
-}
-
-/// How a device is opened for reading back only.
-pub(super) fn read_only() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    options
 }

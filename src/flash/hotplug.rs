@@ -65,6 +65,7 @@ impl Hotplug {
     pub fn listen(&self, over: &AtomicBool) {
         #[cfg(target_os = "linux")]
         if let Some(kernel) = &self.kernel {
+            // It looks up every quarter of a second although nothing came: that is how it hears that the bench is over.
             while !over.load(Ordering::Relaxed) {
                 if kernel::block_device_changed(kernel, POLL) {
                     thread::sleep(SETTLE);
@@ -80,6 +81,8 @@ impl Hotplug {
 
     /// Waits until there is a reason to look at the devices again. `seen` is the caller's own, from 0.
     pub fn wait(&self, seen: &mut u64) {
+        // Counted and not flagged: a ring between two waits of one thread is not lost, and one thread does not take
+        // it from another.
         let most = if self.is_told() { LOOK_ALSO } else { POLL };
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.bell.wait_timeout_while(rung, most, |rung| *rung == *seen);

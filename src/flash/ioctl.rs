@@ -17,9 +17,9 @@ mod linux {
     const BLKGETDISKSEQ: Opcode = opcode::read::<u64>(0x12, 128);
 
     pub(in super::super) fn discard(device: &File, range: ByteRange) -> io::Result<()> {
-        let run: [u64; 2] = [range.start.0, range.len.0];
+        let span: [u64; 2] = [range.start.0, range.len.0];
         // SAFETY: BLKDISCARD reads two u64, start and length in bytes, and writes nothing to our memory.
-        let request = unsafe { Setter::<BLKDISCARD, [u64; 2]>::new(run) };
+        let request = unsafe { Setter::<BLKDISCARD, [u64; 2]>::new(span) };
         // SAFETY: as above; on a descriptor that is no block device the kernel answers ENOTTY.
         Ok(unsafe { ioctl(device, request) }?)
     }
@@ -32,7 +32,7 @@ mod linux {
     }
 }
 
-/// Tells the device that a run of bytes is not needed any more.
+/// Tells the device that a range of bytes is not needed any more.
 pub(super) fn discard(device: &File, range: ByteRange) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     return linux::discard(device, range);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::buffer::{Pooled, SharedBytes};
-use super::limits::RequestLimits;
+use super::request_limits::RequestLimits;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Something that can be read past every cache of this machine.
@@ -40,8 +40,8 @@ pub trait Medium: ReadBack {
     /// How people and receipts know it.
     fn record(&self) -> MediumRecord;
 
-    /// The smallest run that the device writes, in bytes; offsets and lengths are multiples of it.
-    fn grain(&self) -> ByteSize;
+    /// What the device writes at least, in bytes (a sector): offsets and lengths are multiples of it.
+    fn alignment(&self) -> ByteSize;
 
     /// How much it takes at once. Whoever wraps a medium passes on what that one says.
     fn limits(&self) -> RequestLimits {
@@ -69,7 +69,7 @@ pub trait Medium: ReadBack {
     /// Whatever the device reports; also for writes that failed behind our back.
     fn sync(&self) -> io::Result<()>;
 
-    /// Tells the device that it need not keep a run of bytes.
+    /// Tells the device that it need not keep a range of bytes.
     ///
     /// # Errors
     /// `Unsupported` where the device has no such thing.

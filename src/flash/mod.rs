@@ -4,43 +4,51 @@
 
 pub mod batch;
 pub mod bench;
+pub mod bench_file;
 pub mod buffer;
 mod capacity;
+pub mod chunk_cache;
+pub mod chunks;
 mod deadline;
 pub mod devices;
 mod direct;
 pub mod failure;
 pub mod gate;
 pub mod hotplug;
+pub mod in_use;
+mod io_timeout;
 mod ioctl;
-mod lanes;
-mod limits;
 pub mod medium;
-mod nonce;
-pub mod obstacle;
 mod options;
+mod parallel;
 pub mod receipt;
-pub mod region;
-pub mod shared;
+pub mod refusal;
+mod request_limits;
 pub mod slots;
-pub mod usage;
+pub mod sysfs;
 pub mod verify;
 mod vetted;
+mod write_check;
+pub mod write_report;
 pub mod writer;
 
 pub use batch::{BatchOutcome, CardMaker, FlashJob, MakeError, Verdict, flash};
-pub use deadline::{IoTimeout, WithDeadlines};
-pub use devices::{Device, Host};
+pub use chunk_cache::ChunkCache;
+pub use chunks::CardImage;
+pub use deadline::WithDeadlines;
+pub use devices::Device;
 pub use failure::{CardFailure, FailureKind, LeftOnCard, Stage};
 pub use gate::{GateError, GateOptions};
-pub use limits::RequestLimits;
+pub use io_timeout::IoTimeout;
 pub use medium::{Medium, MediumRecord, ReadBack};
-pub use obstacle::Obstacle;
 pub use options::WriteOptions;
 pub use receipt::{CardName, Outcome, Receipt};
-pub use region::CardImage;
-pub use shared::SharedPieces;
+pub use refusal::Refusal;
+pub use request_limits::RequestLimits;
+pub use sysfs::Host;
 pub use vetted::{VettedDevice, VettedFile};
-pub use writer::{
-    Arriving, Blank, BlankReport, Guard, ProbeReport, WriteReport, write_card, write_card_arriving, write_card_of,
-};
+pub use write_report::{ProbeReport, StageDuration, UnusedSpaceReport, WriteReport};
+pub use writer::{Guard, StreamingCard, write_card, write_card_sharing, write_card_streaming};
+
+/// What to do with space that the image does not use.
+pub use crate::recipe::schema::UnusedSpace;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::CardFailure;
 use super::medium::MediumRecord;
-use super::writer::WriteReport;
+use super::write_report::WriteReport;
 use crate::digest::Sha256Digest;
 use crate::image::MappedRange;
 use crate::read_limited::read_limited;

@@ -5,22 +5,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::OFlags;
 use serde::Serialize;
 
 use super::buffer::{PAGE, Pool};
+use super::chunks::CHUNK;
 use super::direct::Direct;
-use super::lanes::in_lanes;
 use super::medium::ReadBack;
+use super::parallel::in_parallel;
 use super::receipt::{Outcome, Receipt};
-use super::region::PIECE;
 use crate::digest::Sha256Digest;
 use crate::image::{BlockMap, MappedRange};
 use crate::progress::Task;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// Requests at a time: one is read while another one is hashed.
-const LANES: usize = 2;
+const AT_ONCE: usize = 2;
 
 /// A card or card image, open for reading past the page cache.
 pub struct OpenedMedium {
@@ -37,7 +36,7 @@ impl OpenedMedium {
         if std::fs::metadata(path)?.is_dir() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a directory"));
         }
-        let direct = Direct::open(path, &super::gate::read_only(), OFlags::empty(), PAGE as u64)?;
+        let direct = Direct::open_to_read(path, PAGE as u64)?;
         let mut file = direct.file();
         let size = ByteSize(file.seek(SeekFrom::End(0))?);
         Ok(OpenedMedium { direct, size })
@@ -130,13 +129,13 @@ pub fn verify(
     let pool = Arc::new(Pool::default());
     let mut ranges = expected.ranges().iter().take_while(|_| !cancel.load(Ordering::Relaxed)).copied();
     let report = Mutex::new((VerifyReport { checked: ByteSize(0), differing: Vec::new() }, task));
-    in_lanes(
-        LANES,
+    in_parallel(
+        AT_ONCE,
         || Ok(ranges.next()),
         |mapped: MappedRange| {
             let inside = mapped.range.start.checked_add(mapped.range.len).is_some_and(|end| end.0 <= size.0);
-            // A manifest is untrusted: a range longer than a piece is cut off, one behind the end is a finding.
-            let mut buffer = pool.take(usize::try_from(mapped.range.len.0.min(PIECE)).map_err(io::Error::other)?);
+            // A manifest is untrusted: a range longer than a chunk is cut off, one behind the end is a finding.
+            let mut buffer = pool.take(usize::try_from(mapped.range.len.0.min(CHUNK)).map_err(io::Error::other)?);
             let error = match inside {
                 true => card.read_back(mapped.range.start, &mut buffer).err().map(|error| error.to_string()),
                 false => Some("it lies behind the end of the card".to_owned()),

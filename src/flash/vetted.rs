@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::devices::{Device, DeviceNumber, Host};
+use super::devices::Device;
 use super::direct::Direct;
 use super::ioctl;
-use super::limits::RequestLimits;
 use super::medium::{Medium, MediumRecord, ReadBack};
+use super::request_limits::RequestLimits;
+use super::sysfs::{DeviceNumber, Host};
 use crate::atomic_file::AtomicFile;
 use crate::image::hashing::AT_A_TIME;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
@@ -63,7 +64,7 @@ impl Medium for VettedDevice {
         }
     }
 
-    fn grain(&self) -> ByteSize {
+    fn alignment(&self) -> ByteSize {
         self.device.logical_block
     }
 
@@ -140,7 +141,7 @@ impl VettedFile {
         file.file().set_permissions(Permissions::from_mode(0o600))?;
         file.file().set_len(size.0)?;
         let itself = PathBuf::from(format!("/proc/self/fd/{}", file.file().as_raw_fd()));
-        let past_cache = Direct::open(&itself, &super::gate::read_only(), OFlags::empty(), super::buffer::PAGE as u64)?;
+        let past_cache = Direct::open_to_read(&itself, super::buffer::PAGE as u64)?;
         Ok(VettedFile { file, past_cache, target: target.to_owned(), replace, size })
     }
 }
@@ -160,7 +161,7 @@ impl Medium for VettedFile {
         MediumRecord { path: self.target.clone(), slot: None, model: None, serial: None, size: self.size }
     }
 
-    fn grain(&self) -> ByteSize {
+    fn alignment(&self) -> ByteSize {
         ByteSize(1)
     }
 

@@ -28,6 +28,7 @@ pub struct Manifest {
     /// The cardsmith that made it.
     pub cardsmith: String,
     /// The recipe, whole.
+    #[serde(deserialize_with = "crate::recipe::recipe_of_manifest")]
     pub recipe: Recipe,
     /// Digest of the recipe's file, so that a reviewer can tell which text it was.
     pub recipe_sha256: Sha256Digest,

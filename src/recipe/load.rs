@@ -12,7 +12,7 @@ use super::loaded::{BaseRecipe, LoadedRecipe};
 use super::mistake::Mistake;
 use super::schema::{Card, Recipe};
 use super::texts::{Places, Texts};
-use super::{check, extends, literal, shape};
+use super::{check, extends, literal, renamed, shape};
 use crate::digest::Sha256Digest;
 use crate::read_limited::read_limited;
 
@@ -112,6 +112,7 @@ fn understand<T>(
     let mut own = DeTable::parse(text).map_err(|error| wrong(vec![shape::syntax(&texts, 0, &error)]))?;
     // Secrets come first: no later message may show one.
     no_literal_secret(own.get_ref(), &texts)?;
+    let mut outdated = renamed::rename_old_keys(own.get_mut(), &texts).map_err(|mistake| wrong(vec![mistake]))?;
 
     let dir = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -134,6 +135,7 @@ fn understand<T>(
             DeTable::parse(base_text).map_err(|error| wrong(vec![shape::syntax(&texts, start, &error)]))?.into_inner();
         let mut below = extends::moved(below, start);
         no_literal_secret(&below, &texts)?;
+        outdated.extend(renamed::rename_old_keys(&mut below, &texts).map_err(|mistake| wrong(vec![mistake]))?);
         if let Some(further) = below.get("extends") {
             return Err(wrong(vec![second_level(path, base_file, further, &texts)]));
         }
@@ -157,7 +159,8 @@ fn understand<T>(
         recipe.card.name = hostname;
     }
     let base = base.map(|(_, base)| base);
-    let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest: Sha256Digest::of(text.as_bytes()), base };
+    let digest = Sha256Digest::of(text.as_bytes());
+    let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest, base, outdated };
     let places = Places { texts: &texts, document: &document, prefix };
     let mistakes = check::check(&loaded, &places);
     if mistakes.is_empty() { Ok(each(loaded, &places)) } else { Err(wrong(mistakes)) }

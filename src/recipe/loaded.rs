@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::mistake::Mistake;
 use super::schema::Recipe;
 use crate::digest::Sha256Digest;
 
@@ -18,6 +19,8 @@ pub struct LoadedRecipe {
     pub digest: Sha256Digest,
     /// The recipe that it extends. What that one says is part of `recipe` already.
     pub base: Option<BaseRecipe>,
+    /// What is read all the same and should be written otherwise: keys that have another name now.
+    pub outdated: Vec<Mistake>,
 }
 
 /// A recipe that another one extends.

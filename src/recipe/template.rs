@@ -62,8 +62,8 @@ from = "file"
 [card]
 # Host name and SSM default instance name. {serial} or {serial:04} is the card's number, {recipe} the name above.
 name = "{recipe}-{serial:04}"
-# What happens on a reused card to space that the image does not use: "discard", "zero" or "leave".
-blank = "discard"
+# What happens on a reused card to space that the image does not use: "discard", "zero" or "keep".
+unused-space = "discard"
 
 # The person's account. On a fresh image the first user (pi) gets this name and password; elsewhere it is added or changed.
 # [user]

@@ -73,7 +73,7 @@ pub struct State {
 pub struct FaultyCard {
     pub state: Mutex<State>,
     faults: Vec<Fault>,
-    grain: u64,
+    alignment: u64,
     fresh: bool,
     released: Mutex<bool>,
     release: Condvar,
@@ -91,7 +91,7 @@ impl FaultyCard {
         Arc::new(FaultyCard {
             state: Mutex::new(state),
             faults,
-            grain: 512,
+            alignment: 512,
             fresh: false,
             released: Mutex::default(),
             release: Condvar::new(),
@@ -189,12 +189,12 @@ impl Medium for FaultyCard {
         }
     }
 
-    fn grain(&self) -> ByteSize {
-        ByteSize(self.grain)
+    fn alignment(&self) -> ByteSize {
+        ByteSize(self.alignment)
     }
 
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
-        assert!(at.0.is_multiple_of(self.grain) && (bytes.len() as u64).is_multiple_of(self.grain), "{at:?}");
+        assert!(at.0.is_multiple_of(self.alignment) && (bytes.len() as u64).is_multiple_of(self.alignment), "{at:?}");
         assert_eq!(bytes.as_ptr() as usize % 512, 0, "direct writes need aligned memory");
         let number = {
             let mut state = self.state.lock().unwrap();
@@ -307,8 +307,8 @@ impl Medium for Shared {
     fn record(&self) -> MediumRecord {
         self.0.record()
     }
-    fn grain(&self) -> ByteSize {
-        self.0.grain()
+    fn alignment(&self) -> ByteSize {
+        self.0.alignment()
     }
     fn write_at(&self, at: ByteOffset, bytes: &[u8]) -> io::Result<()> {
         self.0.write_at(at, bytes)

@@ -15,10 +15,12 @@ use serde_json::json;
 
 use crate::cli::table::Table;
 use crate::cli::{Error, Exit, Ui};
-use crate::flash::devices::{self, Device, Host, Identity, Transport};
+use crate::flash::bench_file::BenchFile;
+use crate::flash::devices::{self, Device, Identity, Transport};
 use crate::flash::hotplug::Hotplug;
-use crate::flash::obstacle::Obstacle;
-use crate::flash::slots::{BenchFile, SlotPlace, bad_name};
+use crate::flash::refusal::Refusal;
+use crate::flash::slots::{SlotPlace, bad_name};
+use crate::flash::sysfs::Host;
 use crate::printable::Printable;
 
 /// What is typed to leave a slot out.
@@ -96,7 +98,7 @@ impl Lesson {
         let path = device.path.display();
         say(&format!("\nA card is in {place} ({path}, {}, {}).\n", device.description(), device.size))?;
         // Said and not refused: built-in readers often count as fixed.
-        if device.obstacle(false, None) == Some(Obstacle::Fixed) {
+        if device.refusal(false, None) == Some(Refusal::Fixed) {
             say(&format!("It counts as a fixed disk: `flash` will want `--fixed-ok {path}` for it.\n"))?;
         }
         let free = (1..).map(|number| format!("slot-{number}"));
@@ -137,7 +139,7 @@ impl Lesson {
                 && !device.optical
                 // Loop devices are no slots of a bench; `--all` is for trying things out.
                 && (self.all || device.transport != Transport::Loop)
-                && !matches!(device.obstacle(true, None), Some(Obstacle::System { .. } | Obstacle::Held { .. }))
+                && !matches!(device.refusal(true, None), Some(Refusal::System { .. } | Refusal::Held { .. }))
         };
         let now: Vec<Device> = list()?.into_iter().filter(card).collect();
         let place = |device: &Device| SlotPlace::of(device).to_string();

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::flash::bench_path;
 use super::table::Table;
 use super::{Error, Exit, Ui};
-use crate::flash::devices::{self, Device, Host, Transport};
-use crate::flash::slots::BenchFile;
+use crate::flash::bench_file::BenchFile;
+use crate::flash::devices::{self, Device, Transport};
+use crate::flash::sysfs::Host;
 
 /// Show what could be written to, and why the others not
 ///
@@ -44,16 +45,16 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let mut table = Table::new(["device", "slot", "size", "name", "can be written"]);
     for device in &shown {
         // As `flash` sees it without options: what a person meets first.
-        let obstacle = device.obstacle(false, None);
+        let refusal = device.refusal(false, None);
         let path = device.path.display().to_string();
-        let next = obstacle.as_ref().map(|obstacle| obstacle.next_step(&path));
+        let next = refusal.as_ref().map(|refusal| refusal.next_step(&path));
         ui.event(
             "device",
-            &json!({ "device": device, "slot_name": bench.name_of(device), "obstacle": obstacle, "next": next }),
+            &json!({ "device": device, "slot_name": bench.name_of(device), "obstacle": refusal, "next": next }),
         );
-        let verdict = match &obstacle {
+        let verdict = match &refusal {
             None => "yes".to_owned(),
-            Some(obstacle) => format!("no: {obstacle}"),
+            Some(refusal) => format!("no: {refusal}"),
         };
         table.row([
             path,
@@ -72,7 +73,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     } else {
         ui.answer(&table.to_string());
     }
-    if !shown.iter().any(|device| device.obstacle(false, None).is_none()) {
+    if !shown.iter().any(|device| device.refusal(false, None).is_none()) {
         ui.say("no card that can be written to is in a reader; `--to FILE.img` writes a card image instead");
     }
     Ok(Exit::Done)
@@ -83,7 +84,7 @@ fn names(args: &Args, ui: &Ui) -> Result<BenchFile, Error> {
     if let Some(path) = &args.bench_file {
         return Ok(BenchFile::read(path)?);
     }
-    let usual = crate::flash::slots::default_path().filter(|path| path.exists());
+    let usual = crate::flash::bench_file::default_path().filter(|path| path.exists());
     Ok(usual
         .map(|path| BenchFile::read(&path))
         .transpose()

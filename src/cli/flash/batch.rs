@@ -12,7 +12,7 @@ use crate::flash::gate::{self, GateOptions};
 use crate::flash::hotplug::Hotplug;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::{
-    BatchOutcome, CardFailure, CardImage, CardMaker, FlashJob, Host, IoTimeout, MakeError, SharedPieces, WriteOptions,
+    BatchOutcome, CardFailure, CardImage, CardMaker, ChunkCache, FlashJob, Host, IoTimeout, MakeError, WriteOptions,
     flash,
 };
 use crate::golden::Golden;
@@ -64,7 +64,7 @@ impl CardMaker for Maker<'_> {
         Ok(CardImage { image: made.image, map: made.map })
     }
 
-    fn arriving(&self) -> Option<&StreamingImage> {
+    fn streaming(&self) -> Option<&StreamingImage> {
         self.0.streaming()
     }
 }
@@ -91,7 +91,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     let progress = shown.as_ref().map_or(progress, Shown::progress);
     let of = |serial: u64| name.of(serial);
     let order = Order { recipe: &recipe.name, golden: Some(manifest.image.digest), cards, name: &of };
-    let desk = Dispenser::open(&ledger, issuer.as_ref(), order, progress)?;
+    let dispenser = Dispenser::open(&ledger, issuer.as_ref(), order, progress)?;
 
     let cancel = ui.cancel();
     let on_screen = shown.as_ref().is_some_and(Shown::is_screen);
@@ -103,18 +103,18 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     };
     let maker = Maker(batch.golden, batch.secrets);
     let at_once = batch.bench.map_or(batch.targets.len(), |bench| bench.slots.len());
-    let pieces = SharedPieces::for_cards(&manifest.map, at_once);
+    let cache = ChunkCache::for_cards(&manifest.map, at_once);
     let job = FlashJob {
         maker: &maker,
-        desk: &desk,
+        dispenser: &dispenser,
         recipe: &recipe.name,
         golden: &manifest.map,
-        pieces: &pieces,
+        cache: &cache,
         options: WriteOptions {
-            blank: recipe.card.blank,
+            unused_space: recipe.card.unused_space,
             probe: batch.probe,
             changed_only: batch.changed_only,
-            patience: IoTimeout::from_environment(),
+            io_timeout: IoTimeout::from_environment(),
         },
         progress,
         cancel: &cancel,
@@ -130,7 +130,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         (_, _, Some(count)) => flash_many(&job, batch.host, batch.targets, batch.options, needed, count),
         _ => flash(&job, gate::clear_all(batch.host, batch.targets, batch.options, needed)?),
     };
-    desk.close()?;
+    dispenser.close()?;
     if let Some(shown) = shown {
         shown.close(ui);
         if on_screen {

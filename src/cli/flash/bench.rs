@@ -13,10 +13,12 @@ use crate::cli::table::Table;
 use crate::cli::{Error, Ui};
 use crate::cli::{Lines, Screen};
 use crate::flash::bench::{BenchView, Notes, SlotNews, holds_something};
-use crate::flash::devices::{self, Device, Host};
+use crate::flash::bench_file::{self, BenchFile, BenchFileError};
+use crate::flash::devices::{self, Device};
 use crate::flash::gate::GateOptions;
 use crate::flash::receipt::{Outcome, Receipt};
-use crate::flash::slots::{self, BenchFile, BenchFileError, Slot};
+use crate::flash::slots::Slot;
+use crate::flash::sysfs::Host;
 use crate::progress::{Progress, Task};
 use crate::units::ByteSize;
 
@@ -45,7 +47,7 @@ pub(in crate::cli) struct BenchRun {
 
 /// The bench file that was named, or the usual one.
 pub(in crate::cli) fn bench_path(named: Option<&Path>) -> Result<PathBuf, Error> {
-    named.map(Path::to_owned).or_else(slots::default_path).ok_or_else(|| {
+    named.map(Path::to_owned).or_else(bench_file::default_path).ok_or_else(|| {
         Error::usage("there is no place for the bench file: HOME is not set").help("give `--bench-file FILE`")
     })
 }
@@ -78,7 +80,7 @@ impl BenchRun {
         let all = devices::list(host).map_err(|error| Error::failed("cannot list devices").because(&error))?;
         let here = self.slots.iter().filter_map(|slot| slot.place.device(&all));
         // What the gate refuses is not erased.
-        let taken = here.filter(|device| device.obstacle(options.says_again(&device.path), Some(needed)).is_none());
+        let taken = here.filter(|device| device.refusal(options.is_fixed_ok(&device.path), Some(needed)).is_none());
         Ok(taken.filter(|device| holds_something(&device.path)).cloned().collect())
     }
 }

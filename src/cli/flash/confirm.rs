@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use crate::cli::table::Table;
 use crate::cli::{Error, Ui};
-use crate::flash::devices::{self, Device, DeviceNumber, Host};
+use crate::flash::devices::{self, Device};
+use crate::flash::sysfs::{DeviceNumber, Host};
 
 /// The targets that are devices.
 pub(super) fn devices(host: &Host, targets: &[PathBuf]) -> Result<Vec<Device>, Error> {

@@ -189,7 +189,7 @@ fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
         let golden = Golden::open_streaming_described(manifest, source, &cache, ui.cancel(), ui.progress())?;
         return Opened::from(golden, beside, ui);
     }
-    let mut loaded = recipe::load(source)?;
+    let mut loaded = ui.load_recipe(source)?;
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }

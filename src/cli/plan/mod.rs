@@ -10,7 +10,6 @@ use super::{Error, Exit, Ui};
 use crate::golden;
 use crate::golden::finding_records;
 use crate::printable::Printable;
-use crate::recipe;
 
 /// Show the edits that a recipe would make, as a readable diff
 ///
@@ -27,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
-    let loaded = recipe::load(&args.recipe)?;
+    let loaded = ui.load_recipe(&args.recipe)?;
     let name = loaded.recipe.name.clone();
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     let repaired = prepared.repaired().map(str::to_owned);

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::{TRIES, Writer};
+use super::requests::TRIES;
+use super::state::Writer;
 use crate::flash::buffer::AlignedBuffer;
+use crate::flash::chunks::HEAD;
 use crate::flash::failure::{LeftOnCard, Trouble};
-use crate::flash::nonce;
-use crate::flash::region::HEAD;
+use crate::flash::write_check;
 use crate::image::zeros::all_zeros;
 use crate::units::ByteOffset;
 
@@ -16,9 +17,10 @@ impl Writer<'_> {
     /// card says yes and keeps its old data, and it is better known now than after ten minutes.
     pub(super) fn erase(&mut self) -> Result<(), Trouble> {
         let zeros = AlignedBuffer::zeroed(self.head.len());
+        // Set before the first write and not behind it: a write that fails may have reached the card all the same.
         self.touched = true;
         if !self.medium.is_fresh() {
-            nonce::prove_writable(self.medium, |at, bytes| self.put(at, bytes))?;
+            write_check::prove_writable(self.medium, |at, bytes| self.put(at, bytes))?;
         }
         self.put(ByteOffset(0), &zeros)?;
         self.sync()?;
@@ -26,8 +28,10 @@ impl Writer<'_> {
             what: "its first MiB still holds what it held before zeros were written over it".to_owned(),
         })?;
         self.erased = true;
+        // The second copy of a GPT goes, too: tools that repair partition tables would take it for the right one.
         let size = self.medium.size().0;
-        let tail = (size.saturating_sub(HEAD) / self.grain * self.grain).max(self.head.len() as u64);
+        // Never below the head: on a medium smaller than two MiB the two would overlap, and the head is zero already.
+        let tail = (size.saturating_sub(HEAD) / self.alignment * self.alignment).max(self.head.len() as u64);
         if !self.medium.is_fresh() && tail < size {
             let len = usize::try_from(size - tail).unwrap_or(0);
             self.put(ByteOffset(tail), zeros.get(..len.min(zeros.len())).unwrap_or_default())?;
@@ -41,12 +45,14 @@ impl Writer<'_> {
         self.sealing = true;
         // One write of a block is as near to all or nothing as a card comes.
         let last = 4096.min(self.head.len());
+        // Everything behind the first block comes first and is synced: a card is free to write what it holds in its
+        // cache in any order, and only a sync keeps the partition table from getting there before the rest.
         let parts = [(last, self.head.len()), (0, last)];
         for (from, to) in parts {
             let mut tries = 0;
             loop {
                 let bytes = self.head.get(from..to).unwrap_or_default();
-                // Aligned as a whole, and 4096 is a multiple of every grain that a card has.
+                // Aligned as a whole, and 4096 is a multiple of every alignment that a card has.
                 self.put(ByteOffset(from as u64), bytes)?;
                 self.sync()?;
                 let mut found = AlignedBuffer::zeroed(bytes.len());
@@ -82,7 +88,7 @@ impl Writer<'_> {
     }
 
     /// Looks what is on the medium, and wipes the first MiB where anything is on it.
-    pub(super) fn left_after_failure(&self) -> LeftOnCard {
+    pub(super) fn wipe_after_failure(&self) -> LeftOnCard {
         if self.medium.is_fresh() {
             return LeftOnCard::NoFile;
         }
@@ -95,11 +101,14 @@ impl Writer<'_> {
         if self.medium.check_identity().is_err() {
             return unseen;
         }
+        // Looked at before it is written: most failures come long before the head is, and a card that fails is better
+        // not written to without need.
         let zeros = AlignedBuffer::zeroed(self.head.len());
         for _ in 0..=TRIES {
             if let Ok(true) = self.read_head() {
                 return LeftOnCard::NotBootable;
             }
+            // Whether it worked is asked of the card and not of the answer: a worn card says yes and does nothing.
             let _ = self.medium.write_at(ByteOffset(0), &zeros).and_then(|()| self.medium.sync());
         }
         match self.read_head() {

@@ -257,14 +257,14 @@ pub struct Activation {
 /// What happens on a reused card to space that the image does not use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Blank {
+pub enum UnusedSpace {
     /// Discard it, where the device can.
     #[default]
     Discard,
     /// Write zeros over it.
     Zero,
     /// Leave what is there.
-    Leave,
+    Keep,
 }
 
 /// `[card]`
@@ -274,9 +274,9 @@ pub struct Card {
     /// Host name and SSM default instance name; `{serial}` or `{serial:04}` stands for the card's number.
     #[serde(default = "default_card_name")]
     pub name: String,
-    /// `"discard"` (default), `"zero"` or `"leave"`.
-    #[serde(default)]
-    pub blank: Blank,
+    /// What happens on a reused card to space that the image does not use: `"discard"` (default), `"zero"` or `"keep"`.
+    #[serde(default, rename = "unused-space")]
+    pub unused_space: UnusedSpace,
 }
 
 fn default_card_name() -> String {
@@ -285,7 +285,7 @@ fn default_card_name() -> String {
 
 impl Default for Card {
     fn default() -> Card {
-        Card { name: default_card_name(), blank: Blank::default() }
+        Card { name: default_card_name(), unused_space: UnusedSpace::default() }
     }
 }
 

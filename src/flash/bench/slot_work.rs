@@ -7,16 +7,17 @@ use std::sync::atomic::Ordering;
 
 use rustix::fs::OFlags;
 
-use super::tally::{Claim, Tally};
-use super::view::{InSlot, SlotNews};
-use super::{Bench, done};
+use super::card_count::{CardCount, Claim};
+use super::news::{InSlot, SlotNews};
+use super::recognise;
+use super::setup::Bench;
 use crate::activation::Activation;
 use crate::flash::batch::{CardMaker, FlashJob, MakeError, flash_one};
+use crate::flash::chunks::CardImage;
 use crate::flash::devices::{self, Device, Identity, Transport};
 use crate::flash::failure::FailureKind;
 use crate::flash::gate;
 use crate::flash::medium::Medium;
-use crate::flash::region::CardImage;
 use crate::flash::slots::{Slot, SlotPlace};
 use crate::ledger::CardReservation;
 use crate::source::StreamingImage;
@@ -24,7 +25,7 @@ use crate::source::StreamingImage;
 pub(super) struct SlotWork<'a> {
     bench: &'a Bench<'a>,
     slot: &'a Slot,
-    tally: &'a Tally,
+    count: &'a CardCount,
     /// The card that ended here last, for as long as it may still be in the slot.
     last: Option<Identity>,
     /// The card that is in the slot, as far as anybody was told.
@@ -43,8 +44,8 @@ enum Look {
 }
 
 impl<'a> SlotWork<'a> {
-    pub(super) fn new(bench: &'a Bench<'a>, slot: &'a Slot, tally: &'a Tally) -> SlotWork<'a> {
-        SlotWork { bench, slot, tally, last: None, here: None, said: None, met: None }
+    pub(super) fn new(bench: &'a Bench<'a>, slot: &'a Slot, count: &'a CardCount) -> SlotWork<'a> {
+        SlotWork { bench, slot, count, last: None, here: None, said: None, met: None }
     }
 
     fn tell(&self, news: &SlotNews<'_>) {
@@ -82,7 +83,7 @@ impl<'a> SlotWork<'a> {
         let receipt = flash_one(&FlashJob { maker: &maker, progress: &progress, ..**job }, medium);
         self.tell(&SlotNews::Ended { receipt: &receipt });
         let failure = receipt.failure().map(|failure| failure.kind);
-        self.tally.ended(receipt);
+        self.count.ended(receipt);
         self.last = Some(device.identity());
         match failure {
             // No card is at fault: the next one would fare no better.
@@ -90,7 +91,7 @@ impl<'a> SlotWork<'a> {
             // Whoever opens this device next would wait for the kernel, too.
             Some(FailureKind::Hung) => false,
             _ => {
-                if self.tally.wants_more() && !self.is_over() {
+                if self.count.wants_more() && !self.is_over() {
                     self.tell(&SlotNews::Exchange);
                 }
                 true
@@ -103,7 +104,7 @@ impl<'a> SlotWork<'a> {
     }
 
     fn look(&mut self) -> Look {
-        if self.is_over() || self.tally.is_done() {
+        if self.is_over() || self.count.is_done() {
             return Look::End;
         }
         let Some(device) = self.device() else {
@@ -161,17 +162,17 @@ impl<'a> SlotWork<'a> {
                 let same = receipt.failure().is_none() && receipt.medium.serial.as_ref() == Some(cid);
                 same.then(|| receipt.card.as_ref().map(|card| card.name.clone()).unwrap_or_default())
             };
-            if let Some(card) = self.tally.find(is_it) {
+            if let Some(card) = self.count.find(is_it) {
                 return Err(Refused::Done(card));
             }
         }
         let options = self.bench.options;
         let target = self.target(device);
-        if let Some(hindered) = device.obstacle(options.says_again(target), Some(self.bench.needed)) {
+        if let Some(hindered) = device.refusal(options.is_fixed_ok(target), Some(self.bench.needed)) {
             let next = hindered.next_step(&device.path.display().to_string());
             return Err(Refused::Hindered(format!("{hindered}; {next}")));
         }
-        match self.tally.claim() {
+        match self.count.claim() {
             Claim::Yes => {}
             Claim::NotNow => {
                 if self.said.as_deref() != Some("") {
@@ -184,7 +185,7 @@ impl<'a> SlotWork<'a> {
         }
         let judged = self.clear(target, device);
         if judged.is_err() {
-            self.tally.put_back();
+            self.count.put_back();
         }
         judged.map(Some)
     }
@@ -198,7 +199,7 @@ impl<'a> SlotWork<'a> {
         if (&record.slot, &record.path, record.size) != (&device.slot, &device.path, device.size) {
             return Err(Refused::Hindered("another device came in its place; put the card in again".to_owned()));
         }
-        match done::recognise(&*medium, &self.tally.verified()) {
+        match recognise::recognise(&*medium, &self.count.verified()) {
             Some(card) => Err(Refused::Done(card)),
             None => Ok(medium),
         }
@@ -244,7 +245,7 @@ impl CardMaker for Announced<'_> {
         self.maker.make(card, activation)
     }
 
-    fn arriving(&self) -> Option<&StreamingImage> {
-        self.maker.arriving()
+    fn streaming(&self) -> Option<&StreamingImage> {
+        self.maker.streaming()
     }
 }

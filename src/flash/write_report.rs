@@ -21,7 +21,8 @@ pub struct WriteReport {
     #[serde(default)]
     pub probe: ProbeReport,
     /// What became of the space that the image does not use.
-    pub blank: BlankReport,
+    #[serde(rename = "blank")]
+    pub unused_space: UnusedSpaceReport,
     /// How long each stage took.
     pub durations: Vec<StageDuration>,
 }
@@ -54,7 +55,7 @@ pub enum ProbeReport {
 /// What became of the space that the image does not use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "blank", rename_all = "kebab-case")]
-pub enum BlankReport {
+pub enum UnusedSpaceReport {
     /// The device was told that it need not keep it. What it reads as then is the device's business.
     Discarded,
     /// The device cannot discard: what was there is still there.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::devices::Device;
-use super::usage::Use;
+use super::in_use::Use;
 use crate::units::ByteSize;
 
 /// The largest card that SDXC allows, and the largest disk whose end an MBR can name. What is larger is no card, or a
@@ -16,7 +16,7 @@ pub const LARGEST_CARD: ByteSize = ByteSize(2 << 40);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Obstacle {
+pub enum Refusal {
     /// The running system lies on it.
     System {
         /// What of it: `/`, `/boot/firmware`, `swap`.
@@ -54,8 +54,16 @@ pub enum Obstacle {
     },
 }
 
-impl Obstacle {
-    pub(super) fn of(device: &Device, fixed_ok: bool, needed: Option<ByteSize>) -> Option<Obstacle> {
+impl Device {
+    /// Why this device cannot be written to, worst reason first; `None` where it can. `fixed_ok`: its path was given
+    /// again with `--fixed-ok`. `needed`: how large the image is, where that is known.
+    pub fn refusal(&self, fixed_ok: bool, needed: Option<ByteSize>) -> Option<Refusal> {
+        Refusal::of(self, fixed_ok, needed)
+    }
+}
+
+impl Refusal {
+    fn of(device: &Device, fixed_ok: bool, needed: Option<ByteSize>) -> Option<Refusal> {
         let texts = |pick: fn(&Use) -> Option<String>| device.uses.iter().filter_map(pick).collect::<Vec<_>>();
         let what = texts(|a_use| match a_use {
             Use::System { what } => Some(what.clone()),
@@ -70,76 +78,74 @@ impl Obstacle {
             _ => None,
         });
         if !what.is_empty() {
-            return Some(Obstacle::System { what });
+            return Some(Refusal::System { what });
         }
         if !at.is_empty() {
-            return Some(Obstacle::Mounted { at });
+            return Some(Refusal::Mounted { at });
         }
         if !by.is_empty() {
-            return Some(Obstacle::Held { by });
+            return Some(Refusal::Held { by });
         }
         if device.optical {
-            return Some(Obstacle::Optical);
+            return Some(Refusal::Optical);
         }
         if device.size.0 == 0 {
-            return Some(Obstacle::NoMedium);
+            return Some(Refusal::NoMedium);
         }
         if device.read_only {
-            return Some(Obstacle::ReadOnly);
+            return Some(Refusal::ReadOnly);
         }
         if !device.removable && !fixed_ok {
-            return Some(Obstacle::Fixed);
+            return Some(Refusal::Fixed);
         }
         if device.size > LARGEST_CARD && !fixed_ok {
-            return Some(Obstacle::TooLarge { size: device.size });
+            return Some(Refusal::TooLarge { size: device.size });
         }
-        needed.filter(|needed| *needed > device.size).map(|needed| Obstacle::TooSmall { size: device.size, needed })
+        needed.filter(|needed| *needed > device.size).map(|needed| Refusal::TooSmall { size: device.size, needed })
     }
 
     /// What a person can do about it.
     pub fn next_step(&self, device: &str) -> String {
         match self {
-            Obstacle::System { .. } => {
+            Refusal::System { .. } => {
                 "this disk is never written to; `cardsmith devices` shows which can be".to_owned()
             }
-            Obstacle::Mounted { at } => {
+            Refusal::Mounted { at } => {
                 format!("make sure that this is the card you mean, then `umount {}`", at.join(" "))
             }
-            Obstacle::Held { by } => {
+            Refusal::Held { by } => {
                 format!("close {} first (LVM, RAID or encryption), if this is the card you mean", by.join(", "))
             }
-            Obstacle::Optical => {
-                "put the card into a card reader; `cardsmith devices` shows which are there".to_owned()
-            }
-            Obstacle::NoMedium => "put a card in and run the command again".to_owned(),
-            Obstacle::ReadOnly => {
+            Refusal::Optical => "put the card into a card reader; `cardsmith devices` shows which are there".to_owned(),
+            Refusal::NoMedium => "put a card in and run the command again".to_owned(),
+            Refusal::ReadOnly => {
                 "slide the lock on the SD adapter up, put the card back in and run the command again; a card \
                                    that stays read-only is worn out"
                     .to_owned()
             }
-            Obstacle::Fixed => format!(
+            Refusal::Fixed => format!(
                 "look at it twice with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
             ),
-            Obstacle::TooLarge { .. } => format!(
+            Refusal::TooLarge { .. } => format!(
                 "look whose disk it is with `cardsmith devices`; if it really is the one, give its path again: `--fixed-ok {device}`"
             ),
-            Obstacle::TooSmall { .. } => "use a larger card".to_owned(),
+            Refusal::TooSmall { .. } => "use a larger card".to_owned(),
         }
     }
 }
 
-impl fmt::Display for Obstacle {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Obstacle::System { what } => write!(f, "the running system lies on it ({})", what.join(", ")),
-            Obstacle::Mounted { at } => write!(f, "it is mounted at {}", at.join(", ")),
-            Obstacle::Held { by } => write!(f, "it is a part of {}", by.join(", ")),
-            Obstacle::Optical => write!(f, "it is a disc or floppy drive"),
-            Obstacle::NoMedium => write!(f, "there is no card in it"),
-            Obstacle::ReadOnly => write!(f, "it is read-only"),
-            Obstacle::Fixed => write!(f, "it is a fixed disk, not a removable card"),
-            Obstacle::TooLarge { size } => write!(f, "it is larger than any card: it holds {size}"),
-            Obstacle::TooSmall { size, needed } => {
+            Refusal::System { what } => write!(f, "the running system lies on it ({})", what.join(", ")),
+            Refusal::Mounted { at } => write!(f, "it is mounted at {}", at.join(", ")),
+            Refusal::Held { by } => write!(f, "it is a part of {}", by.join(", ")),
+            Refusal::Optical => write!(f, "it is a disc or floppy drive"),
+            Refusal::NoMedium => write!(f, "there is no card in it"),
+            Refusal::ReadOnly => write!(f, "it is read-only"),
+            Refusal::Fixed => write!(f, "it is a fixed disk, not a removable card"),
+            Refusal::TooLarge { size } => write!(f, "it is larger than any card: it holds {size}"),
+            Refusal::TooSmall { size, needed } => {
                 write!(
                     f,
                     "it is too small: it holds {size} ({} bytes), the image needs {needed} ({} bytes)",

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use super::devices::{Device, Host, attribute};
+use super::devices::Device;
+use super::sysfs::{Host, attribute};
 
 /// The largest request that is made. The kernel splits it into what the device takes, and has all parts under way at
 /// once; more at a time makes nothing faster and only the wait longer when a person stops.
@@ -17,13 +18,13 @@ const SHORTEST_REQUEST: u64 = 64 << 10;
 pub struct RequestLimits {
     /// Bytes of one read or write at most; a multiple of 4 KiB.
     pub request: u64,
-    /// How many requests are under way at once, at least 1. Each of them holds a piece of 4 MiB in memory at most.
+    /// How many requests are under way at once, at least 1. Each of them holds a chunk of 4 MiB in memory at most.
     pub in_flight: usize,
 }
 
 impl Default for RequestLimits {
     fn default() -> RequestLimits {
-        RequestLimits { request: super::region::PIECE, in_flight: 2 }
+        RequestLimits { request: super::chunks::CHUNK, in_flight: 2 }
     }
 }
 
@@ -45,7 +46,7 @@ impl RequestLimits {
         };
         let request = room.clamp(SHORTEST_REQUEST, LONGEST_REQUEST);
         let request = (request - request % whole).max(whole);
-        // Two keep it busy: one under way and one waiting. A third one hides the time that a lane takes for its next.
+        // Two keep it busy: one under way and one waiting. A third one hides the time that a thread takes for its next.
         let in_flight = if room >= request.saturating_mul(3) { 3 } else { 2 };
         RequestLimits { request, in_flight }
     }

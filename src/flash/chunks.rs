@@ -1,4 +1,4 @@
-//! What of an image goes on a card, cut into the pieces in which it is written and verified.
+//! What of an image goes on a card, cut into the chunks in which it is written and verified.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::units::{ByteOffset, ByteRange, ByteSize};
 /// Withheld until everything else is verified: partition table, and with GPT its first copy.
 pub const HEAD: u64 = 1 << 20;
 
-/// The largest piece that is read, written, verified and written again; the block map is cut the same way. Large enough
+/// The largest chunk that is read, written, verified and written again; the block map is cut the same way. Large enough
 /// that one direct write keeps every queue of a card reader full (the kernel splits it and has all parts under way at
 /// once), small enough to retry.
-pub const PIECE: u64 = crate::image::blockmap::LONGEST_RANGE;
+pub const CHUNK: u64 = crate::image::blockmap::LONGEST_RANGE;
 
 /// One card's image: the golden image with this card's few blocks over it. It is read as it is written and never
 /// made as a whole.
@@ -36,9 +36,9 @@ pub(super) fn differences(golden: &BlockMap, card: &BlockMap) -> (Vec<MappedRang
     (own, instead_of.map(|mapped| mapped.range).collect())
 }
 
-/// A run of at most [`PIECE`] bytes to be written, disjoint from the others.
+/// A range of at most [`CHUNK`] bytes to be written, disjoint from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Region {
+pub(super) struct Chunk {
     pub(super) range: ByteRange,
     pub(super) content: Content,
 }
@@ -52,18 +52,18 @@ pub(super) enum Content {
 }
 
 /// What the map asks for.
-pub(super) fn mapped_regions(map: &BlockMap) -> Vec<Region> {
-    let region = |mapped: &MappedRange| Region { range: mapped.range, content: Content::Image(mapped.sha256) };
-    map.ranges().iter().map(region).collect()
+pub(super) fn mapped_chunks(map: &BlockMap) -> Vec<Chunk> {
+    let chunk = |mapped: &MappedRange| Chunk { range: mapped.range, content: Content::Image(mapped.sha256) };
+    map.ranges().iter().map(chunk).collect()
 }
 
-/// Zeros for what `before` has and the `regions` (in order) have not, in whole grains that no region touches: it was
+/// Zeros for what `before` has and the `chunks` (in order) have not, in whole sectors that no chunk touches: it was
 /// written already, and must not be left where the card has nothing.
-pub(super) fn left_over(before: &[Region], regions: &[Region], grain: u64) -> Vec<Region> {
-    let taken: Vec<ByteRange> = regions.iter().map(|region| widen(region.range, grain)).collect();
-    let left = before.iter().flat_map(|region| gaps(&taken, region.range));
-    let whole = left.filter_map(|gap| whole_grains(gap, grain));
-    whole.map(|range| Region { range, content: Content::Zeros }).collect()
+pub(super) fn left_over(before: &[Chunk], chunks: &[Chunk], alignment: u64) -> Vec<Chunk> {
+    let taken: Vec<ByteRange> = chunks.iter().map(|chunk| widen(chunk.range, alignment)).collect();
+    let left = before.iter().flat_map(|chunk| gaps(&taken, chunk.range));
+    let whole = left.filter_map(|gap| whole_sectors(gap, alignment));
+    whole.map(|range| Chunk { range, content: Content::Zeros }).collect()
 }
 
 /// What of `within` none of the `ranges` (in order, disjoint) covers.
@@ -86,37 +86,38 @@ pub(super) fn gaps(ranges: &[ByteRange], within: ByteRange) -> Vec<ByteRange> {
     gaps
 }
 
-/// The zeros between the regions, from the head to the end of the medium, in whole grains that no region touches.
-pub(super) fn blank_regions(regions: &[Region], medium: ByteSize, grain: u64) -> Vec<Region> {
-    let taken: Vec<ByteRange> = regions.iter().map(|region| region.range).collect();
+/// The zeros between the chunks, from the head to the end of the medium, in whole sectors that no chunk touches.
+pub(super) fn unused_chunks(chunks: &[Chunk], medium: ByteSize, alignment: u64) -> Vec<Chunk> {
+    let taken: Vec<ByteRange> = chunks.iter().map(|chunk| chunk.range).collect();
     let whole = ByteRange::new(HEAD, medium.0.saturating_sub(HEAD));
-    let blank = gaps(&taken, whole).into_iter().filter_map(|gap| whole_grains(gap, grain)).flat_map(pieces);
-    blank.map(|range| Region { range, content: Content::Zeros }).collect()
+    let unused =
+        gaps(&taken, whole).into_iter().filter_map(|gap| whole_sectors(gap, alignment)).flat_map(cut_at_chunks);
+    unused.map(|range| Chunk { range, content: Content::Zeros }).collect()
 }
 
-/// The whole grains within a run.
-fn whole_grains(run: ByteRange, grain: u64) -> Option<ByteRange> {
-    let start = run.start.0.checked_next_multiple_of(grain)?;
-    let end = run.end().0 - run.end().0 % grain;
+/// The whole sectors within a range.
+fn whole_sectors(range: ByteRange, alignment: u64) -> Option<ByteRange> {
+    let start = range.start.0.checked_next_multiple_of(alignment)?;
+    let end = range.end().0 - range.end().0 % alignment;
     (start < end).then(|| ByteRange::new(start, end - start))
 }
 
-/// A run cut at every multiple of [`PIECE`].
-fn pieces(range: ByteRange) -> impl Iterator<Item = ByteRange> {
+/// A range cut at every multiple of [`CHUNK`].
+fn cut_at_chunks(range: ByteRange) -> impl Iterator<Item = ByteRange> {
     let mut at = range.start.0;
     let end = range.end().0;
     std::iter::from_fn(move || {
-        let next = (at / PIECE + 1).saturating_mul(PIECE).min(end);
-        let piece = (at < end).then(|| ByteRange::new(at, next - at));
+        let next = (at / CHUNK + 1).saturating_mul(CHUNK).min(end);
+        let part = (at < end).then(|| ByteRange::new(at, next - at));
         at = next;
-        piece
+        part
     })
 }
 
-/// A run widened to whole grains.
-pub(super) fn widen(range: ByteRange, grain: u64) -> ByteRange {
-    let start = range.start.0 - range.start.0 % grain;
-    let end = range.end().0.checked_next_multiple_of(grain).unwrap_or(range.end().0);
+/// A range widened to whole sectors.
+pub(super) fn widen(range: ByteRange, alignment: u64) -> ByteRange {
+    let start = range.start.0 - range.start.0 % alignment;
+    let end = range.end().0.checked_next_multiple_of(alignment).unwrap_or(range.end().0);
     ByteRange::new(start, end - start)
 }
 
@@ -153,13 +154,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_never_reach_into_a_grain_that_holds_data() {
+    fn unused_space_never_reaches_into_a_sector_that_holds_data() {
         let content = Content::Image(Sha256Digest::of(b""));
-        let region = |start, len| Region { range: ByteRange::new(start, len), content };
-        let blank = blank_regions(&[region(0, 700), region(HEAD + 100, 1000)], ByteSize(HEAD + 4096), 512);
-        assert_eq!(blank.iter().map(|r| (r.range.start.0 - HEAD, r.range.len.0)).collect::<Vec<_>>(), [(1536, 2560)]);
-        let blank = blank_regions(&[region(2 << 20, 1 << 20)], ByteSize(9 << 20), 4096);
-        let shown: Vec<_> = blank.iter().map(|r| (r.range.start.0 >> 20, r.range.end().0 >> 20)).collect();
+        let chunk = |start, len| Chunk { range: ByteRange::new(start, len), content };
+        let unused = unused_chunks(&[chunk(0, 700), chunk(HEAD + 100, 1000)], ByteSize(HEAD + 4096), 512);
+        assert_eq!(unused.iter().map(|r| (r.range.start.0 - HEAD, r.range.len.0)).collect::<Vec<_>>(), [(1536, 2560)]);
+        let unused = unused_chunks(&[chunk(2 << 20, 1 << 20)], ByteSize(9 << 20), 4096);
+        let shown: Vec<_> = unused.iter().map(|r| (r.range.start.0 >> 20, r.range.end().0 >> 20)).collect();
         assert_eq!(shown, [(1, 2), (3, 4), (4, 8), (8, 9)]);
     }
 }

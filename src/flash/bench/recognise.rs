@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::digest::Sha256Digest;
+use crate::flash::chunks::{CHUNK, HEAD};
 use crate::flash::medium::ReadBack;
 use crate::flash::receipt::{Outcome, Receipt};
-use crate::flash::region::{HEAD, PIECE};
 use crate::flash::verify::OpenedMedium;
 use crate::image::MappedRange;
 use crate::units::ByteOffset;
@@ -35,7 +35,7 @@ pub(super) fn recognise(medium: &dyn ReadBack, finished: &[Receipt]) -> Option<S
 
 fn digest(medium: &dyn ReadBack, mapped: &MappedRange) -> Option<Sha256Digest> {
     let inside = mapped.range.start.checked_add(mapped.range.len).is_some_and(|end| end.0 <= medium.size().0);
-    if !inside || mapped.range.len.0 > PIECE {
+    if !inside || mapped.range.len.0 > CHUNK {
         return None;
     }
     let mut buffer = vec![0; usize::try_from(mapped.range.len.0).ok()?];

@@ -15,7 +15,7 @@ pub(super) enum Claim {
     Never,
 }
 
-pub(super) struct Tally {
+pub(super) struct CardCount {
     /// `None`: as many as come.
     wanted: Option<usize>,
     state: Mutex<State>,
@@ -28,16 +28,16 @@ struct State {
     receipts: Vec<Receipt>,
 }
 
-impl Tally {
-    pub(super) fn new(wanted: Option<usize>) -> Tally {
-        Tally { wanted, state: Mutex::default() }
+impl CardCount {
+    pub(super) fn new(wanted: Option<usize>) -> CardCount {
+        CardCount { wanted, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a card to be under way. After [`Claim::Yes`] exactly one of [`Tally::put_back`] and [`Tally::ended`] follows.
+    /// Asks for a card to be under way. After [`Claim::Yes`] exactly one of [`CardCount::put_back`] and [`CardCount::ended`] follows.
     pub(super) fn claim(&self) -> Claim {
         let mut state = self.state();
         match self.wanted {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::devices::{DeviceNumber, Host, attribute};
+use super::sysfs::{DeviceNumber, Host, attribute};
 
 /// One use of a disk or of something on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -82,11 +82,13 @@ impl Uses {
                 uses.entry(disk).or_default().insert(a_use.clone());
             }
         }
+        // A disk that is swapped to holds parts of running programs: writing to it would take the machine down.
         for swap in swaps(host) {
             for disk in map.disks_of_swap(&swap) {
                 uses.entry(disk).or_default().insert(Use::System { what: "swap".to_owned() });
             }
         }
+        // What is not mounted counts too, as soon as something is built on it: an open LUKS volume, a RAID array.
         for node in map.nodes.values() {
             for holder in names_in(&node.dir.join("holders")) {
                 uses.entry(node.disk.clone()).or_default().insert(Use::Holder { device: holder });
@@ -111,6 +113,8 @@ impl Map<'_> {
     }
 
     fn below_mount(&self, mount: &Mount, seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
+        // Loop devices on files on loop devices: without this, a mount that covers its own source would be walked for
+        // ever.
         if !seen.insert(format!("mount {}", mount.at.display())) {
             return;
         }
@@ -123,6 +127,8 @@ impl Map<'_> {
         if mount.kind == "btrfs" {
             self.below_btrfs(seen, found);
         }
+        // A live system has its root as an overlay, which has no device of its own: its layers lie on the stick that
+        // it was started from.
         if mount.kind == "overlay" {
             let layers = mount
                 .options
@@ -227,6 +233,7 @@ fn mount(line: &str) -> Option<Mount> {
 }
 
 fn swaps(host: &Host) -> Vec<String> {
+    // A kernel without swap has no such file, and then nothing is swapped to: unlike with mounts, none is an answer.
     let text = std::fs::read_to_string(host.proc.join("swaps")).unwrap_or_default();
     text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(unescape).collect()
 }
