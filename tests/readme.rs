@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cardsmith::prepare::place::Place;
+use cardsmith::prepare::Place;
 use cardsmith::prepare::{identity, ssm};
 use cardsmith::recipe;
 

@@ -12,8 +12,7 @@ pub use agent::{AgentFacts, Registration};
 pub use system::SystemFacts;
 
 use crate::fs::{FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::{Class, View, Volume, identity, ssm};
+use crate::prepare::{Action, Class, Place, View, Volume, identity, ssm};
 use crate::sudoers::{Policy, TreeFiles};
 
 /// Everything known of the files in an image.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::plan::{Class, Content, Volume};
+use super::content::Content;
+use super::plan::{Class, Volume};
 use super::view::View;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::recipe::schema::Keep;
@@ -71,7 +72,7 @@ impl Place {
     /// # Errors
     /// Where the image cannot be read.
     pub fn find(&self, view: &View<'_>) -> Result<Vec<ImagePath>, FsError> {
-        let tree = view.side(self.volume());
+        let tree = view.tree(self.volume());
         let (starts, pattern) = match self.path.strip_prefix("~/") {
             Some(pattern) => (homes(&view.root())?, pattern),
             None => (vec![ImagePath::root()], self.path.strip_prefix("boot:").unwrap_or(self.path)),
@@ -130,7 +131,7 @@ pub fn empty(
     why: &'static str,
     source: &'static str,
 ) -> Result<bool, FsError> {
-    match view.side(volume).stat(path)? {
+    match view.tree(volume).stat(path)? {
         Some(stat) if stat.kind == FileKind::File && stat.size > 0 => {
             view.write(volume, path, Content::Bytes(Vec::new()), stat.attributes, class, why, source)
         }

@@ -1,14 +1,11 @@
 //! A plan: the ordered list of edits, each with its reason. It can be printed before anything is written.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use crate::digest::Sha256Digest;
+use super::content::Content;
 use crate::fs::{Attributes, ImagePath};
-use crate::units::ByteSize;
 
 /// Which of the two file systems of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -51,23 +48,6 @@ pub struct Reason {
     pub text: Cow<'static, str>,
     /// Where the fact comes from: a path in the agent's source, a manual page, the recipe. May be empty.
     pub source: Cow<'static, str>,
-}
-
-/// What a file is to hold.
-pub enum Content {
-    /// These bytes; they are public and may be shown in a plan.
-    Bytes(Vec<u8>),
-    /// These bytes, which nobody may see: never shown, logged, digested into a manifest or copied.
-    Secret(Zeroizing<Vec<u8>>),
-    /// A file of this machine, read when the plan is applied.
-    HostFile {
-        /// Where it is.
-        path: PathBuf,
-        /// Its size when the plan was made.
-        size: ByteSize,
-        /// Its digest when the plan was made; another one at apply time is an error.
-        sha256: Sha256Digest,
-    },
 }
 
 /// One change to one path.

@@ -1,38 +1,25 @@
 //! What a step sees: the image with all edits so far applied, and the pen to propose more.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Volume};
-use super::side::{Known, Node, Side};
+use super::content::Content;
+use super::edited_tree::EditedTree;
+use super::plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
+use super::proposed::Proposed;
 use crate::fs::clock::Clock;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
 pub struct View<'a> {
-    pub(super) root: &'a dyn Tree,
-    pub(super) boot: &'a dyn Tree,
-    pub(super) plan: Plan,
+    proposed: Proposed<'a>,
     step: &'static str,
     clock: Clock,
-    /// What the edits so far say about a settled path.
-    pub(super) known: BTreeMap<(Volume, ImagePath), Known>,
-    /// What was removed at some time: what the image holds below it no longer counts, even if the path is made again.
-    pub(super) severed: BTreeSet<(Volume, ImagePath)>,
 }
 
 impl<'a> View<'a> {
     /// A view of an image with nothing proposed yet, at the beginning of 1970.
     pub fn new(root: &'a dyn Tree, boot: &'a dyn Tree) -> View<'a> {
-        View {
-            root,
-            boot,
-            plan: Plan::default(),
-            step: "",
-            clock: Clock { seconds: 0 },
-            known: BTreeMap::new(),
-            severed: BTreeSet::new(),
-        }
+        View { proposed: Proposed::new(root, boot), step: "", clock: Clock { seconds: 0 } }
     }
 
     /// From now on, edits and findings belong to this step.
@@ -42,27 +29,27 @@ impl<'a> View<'a> {
 
     /// What was proposed.
     pub fn into_plan(self) -> Plan {
-        self.plan
+        self.proposed.plan
     }
 
     /// The edits so far.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.proposed.plan
     }
 
     /// The root file system, with the edits so far.
-    pub fn root(&self) -> Side<'_, 'a> {
-        Side { view: self, volume: Volume::Root }
+    pub fn root(&self) -> EditedTree<'_, 'a> {
+        self.tree(Volume::Root)
     }
 
     /// The boot file system, with the edits so far.
-    pub fn boot(&self) -> Side<'_, 'a> {
-        Side { view: self, volume: Volume::Boot }
+    pub fn boot(&self) -> EditedTree<'_, 'a> {
+        self.tree(Volume::Boot)
     }
 
-    /// One side, by name.
-    pub fn side(&self, volume: Volume) -> Side<'_, 'a> {
-        Side { view: self, volume }
+    /// One of the two, with the edits so far.
+    pub fn tree(&self, volume: Volume) -> EditedTree<'_, 'a> {
+        EditedTree { proposed: &self.proposed, volume }
     }
 
     /// A reason of the current step.
@@ -72,17 +59,17 @@ impl<'a> View<'a> {
 
     /// Says something without changing anything.
     pub fn note(&mut self, text: impl Into<String>) {
-        self.plan.findings.push(Finding { step: self.step, severity: Severity::Note, text: text.into() });
+        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Note, text: text.into() });
     }
 
     /// Says something that a person should look at.
     pub fn warn(&mut self, text: impl Into<String>) {
-        self.plan.findings.push(Finding { step: self.step, severity: Severity::Warning, text: text.into() });
+        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Warning, text: text.into() });
     }
 
     /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
     pub fn obstacle(&mut self, text: impl Into<String>) {
-        self.plan.findings.push(Finding { step: self.step, severity: Severity::Obstacle, text: text.into() });
+        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Obstacle, text: text.into() });
     }
 
     /// The same view with this time, for what a file of the image says about when it was changed.
@@ -109,11 +96,11 @@ impl<'a> View<'a> {
         source: &'static str,
     ) -> Result<bool, FsError> {
         let path = self.settle(volume, path)?;
-        if self.side(volume).stat(&path)?.is_none() {
+        if self.tree(volume).stat(&path)?.is_none() {
             return Ok(false);
         }
         let reason = self.reason(class, why, source);
-        self.push(Edit { volume, path, change: Change::Remove, reason, before: None });
+        self.proposed.push(Edit { volume, path, change: Change::Remove, reason, before: None });
         Ok(true)
     }
 
@@ -130,11 +117,11 @@ impl<'a> View<'a> {
         why: &'static str,
         source: &'static str,
     ) -> Result<usize, FsError> {
-        let path = self.side(volume).resolve(path)?;
-        if self.side(volume).stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
+        let path = self.tree(volume).resolve(path)?;
+        if self.tree(volume).stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             return Ok(0);
         }
-        let entries = self.side(volume).list(&path)?;
+        let entries = self.tree(volume).list(&path)?;
         for entry in &entries {
             self.remove(volume, &path.join(&entry.name)?, class, why, source)?;
         }
@@ -161,9 +148,9 @@ impl<'a> View<'a> {
         let path = self.settle(volume, path)?;
         let why = why.into();
         self.parents(volume, &path, class, source)?;
-        let before = match (self.side(volume).stat(&path)?, &content) {
+        let before = match (self.tree(volume).stat(&path)?, &content) {
             (Some(stat), Content::Bytes(bytes)) if stat.kind == FileKind::File && stat.size <= DIFF_LIMIT => {
-                let old = self.side(volume).read(&path, DIFF_LIMIT)?;
+                let old = self.tree(volume).read(&path, DIFF_LIMIT)?;
                 if old == *bytes && (stat.attributes == attributes || volume == Volume::Boot) {
                     return Ok(false);
                 }
@@ -175,7 +162,7 @@ impl<'a> View<'a> {
             _ => None,
         };
         let reason = self.reason(class, why, source);
-        self.push(Edit { volume, path, change: Change::Write { content, attributes }, reason, before });
+        self.proposed.push(Edit { volume, path, change: Change::Write { content, attributes }, reason, before });
         Ok(true)
     }
 
@@ -202,7 +189,7 @@ impl<'a> View<'a> {
             }
         }
         let reason = self.reason(class, why, source);
-        self.push(Edit {
+        self.proposed.push(Edit {
             volume: Volume::Root,
             path,
             change: Change::Symlink { target: target.into() },
@@ -227,7 +214,7 @@ impl<'a> View<'a> {
     ) -> Result<bool, FsError> {
         let path = self.settle(volume, path)?;
         self.parents(volume, &path, class, source)?;
-        match self.side(volume).stat(&path)? {
+        match self.tree(volume).stat(&path)? {
             Some(stat) if stat.kind != FileKind::Directory => {
                 return Err(FsError::WrongKind { path, expected: "a directory" });
             }
@@ -235,7 +222,7 @@ impl<'a> View<'a> {
             _ => {}
         }
         let reason = self.reason(class, why, source);
-        self.push(Edit { volume, path, change: Change::Directory { attributes }, reason, before: None });
+        self.proposed.push(Edit { volume, path, change: Change::Directory { attributes }, reason, before: None });
         Ok(true)
     }
 
@@ -259,7 +246,13 @@ impl<'a> View<'a> {
             return Ok(false);
         }
         let reason = self.reason(class, why, source);
-        self.push(Edit { volume: Volume::Root, path, change: Change::Attributes { attributes }, reason, before: None });
+        self.proposed.push(Edit {
+            volume: Volume::Root,
+            path,
+            change: Change::Attributes { attributes },
+            reason,
+            before: None,
+        });
         Ok(true)
     }
 
@@ -267,7 +260,7 @@ impl<'a> View<'a> {
         let mut missing = Vec::new();
         let mut at = path.parent();
         while let Some(directory) = at {
-            match self.side(volume).stat(&directory)? {
+            match self.tree(volume).stat(&directory)? {
                 Some(stat) if stat.kind == FileKind::Directory => break,
                 Some(_) => return Err(FsError::WrongKind { path: directory, expected: "a directory" }),
                 None => {
@@ -279,35 +272,13 @@ impl<'a> View<'a> {
         for directory in missing.into_iter().rev() {
             let reason = self.reason(class, format!("holds {path}"), source);
             let change = Change::Directory { attributes: Attributes::root(0o755) };
-            self.push(Edit { volume, path: directory, change, reason, before: None });
+            self.proposed.push(Edit { volume, path: directory, change, reason, before: None });
         }
         Ok(())
     }
 
     fn settle(&self, volume: Volume, path: &ImagePath) -> Result<ImagePath, FsError> {
-        self.side(volume).settle(path)
-    }
-
-    fn push(&mut self, edit: Edit) {
-        let at = (edit.volume, edit.path.clone());
-        let index = self.plan.edits.len();
-        let known = match &edit.change {
-            Change::Remove => {
-                self.known.retain(|(volume, path), _| *volume != edit.volume || !path.is_within(&edit.path));
-                self.severed.insert(at.clone());
-                Known { node: Node::Gone, attributes: None }
-            }
-            Change::Write { attributes, .. } => Known { node: Node::File(index), attributes: Some(*attributes) },
-            Change::Directory { attributes } => Known { node: Node::Directory, attributes: Some(*attributes) },
-            Change::Symlink { .. } => Known { node: Node::Symlink(index), attributes: None },
-            // Only mode and owner are new: what the path holds stays as the edits before have it.
-            Change::Attributes { attributes } => {
-                let node = self.known.get(&at).map_or(Node::Kept, |known| known.node);
-                Known { node, attributes: Some(*attributes) }
-            }
-        };
-        self.known.insert(at, known);
-        self.plan.edits.push(edit);
+        self.tree(volume).settle(path)
     }
 }
 

@@ -4,8 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 /// Where the card's name is told to cloud-init. Files of cloud.cfg.d count in the order of their names, the last most.
 pub const NAME_FILE: &str = "/etc/cloud/cloud.cfg.d/zz-cardsmith-hostname.cfg";

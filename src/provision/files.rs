@@ -7,8 +7,7 @@ use std::path::Path;
 
 use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::{FileEntry, FileVolume};
 use crate::sudoers::{Accounts, Policy, TreeFiles};
@@ -72,7 +71,7 @@ impl AddFiles<'_> {
         let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
             return Err(refused(entry, "is the root directory", "name the file that is to be made"));
         };
-        let place = view.side(volume).resolve(&parent)?.join(name).map_err(FsError::from)?;
+        let place = view.tree(volume).resolve(&parent)?.join(name).map_err(FsError::from)?;
         let attributes = attributes(entry, accounts)?;
         self.check_place(view, entry, volume, &place)?;
         let content = self.content(entry)?;
@@ -112,7 +111,7 @@ impl AddFiles<'_> {
                 "use no control characters, none of \" * : < > ? \\ |, and no dot or blank at the end",
             ));
         }
-        match view.side(volume).stat(place)?.map(|stat| stat.kind) {
+        match view.tree(volume).stat(place)?.map(|stat| stat.kind) {
             Some(FileKind::Directory) => {
                 Err(refused(entry, "is a directory in the image", "name the file in it that is to be made"))
             }

@@ -2,8 +2,7 @@
 //! agent's drop-ins (step `register`), so that both go the same way.
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::schema::{Proxy, Recipe};
 
 const UNITS: &str = "/etc/systemd/system";

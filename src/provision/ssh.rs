@@ -3,9 +3,7 @@
 use super::cloud_config;
 use super::units::{links, say};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Action, Class, Content, Place, Step, StepError, View, Volume};
 use crate::recipe::schema::Ssh;
 
 const SOURCE: &str = "the recipe, [ssh]";

@@ -8,9 +8,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Action, Class, Content, Place, View, Volume};
 
 const LIMIT: u64 = 16 << 20;
 const SOURCE: &str = "cloud-init, cloudinit/distros/__init__.py, write_sudo_rules()";
@@ -59,7 +57,7 @@ type Private = Zeroizing<Vec<u8>>;
 
 /// The regular file that `path` leads to: where it really is, and what it holds.
 fn read(view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<(ImagePath, Private)>, FsError> {
-    let side = view.side(volume);
+    let side = view.tree(volume);
     let path = side.resolve(path)?;
     match side.stat(&path)? {
         Some(stat) if stat.kind == FileKind::File => {
@@ -72,7 +70,7 @@ fn read(view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<(Ima
 
 fn file(view: &mut View<'_>, volume: Volume, path: &ImagePath, private: bool) -> Result<(), FsError> {
     let Some((path, text)) = read(view, volume, path)? else { return Ok(()) };
-    let Some(stat) = view.side(volume).stat(&path)? else { return Ok(()) };
+    let Some(stat) = view.tree(volume).stat(&path)? else { return Ok(()) };
     if text.starts_with(b"#!") {
         if mentions(&text) {
             view.warn(format!("{path} is a script for cloud-init that speaks of NOPASSWD: look at what it does"));

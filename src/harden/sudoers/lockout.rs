@@ -3,9 +3,7 @@
 
 use super::root_shells::root_shells;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::Class;
-use crate::prepare::{StepError, View};
+use crate::prepare::{Action, Class, Place, StepError, View};
 use crate::printable::Printable;
 use crate::recipe::schema::Lockout;
 use crate::sudoers::{Account, Accounts, Decision, Host, Password, Policy, TreeFiles, Whose};
@@ -123,7 +121,7 @@ fn cloud_init_makes_administrator(view: &View<'_>) -> Result<bool, FsError> {
         let place = Place::new(pattern, "", Class::Privilege, Action::Keep, "");
         let mut all = String::new();
         for path in place.find(view)? {
-            let side = view.side(place.volume());
+            let side = view.tree(place.volume());
             all.push_str(&side.text(&side.resolve(&path)?, LIMIT)?.unwrap_or_default());
             all.push('\n');
         }

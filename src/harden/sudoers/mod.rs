@@ -12,8 +12,7 @@ mod root_shells;
 mod ssm_user;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::printable::Printable;
 use crate::recipe::schema::{Nopasswd, SsmUser, Sudo};
 use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, ProblemKind, TreeFiles};

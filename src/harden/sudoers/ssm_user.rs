@@ -7,8 +7,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 use crate::printable::Printable;
 use crate::sudoers::{Account, Accounts, Password, Policy, TreeFiles};
 

@@ -2,9 +2,7 @@
 //! have them in common.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Action, Class, Content, Place, View, Volume};
 use crate::recipe::schema::{Also, Strip};
 
 const LIMIT: u64 = 1 << 20;
@@ -24,7 +22,7 @@ fn find(view: &View<'_>, path: &'static str) -> Result<Vec<ImagePath>, FsError> 
     let mut files = Vec::new();
     let volume = if path.starts_with("boot:") { Volume::Boot } else { Volume::Root };
     for path in found.drain(..) {
-        if view.side(volume).stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT) {
+        if view.tree(volume).stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT) {
             files.push(path);
         }
     }
@@ -65,12 +63,12 @@ fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
     for pattern in ["/etc/wpa_supplicant/wpa_supplicant*.conf", "boot:/wpa_supplicant.conf"] {
         let volume = if pattern.starts_with("boot:") { Volume::Boot } else { Volume::Root };
         for path in find(view, pattern)? {
-            let text = view.side(volume).text(&path, LIMIT)?.unwrap_or_default();
+            let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             let (rest, networks) = without_networks(&text);
             if networks == 0 {
                 continue;
             }
-            let Some(stat) = view.side(volume).stat(&path)?.filter(|_| remove) else {
+            let Some(stat) = view.tree(volume).stat(&path)?.filter(|_| remove) else {
                 kept += networks;
                 continue;
             };
@@ -81,7 +79,7 @@ fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
     for pattern in ["/etc/netplan/*.yaml", "boot:/network-config"] {
         let volume = if pattern.starts_with("boot:") { Volume::Boot } else { Volume::Root };
         for path in find(view, pattern)? {
-            let text = view.side(volume).text(&path, LIMIT)?.unwrap_or_default();
+            let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             if !is_netplan_wifi(&text) || path.as_bytes().starts_with(b"/etc/netplan/90-NM-") {
                 continue;
             }

@@ -4,9 +4,7 @@
 //! there, but off. It is enabled where it really makes keys and nothing more is needed; else a unit of ours is added.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Action, Class, Content, Place, View, Volume};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "sshd_config(5), HostKey; ssh-keygen(1), -A";

@@ -2,9 +2,7 @@
 //! and home-made units. They are found by what they say, and shown by file and line, never by content.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Action, Class, Place, View, Volume};
 
 const LIMIT: u64 = 256 << 10;
 /// Where people put such scripts.
@@ -33,10 +31,10 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
         let volume = place.volume();
         for path in place.find(view)? {
             let small = |stat: &crate::fs::Stat| stat.kind == FileKind::File && stat.size <= LIMIT;
-            if !view.side(volume).stat(&path)?.is_some_and(|stat| small(&stat)) {
+            if !view.tree(volume).stat(&path)?.is_some_and(|stat| small(&stat)) {
                 continue;
             }
-            let text = view.side(volume).text(&path, LIMIT)?.unwrap_or_default();
+            let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             let lines: Vec<String> = text
                 .lines()
                 .enumerate()

@@ -3,8 +3,7 @@
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::place::empty;
-use crate::prepare::plan::{Class, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, View, Volume};
 
 const SOURCE: &str = "pi-gen, export-image/05-finalise";
 /// Directories inside directories are only followed so far: an image is untrusted.

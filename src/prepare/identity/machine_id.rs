@@ -8,8 +8,7 @@
 //! one over it while the root file system is still read-only. See machine-id(5), "First Boot Semantics".
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, Content, View, Volume};
 
 const LIMIT: u64 = 4096;
 const SOURCE: &str = "machine-id(5), First Boot Semantics";

@@ -1,7 +1,6 @@
 //! Where an image keeps what tells one machine from another, and what it remembers of its life; and what happens to it.
 
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::Class;
+use crate::prepare::{Action, Class, Place};
 use crate::recipe::schema::Keep;
 
 use Action::{Clear, Keep as Stay, Part, Remove, Warn};

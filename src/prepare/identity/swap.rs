@@ -1,8 +1,7 @@
 //! Swap files: they hold what was in the old machine's memory.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, View, Volume};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "dphys-swapfile(8), CONF_SWAPFILE; rpi-swap";

@@ -3,8 +3,7 @@
 //! Paths are those of the agent's source (`agent/appconfig/constants_unix.go` and the files named in each line); they
 //! are compiled in, and the same for the Debian package and the snap, which is not confined.
 
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::Class;
+use crate::prepare::{Action, Class, Place};
 use crate::recipe::schema::Keep;
 
 use Action::{Clear, Keep as Stay, Part, Remove, Warn};

@@ -8,8 +8,7 @@ use std::path::Path;
 
 use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FsError, ImagePath};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::Agent;
 use crate::units::ByteSize;

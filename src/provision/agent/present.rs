@@ -3,9 +3,7 @@
 use std::fmt;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::Class;
+use crate::prepare::{Action, Class, Place, View};
 
 /// dpkg's status file of a full desktop has some 3 MiB.
 const LIMIT: u64 = 64 << 20;

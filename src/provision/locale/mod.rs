@@ -5,8 +5,7 @@ mod archive;
 use super::cloud_config;
 use super::units::{links, say};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::keyboard_parts;
 use crate::recipe::schema::Locale;
 

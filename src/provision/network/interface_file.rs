@@ -1,8 +1,7 @@
 //! What the files of all three network programs have in common.
 
 use crate::fs::{Attributes, FsError, ImagePath};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 use crate::recipe::schema::Cidr;
 
 /// Files of settings that are read have at most this size.

@@ -5,9 +5,7 @@
 //! ssm-agent-facts, sections 2 and 5 (amazon-ssm-agent, `core/agent_parser.go`).
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Action, Class, Content, Place, Step, StepError, View, Volume};
 
 /// Where a card's activation stands until the card has registered.
 pub const ACTIVATION_FILE: &str = "/var/lib/cardsmith/activation";

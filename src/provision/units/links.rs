@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::install::{DIRECTORIES, Found, expanded, instantiated, look, template_of};
 use super::presets;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Volume};
+use crate::prepare::{Class, View, Volume};
 
 const CONFIG: &str = "/etc/systemd/system";
 const SOURCE: &str = "systemctl(1)";

@@ -3,8 +3,7 @@
 //! Semantics"; systemd.preset(5)). Elsewhere presets are not looked at, and nothing is written.
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 const FILE: &str = "/etc/systemd/system-preset/00-cardsmith.preset";
 const HEAD: &str = "# Put here by cardsmith: what the recipe says about units, for systemd's first boot.\n";

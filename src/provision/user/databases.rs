@@ -4,8 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 const LIMIT: u64 = 4 << 20;
 const SOURCE: &str = "passwd(5), shadow(5), group(5), gshadow(5)";

@@ -5,9 +5,7 @@
 
 use super::databases::Databases;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{StepError, View};
+use crate::prepare::{Action, Class, Content, Place, StepError, View, Volume};
 use crate::provision::cloud_config;
 use crate::provision::units::{links, say};
 

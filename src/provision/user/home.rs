@@ -1,8 +1,7 @@
 //! Home directories: made from /etc/skel, or moved with what is in them.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 const SOURCE: &str = "useradd(8), -m; usermod(8), -m";
 /// A fresh home has half a dozen small files; more than this is somebody's life, and stays where it is.

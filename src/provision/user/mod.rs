@@ -10,8 +10,7 @@ mod first_boot;
 mod home;
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::User;
 use databases::{Databases, NewUser};

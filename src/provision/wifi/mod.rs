@@ -14,8 +14,7 @@ use super::network::{Manager, manager};
 use super::stored_secret::StoredSecret;
 use super::{boot_settings, cloud_config};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::schema::Wifi;
 use crate::secrets::Secret;
 
