@@ -31,7 +31,7 @@ struct Card {
     root: HostTree,
 }
 
-/// What the made-up agent does with `-register`: writes and prints as the real one (ssm-agent-facts, section 2).
+/// What the made-up agent does with `-register`: writes and prints as the real one.
 const AGENT: &str = r#"#!/bin/sh
 vault=/var/lib/amazon/ssm/Vault/Store
 echo "$@" >>/agent-was-called

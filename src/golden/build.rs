@@ -178,8 +178,8 @@ fn edit(
     recipe: &LoadedRecipe,
     progress: &dyn Progress,
 ) -> Result<UnprovenImage, GoldenError> {
-    if let Some(first) = plan.obstacles().next() {
-        let (first, count) = (first.text.clone(), plan.obstacles().count());
+    if let Some(first) = plan.blockers().next() {
+        let (first, count) = (first.text.clone(), plan.blockers().count());
         return Err(GoldenError::Obstacles { first, count });
     }
     UnprovenImage::edit(opened, plan, recipe.recipe.strip.gaps, progress)

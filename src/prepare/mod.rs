@@ -6,7 +6,8 @@ pub mod edited_tree;
 pub mod identity;
 #[cfg(test)]
 pub(crate) mod mem_tree;
-pub mod place;
+pub mod path_rule;
+pub mod pattern;
 pub mod plan;
 mod proposed;
 pub mod remove;
@@ -18,7 +19,7 @@ mod view_tests;
 
 pub use content::Content;
 pub use edited_tree::EditedTree;
-pub use place::{Action, Place};
+pub use path_rule::{Action, PathRule};
 pub use plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
 pub use step::{Step, StepError};
 pub use view::View;

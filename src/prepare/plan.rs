@@ -101,7 +101,8 @@ pub enum Severity {
     /// A person should look at it.
     Warning,
     /// The recipe asks for something that cannot work on this image: no golden image is made.
-    Obstacle,
+    #[serde(rename = "obstacle")]
+    Blocker,
 }
 
 /// Something a step found and says, without an edit.
@@ -126,7 +127,7 @@ pub struct Plan {
 
 impl Plan {
     /// What keeps this plan from being carried out.
-    pub fn obstacles(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.severity == Severity::Obstacle)
+    pub fn blockers(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Blocker)
     }
 }

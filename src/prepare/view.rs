@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::content::Content;
 use super::edited_tree::EditedTree;
+use super::pattern;
 use super::plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
 use super::proposed::Proposed;
 use crate::fs::clock::Clock;
@@ -52,6 +53,14 @@ impl<'a> View<'a> {
         EditedTree { proposed: &self.proposed, volume }
     }
 
+    /// What is there now that a [pattern](super::pattern) means, sorted.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn find(&self, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
+        pattern::find(&self.root(), &self.boot(), pattern)
+    }
+
     /// A reason of the current step.
     pub fn reason(&self, class: Class, text: impl Into<Cow<'static, str>>, source: &'static str) -> Reason {
         Reason { step: self.step, class, text: text.into(), source: source.into() }
@@ -68,8 +77,8 @@ impl<'a> View<'a> {
     }
 
     /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
-    pub fn obstacle(&mut self, text: impl Into<String>) {
-        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Obstacle, text: text.into() });
+    pub fn block(&mut self, text: impl Into<String>) {
+        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Blocker, text: text.into() });
     }
 
     /// The same view with this time, for what a file of the image says about when it was changed.
@@ -164,6 +173,26 @@ impl<'a> View<'a> {
         let reason = self.reason(class, why, source);
         self.proposed.push(Edit { volume, path, change: Change::Write { content, attributes }, reason, before });
         Ok(true)
+    }
+
+    /// Proposes that a regular file loses what it holds; mode and owner stay. Returns whether it held anything.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn empty(
+        &mut self,
+        volume: Volume,
+        path: &ImagePath,
+        class: Class,
+        why: &'static str,
+        source: &'static str,
+    ) -> Result<bool, FsError> {
+        match self.tree(volume).stat(path)? {
+            Some(stat) if stat.kind == FileKind::File && stat.size > 0 => {
+                self.write(volume, path, Content::Bytes(Vec::new()), stat.attributes, class, why, source)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Proposes a symlink, with missing parents; nothing where it already is that.

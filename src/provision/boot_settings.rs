@@ -39,13 +39,13 @@ impl Step for SetBoot<'_> {
             return Ok(());
         }
         let Some(old) = text(view, CMDLINE)?.filter(|text| !text.trim().is_empty()) else {
-            view.obstacle("[boot] cmdline cannot be added: the boot partition has no cmdline.txt, or an empty one");
+            view.block("[boot] cmdline cannot be added: the boot partition has no cmdline.txt, or an empty one");
             return Ok(());
         };
         if let Some(other) =
             text(view, CONFIG)?.unwrap_or_default().lines().find_map(|line| line.trim().strip_prefix("cmdline="))
         {
-            view.obstacle(format!(
+            view.block(format!(
                 "[boot] cmdline cannot be added: config.txt says that the kernel's words are in {other}, not in cmdline.txt"
             ));
             return Ok(());

@@ -74,7 +74,7 @@ pub fn is_active(view: &View<'_>) -> Result<bool, FsError> {
 ///
 /// # Errors
 /// Where the image cannot be read.
-pub fn take_out_of_user_data(view: &mut View<'_>, keys: &[&str], section: &str) -> Result<(), FsError> {
+pub fn remove_from_user_data(view: &mut View<'_>, keys: &[&str], section: &str) -> Result<(), FsError> {
     const LIMIT: u64 = 1 << 20;
     let path = ImagePath::new("/user-data")?;
     let Some(stat) = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };

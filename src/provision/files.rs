@@ -75,7 +75,7 @@ impl AddFiles<'_> {
         let attributes = attributes(entry, accounts)?;
         self.check_place(view, entry, volume, &place)?;
         let content = self.content(entry)?;
-        say(view, entry, volume, &place, attributes, &content)?;
+        report_caveats(view, entry, volume, &place, attributes, &content)?;
         let why = match &entry.source {
             Some(source) => format!("from {} beside the recipe", source.display()),
             None => "its text is in the recipe".to_owned(),
@@ -191,7 +191,7 @@ fn attributes(entry: &FileEntry, accounts: &Accounts) -> Result<Attributes, Step
 }
 
 /// What a person may not have thought of.
-fn say(
+fn report_caveats(
     view: &mut View<'_>,
     entry: &FileEntry,
     volume: Volume,
@@ -216,12 +216,12 @@ fn say(
     }
     let in_sudoers_d = place.parent().is_some_and(|parent| parent.as_bytes() == b"/etc/sudoers.d");
     if in_sudoers_d || place.as_bytes() == b"/etc/sudoers" {
-        say_sudoers(view, entry, place, attributes, content)?;
+        report_sudoers_file(view, entry, place, attributes, content)?;
     }
     Ok(())
 }
 
-fn say_sudoers(
+fn report_sudoers_file(
     view: &mut View<'_>,
     entry: &FileEntry,
     place: &ImagePath,

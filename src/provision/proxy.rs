@@ -36,7 +36,7 @@ impl Step for SetProxy<'_> {
         let has_snap = is_there(&format!("{UNITS}/{SNAP}"))?;
         let has_agent = is_there("/usr/bin/amazon-ssm-agent")? || self.recipe.agent.is_some();
         if !has_agent && !has_snap {
-            view.obstacle("[proxy] is for the agent, and neither the image nor the recipe has one");
+            view.block("[proxy] is for the agent, and neither the image nor the recipe has one");
             return Ok(());
         }
         for unit in [(AGENT, has_agent), (SNAP, has_snap)].into_iter().filter(|(_, there)| *there).map(|(unit, _)| unit)

@@ -1,5 +1,5 @@
-//! What a card holds that lived in a fleet: the agent's vault, credentials, logs, keys, histories. Formats as in
-//! ssm-agent-facts; the keys are real keys, the rest is told apart from real secrets by its text.
+//! What a card holds that lived in a fleet: the agent's vault, credentials, logs, keys, histories. Formats as
+//! the agent writes them; the keys are real keys, the rest is told apart from real secrets by its text.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -8,7 +8,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Action, Class, Content, Place, View, Volume};
+use crate::prepare::{Class, Content, View, Volume, pattern};
 
 const LIMIT: u64 = 16 << 20;
 const SOURCE: &str = "cloud-init, cloudinit/distros/__init__.py, write_sudo_rules()";
@@ -29,18 +29,13 @@ const SCRIPTS: [&str; 4] = ["boot:/firstrun.sh", "boot:/custom.toml", "boot:/rpi
 /// Proposes the changes to cloud-init's files, and says what cannot be changed.
 pub(super) fn neutralise(view: &mut View<'_>) -> Result<(), FsError> {
     for (pattern, private) in CLOUD_INIT {
-        let place = Place::new(pattern, "", Class::Privilege, Action::Part, SOURCE);
-        for path in place.find(view)? {
-            file(view, place.volume(), &path, private)?;
+        for path in view.find(pattern)? {
+            file(view, pattern::volume_of(pattern), &path, private)?;
         }
     }
     for pattern in SCRIPTS {
-        let place = Place::new(pattern, "", Class::Privilege, Action::Warn, SOURCE);
-        for path in place.find(view)? {
-            let (_, text) = match read(view, place.volume(), &path)? {
-                Some(found) => found,
-                None => continue,
-            };
+        for path in view.find(pattern)? {
+            let Some((_, text)) = read(view, pattern::volume_of(pattern), &path)? else { continue };
             if mentions(&text) {
                 view.warn(format!(
                     "{path} on the boot partition runs at the first boot and speaks of NOPASSWD: look at it, a rule \

@@ -51,7 +51,7 @@ impl Step for HardenSudo<'_> {
             ssm_user::leave_groups(view, &policy(view, &host)?)?;
         }
         let found = policy(view, &host)?;
-        say_problems(view, &found);
+        report_problems(view, &found);
         self.edit(view, &found)?;
         unread_files(view, &found, self.removes_nopasswd())?;
         if self.removes_nopasswd() {
@@ -86,7 +86,7 @@ fn policy(view: &View<'_>, host: &Host) -> Result<Policy, FsError> {
     Policy::read(&TreeFiles(&root), named.unwrap_or("/etc/sudoers"), host.name())
 }
 
-fn say_problems(view: &mut View<'_>, policy: &Policy) {
+fn report_problems(view: &mut View<'_>, policy: &Policy) {
     for problem in &policy.problems {
         match problem.kind {
             ProblemKind::Syntax => {

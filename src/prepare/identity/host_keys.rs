@@ -4,7 +4,7 @@
 //! there, but off. It is enabled where it really makes keys and nothing more is needed; else a unit of ours is added.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Action, Class, Content, Place, View, Volume};
+use crate::prepare::{Action, Class, Content, PathRule, View, Volume};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "sshd_config(5), HostKey; ssh-keygen(1), -A";
@@ -27,7 +27,7 @@ struct OddKey {
 /// Where the image cannot be read.
 pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     let odd = odd_keys(view)?;
-    let usual = Place::new("/etc/ssh/ssh_host_*_key*", "an SSH host key", Class::Secret, Action::Remove, SOURCE);
+    let usual = PathRule::new("/etc/ssh/ssh_host_*_key*", "an SSH host key", Class::Secret, Action::Remove, SOURCE);
     usual.propose(view)?;
     for key in &odd {
         view.remove(Volume::Root, &key.path, Class::Secret, "an SSH host key that sshd_config names", SOURCE)?;
@@ -48,7 +48,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
 /// stripped before must not lose the lines that make them.
 fn odd_keys(view: &mut View<'_>) -> Result<Vec<OddKey>, FsError> {
     let mut files = vec![ImagePath::new("/etc/ssh/sshd_config")?];
-    files.extend(Place::new("/etc/ssh/sshd_config.d/*.conf", "", Class::Configuration, Action::Keep, "").find(view)?);
+    files.extend(view.find("/etc/ssh/sshd_config.d/*.conf")?);
     let mut keys: Vec<OddKey> = Vec::new();
     for file in files {
         let file = view.root().resolve(&file)?;

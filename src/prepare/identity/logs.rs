@@ -2,7 +2,6 @@
 //! gave up its privileges cannot make its file again.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::empty;
 use crate::prepare::{Class, View, Volume};
 
 const SOURCE: &str = "pi-gen, export-image/05-finalise";
@@ -28,7 +27,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
                     view.remove(Volume::Root, &path, Class::Log, "an older log", SOURCE)?;
                 }
                 FileKind::File => {
-                    empty(view, Volume::Root, &path, Class::Log, "a log; the file stays, empty", SOURCE)?;
+                    view.empty(Volume::Root, &path, Class::Log, "a log; the file stays, empty", SOURCE)?;
                 }
                 FileKind::Symlink | FileKind::Special => {}
             }

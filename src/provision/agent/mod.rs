@@ -44,14 +44,14 @@ impl Step for InstallAgent<'_> {
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
         match &self.loaded.recipe.agent {
             Some(agent) => self.install_package(view, agent),
-            None => self.use_what_is_there(view),
+            None => self.accept_installed_agent(view),
         }
     }
 }
 
 impl InstallAgent<'_> {
     /// Without a package, the image must hold an agent, where cards are to register.
-    fn use_what_is_there(&self, view: &mut View<'_>) -> Result<(), StepError> {
+    fn accept_installed_agent(&self, view: &mut View<'_>) -> Result<(), StepError> {
         match present::agent(view)? {
             Some(found) => {
                 view.note(found.to_string());

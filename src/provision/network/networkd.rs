@@ -9,7 +9,7 @@ use crate::recipe::schema::Interface;
 /// Of all files that match an interface, networkd takes the first in the order of the names (systemd.network(5)).
 pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsError> {
     if !interface.dns.is_empty() && !links::is_enabled(view, "systemd-resolved.service")? {
-        view.obstacle(format!(
+        view.block(format!(
             "the name servers of {} have no effect: systemd-networkd only hands them to systemd-resolved, which is not \
              enabled on this image",
             interface.name

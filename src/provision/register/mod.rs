@@ -1,11 +1,11 @@
 //! The step that puts the first-boot registration into the image: a unit, its script, and a condition on the agent's own
 //! unit. It knows no activation; that comes with the card, see [`super::card`].
 //!
-//! The activation file is `/var/lib/cardsmith/activation` ([`ACTIVATION_FILE`]), 0600 root on ext4 only. Facts: shared
-//! ssm-agent-facts, sections 2 and 5 (amazon-ssm-agent, `core/agent_parser.go`).
+//! The activation file is `/var/lib/cardsmith/activation` ([`ACTIVATION_FILE`]), 0600 root on ext4 only. What the
+//! agent does with `-register` is in amazon-ssm-agent, `core/agent_parser.go`.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Action, Class, Content, Place, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 
 /// Where a card's activation stands until the card has registered.
 pub const ACTIVATION_FILE: &str = "/var/lib/cardsmith/activation";
@@ -40,7 +40,7 @@ impl Step for Register {
         view.symlink(&link, &unit.to_string(), Class::Configuration, "enables it", "systemctl(1), enable")?;
         condition(view)?;
         environment(view)?;
-        one_boot_later(view)?;
+        note_delayed_registration(view)?;
         Ok(())
     }
 }
@@ -72,7 +72,7 @@ fn environment(view: &mut View<'_>) -> Result<(), FsError> {
         "/etc/systemd/system/amazon-ssm-agent.service.d/*.conf",
         "/etc/systemd/system/snap.amazon-ssm-agent.amazon-ssm-agent.service.d/*.conf",
     ] {
-        for path in Place::new(pattern, "", Class::Configuration, Action::Keep, "").find(view)? {
+        for path in view.find(pattern)? {
             let path = view.root().resolve(&path)?;
             let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { continue };
             let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
@@ -126,7 +126,7 @@ fn environment_lines(text: &str) -> Vec<String> {
     lines
 }
 
-fn one_boot_later(view: &mut View<'_>) -> Result<(), FsError> {
+fn note_delayed_registration(view: &mut View<'_>) -> Result<(), FsError> {
     let cmdline = view.boot().text(&ImagePath::new("/cmdline.txt")?, LIMIT)?.unwrap_or_default();
     if cmdline.split_whitespace().any(|word| word == "systemd.unit=kernel-command-line.target") {
         view.note(

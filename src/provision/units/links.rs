@@ -77,7 +77,7 @@ pub(crate) fn enable(view: &mut View<'_>, name: &str, why: &'static str) -> Resu
             }
         }
         ahead.extend(install.also.iter().map(|also| expanded(also, &unit)));
-        presets::say(view, &unit, true)?;
+        presets::report(view, &unit, true)?;
     }
     Ok(())
 }
@@ -130,8 +130,8 @@ pub(crate) fn disable(view: &mut View<'_>, name: &str, why: &'static str) -> Res
     for path in links_of(view, &names)? {
         view.remove(Volume::Root, &path, Class::Configuration, format!("it starts {name} ({why})"), SOURCE)?;
     }
-    presets::say(view, name, false)?;
-    still_started(view, name)
+    presets::report(view, name, false)?;
+    report_other_starters(view, name)
 }
 
 /// The links in /etc/systemd/system and its `*.wants`, `*.requires` and `*.upholds` that mean one of `names`.
@@ -172,7 +172,7 @@ fn links_of(view: &View<'_>, names: &BTreeSet<String>) -> Result<Vec<ImagePath>,
 }
 
 /// What starts a unit although it is disabled.
-fn still_started(view: &mut View<'_>, name: &str) -> Result<(), LinkError> {
+fn report_other_starters(view: &mut View<'_>, name: &str) -> Result<(), LinkError> {
     let root = view.root();
     let mut by = BTreeSet::new();
     for directory in DIRECTORIES.iter().skip(1) {

@@ -13,7 +13,7 @@ const LIMIT: u64 = 1 << 20;
 ///
 /// # Errors
 /// Where the image cannot be read.
-pub(super) fn say(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(), FsError> {
+pub(super) fn report(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(), FsError> {
     let id = view.root().text(&view.root().resolve(&ImagePath::new("/etc/machine-id")?)?, LIMIT)?;
     if id.is_some_and(|id| id.trim() != "uninitialized") {
         return Ok(());

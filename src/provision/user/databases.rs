@@ -98,7 +98,7 @@ impl Databases {
         let found =
             (table(view, "/etc/passwd", false)?, table(view, "/etc/shadow", true)?, table(view, "/etc/group", false)?);
         let (Some(passwd), Some(shadow), Some(group)) = found else {
-            view.obstacle("the image has no /etc/passwd, /etc/shadow and /etc/group in which [user] could be written");
+            view.block("the image has no /etc/passwd, /etc/shadow and /etc/group in which [user] could be written");
             return Ok(None);
         };
         let gshadow = table(view, "/etc/gshadow", true)?;

@@ -5,9 +5,9 @@
 
 use super::databases::Databases;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Action, Class, Content, Place, StepError, View, Volume};
+use crate::prepare::{Class, Content, StepError, View, Volume};
 use crate::provision::cloud_config;
-use crate::provision::units::{links, say};
+use crate::provision::units::{links, report_failure};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "userconf-pi, cancel-rename";
@@ -56,10 +56,10 @@ pub(super) fn settle(view: &mut View<'_>, name: &str, databases: &mut Databases)
     if asks_for_a_user(view)? {
         let why = "userconf-pi: the recipe has answered its questions";
         let done = links::disable(view, QUESTIONS, why);
-        say(view, done)?;
+        report_failure(view, done)?;
         if links::is_there(view, "getty@.service")? {
             let done = links::enable(view, "getty@tty1.service", "userconf-pi: the screen has a login again");
-            say(view, done)?;
+            report_failure(view, done)?;
         }
     }
     for path in [
@@ -81,13 +81,13 @@ pub(super) fn settle(view: &mut View<'_>, name: &str, databases: &mut Databases)
             view.remove(Volume::Root, &home, Class::Configuration, "the home of the first boot's wizard", SOURCE)?;
         }
     }
-    log_in_on_the_screen(view, name)?;
+    set_desktop_login(view, name)?;
     cloud_init(view, name)?;
     Ok(())
 }
 
 /// The desktop's own login: the wizard's user logged in by itself; now a person does (cancel-rename, boot behaviour B3).
-fn log_in_on_the_screen(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
+fn set_desktop_login(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     let path = view.root().resolve(&ImagePath::new("/etc/lightdm/lightdm.conf")?)?;
     let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
     let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
@@ -115,7 +115,7 @@ fn cloud_init(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     let source = "cloud-init, cc_users_groups";
     view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, source)?;
     let keys = ["users", "user", "password", "chpasswd", "ssh_authorized_keys"];
-    cloud_config::take_out_of_user_data(view, &keys, "[user]")
+    cloud_config::remove_from_user_data(view, &keys, "[user]")
 }
 
 /// The first user's rules go with its new name, as userconf's `rename_user` does it, in every file that sudo reads.
@@ -124,7 +124,7 @@ fn cloud_init(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
 /// Where the image cannot be read.
 pub(super) fn rename_in_sudoers(view: &mut View<'_>, old: &str, new: &str) -> Result<(), FsError> {
     let mut files = vec![ImagePath::new("/etc/sudoers")?];
-    files.extend(Place::new("/etc/sudoers.d/*", "", Class::Privilege, Action::Part, SOURCE).find(view)?);
+    files.extend(view.find("/etc/sudoers.d/*")?);
     for path in files {
         let path = view.root().resolve(&path)?;
         let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { continue };

@@ -53,8 +53,8 @@ impl Step for SetUser<'_> {
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
         let Some(mut databases) = Databases::read(view)? else { return Ok(()) };
         let asks = first_boot::asks_for_a_user(view)?;
-        if let Some(what) = self.in_the_way(view, &databases)? {
-            view.obstacle(what);
+        if let Some(what) = self.find_conflict(view, &databases)? {
+            view.block(what);
             return Ok(());
         }
         first_boot::settle(view, &self.user.name, &mut databases)?;
@@ -76,7 +76,7 @@ fn day(view: &View<'_>) -> i64 {
 }
 
 impl SetUser<'_> {
-    fn in_the_way(&self, view: &View<'_>, databases: &Databases) -> Result<Option<String>, FsError> {
+    fn find_conflict(&self, view: &View<'_>, databases: &Databases) -> Result<Option<String>, FsError> {
         let name = &self.user.name;
         if let Some(uid) = databases.uid_of(name)
             && !(1000..60_000).contains(&uid)
@@ -120,7 +120,7 @@ impl SetUser<'_> {
                 None => "/bin/sh",
             };
         let Some((uid, gid)) = databases.add(&NewUser { name, home: &home, shell, day: day(view) }) else {
-            view.obstacle(format!("{name} cannot be added: the image has no free user number between 1000 and 59999"));
+            view.block(format!("{name} cannot be added: the image has no free user number between 1000 and 59999"));
             return Ok(None);
         };
         home::made(view, &home, Attributes { mode: home::mode(view)?, uid, gid })?;

@@ -42,17 +42,17 @@ impl Step for SetWifi<'_> {
         let way = match way(view)? {
             Ok(way) => way,
             Err(what) => {
-                view.obstacle(format!("[network.wifi] cannot be set up: {what}"));
+                view.block(format!("[network.wifi] cannot be set up: {what}"));
                 return Ok(());
             }
         };
         country(view, &self.wifi.country)?;
         unblock(view, way)?;
         if way == Way::Supplicant {
-            boot_file_goes(view)?;
+            remove_boot_file(view)?;
         }
         if cloud_config::is_active(view)? {
-            say_network_config(view)?;
+            report_network_config(view)?;
         }
         view.note(format!(
             "the Wi-Fi network {:?} is not in the golden image: each card gets it with the password from {}",
@@ -123,7 +123,7 @@ fn country(view: &mut View<'_>, country: &str) -> Result<(), FsError> {
     let path = ImagePath::new("/cmdline.txt")?;
     let stat = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File);
     let (Some(stat), Some(old)) = (stat, view.boot().text(&path, LIMIT)?.filter(|text| !text.trim().is_empty())) else {
-        view.obstacle("the Wi-Fi country cannot be set: the boot partition has no cmdline.txt, or an empty one");
+        view.block("the Wi-Fi country cannot be set: the boot partition has no cmdline.txt, or an empty one");
         return Ok(());
     };
     let without: Vec<&str> = old.split(' ').filter(|word| !word.starts_with(KEY)).collect();
@@ -180,7 +180,7 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
 }
 
 /// Bullseye moves a wpa_supplicant.conf of the boot partition over the card's own at the first boot.
-fn boot_file_goes(view: &mut View<'_>) -> Result<(), FsError> {
+fn remove_boot_file(view: &mut View<'_>) -> Result<(), FsError> {
     let path = ImagePath::new("/wpa_supplicant.conf")?;
     let why = "at the first boot it would take the place of the card's own network";
     if view.remove(Volume::Boot, &path, Class::Secret, why, "raspberrypi-net-mods.service")? {
@@ -192,7 +192,7 @@ fn boot_file_goes(view: &mut View<'_>) -> Result<(), FsError> {
 }
 
 /// What cloud-init would make of network-config on the boot partition.
-fn say_network_config(view: &mut View<'_>) -> Result<(), FsError> {
+fn report_network_config(view: &mut View<'_>) -> Result<(), FsError> {
     let text = view.boot().text(&ImagePath::new("/network-config")?, LIMIT)?.unwrap_or_default();
     if text.lines().any(|line| line.trim_start().starts_with("wifis:")) {
         view.warn(

@@ -1,5 +1,6 @@
 //! Tokens of sudoers, as sudo's flex scanner makes them: in every state the longest match wins, and among equals the
-//! rule that stands first. The states and rules are those of `plugins/sudoers/toke.l` of sudo 1.9.13.
+//! rule that stands first. The states and rules are those of `plugins/sudoers/toke.l` of sudo 1.9.13, Copyright (c) 1996,
+//! 1998-2005, 2007-2023 Todd C. Miller <Todd.Miller@sudo.ws>; its license is in the file NOTICE.
 
 mod buffer;
 mod escapes;

@@ -1,7 +1,7 @@
 //! A fake AWS Systems Manager (and the few IAM calls of the role check) that speaks the real wire protocol over HTTP.
 //!
-//! Limits, error codes, pagination and expiry are those of botocore 1.44.5 (ssm 2014-11-06); sources in
-//! ssm-agent-facts 2 and 6. Both sides are here: the API that cardsmith calls, and `RegisterManagedInstance`, which
+//! Limits, error codes, pagination and expiry are those of botocore 1.44.5 (ssm 2014-11-06), and of
+//! the agent's source. Both sides are here: the API that cardsmith calls, and `RegisterManagedInstance`, which
 //! the agent on a card calls without credentials. Faults are programmed per operation. A card in QEMU reaches it at
 //! `10.0.2.2`, which user networking maps to the host's loopback: [`FakeSsm::url_from_qemu`].
 

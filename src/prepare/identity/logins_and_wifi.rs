@@ -2,7 +2,7 @@
 //! have them in common.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Action, Class, Content, Place, View, Volume};
+use crate::prepare::{Class, Content, View, Volume, pattern};
 use crate::recipe::schema::{Also, Strip};
 
 const LIMIT: u64 = 1 << 20;
@@ -17,12 +17,15 @@ pub fn propose(view: &mut View<'_>, strip: &Strip) -> Result<(), FsError> {
     wifi(view, strip.strips(Also::Wifi))
 }
 
-fn find(view: &View<'_>, path: &'static str) -> Result<Vec<ImagePath>, FsError> {
-    let mut found = Place::new(path, "", Class::Secret, Action::Keep, "").find(view)?;
+/// The files of settings that a pattern means, without what is too large for one.
+fn find_files(view: &View<'_>, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
     let mut files = Vec::new();
-    let volume = if path.starts_with("boot:") { Volume::Boot } else { Volume::Root };
-    for path in found.drain(..) {
-        if view.tree(volume).stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT) {
+    for path in view.find(pattern)? {
+        if view
+            .tree(pattern::volume_of(pattern))
+            .stat(&path)?
+            .is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT)
+        {
             files.push(path);
         }
     }
@@ -30,7 +33,7 @@ fn find(view: &View<'_>, path: &'static str) -> Result<Vec<ImagePath>, FsError> 
 }
 
 fn authorized_keys(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
-    let found = find(view, "~/.ssh/authorized_keys*")?;
+    let found = find_files(view, "~/.ssh/authorized_keys*")?;
     if remove {
         for path in found {
             view.remove(Volume::Root, &path, Class::Privilege, "who may log in by key", BY_RECIPE)?;
@@ -48,7 +51,7 @@ fn authorized_keys(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
 fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
     let mut kept = 0_usize;
     for pattern in ["/etc/NetworkManager/system-connections/*", "/etc/netplan/90-NM-*.yaml", "/var/lib/iwd/*"] {
-        for path in find(view, pattern)? {
+        for path in find_files(view, pattern)? {
             let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
             if !is_wifi(&path, &text) {
                 continue;
@@ -61,8 +64,8 @@ fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
         }
     }
     for pattern in ["/etc/wpa_supplicant/wpa_supplicant*.conf", "boot:/wpa_supplicant.conf"] {
-        let volume = if pattern.starts_with("boot:") { Volume::Boot } else { Volume::Root };
-        for path in find(view, pattern)? {
+        let volume = pattern::volume_of(pattern);
+        for path in find_files(view, pattern)? {
             let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             let (rest, networks) = without_networks(&text);
             if networks == 0 {
@@ -77,8 +80,8 @@ fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
         }
     }
     for pattern in ["/etc/netplan/*.yaml", "boot:/network-config"] {
-        let volume = if pattern.starts_with("boot:") { Volume::Boot } else { Volume::Root };
-        for path in find(view, pattern)? {
+        let volume = pattern::volume_of(pattern);
+        for path in find_files(view, pattern)? {
             let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             if !is_netplan_wifi(&text) || path.as_bytes().starts_with(b"/etc/netplan/90-NM-") {
                 continue;

@@ -2,7 +2,7 @@
 //! and home-made units. They are found by what they say, and shown by file and line, never by content.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Action, Class, Place, View, Volume};
+use crate::prepare::{Class, View, Volume, pattern};
 
 const LIMIT: u64 = 256 << 10;
 /// Where people put such scripts.
@@ -27,9 +27,8 @@ const LOOKED_AT: [&str; 11] = [
 pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     spent_firstrun(view)?;
     for pattern in LOOKED_AT {
-        let place = Place::new(pattern, "", Class::Secret, Action::Keep, "");
-        let volume = place.volume();
-        for path in place.find(view)? {
+        let volume = pattern::volume_of(pattern);
+        for path in view.find(pattern)? {
             let small = |stat: &crate::fs::Stat| stat.kind == FileKind::File && stat.size <= LIMIT;
             if !view.tree(volume).stat(&path)?.is_some_and(|stat| small(&stat)) {
                 continue;
