@@ -101,6 +101,7 @@ impl Tree for EditedTree<'_, '_> {
     }
 
     fn read_part(&self, path: &ImagePath, offset: u64, buf: &mut [u8]) -> Result<usize, FsError> {
+        // What steps propose is small; only the image itself has files that must be read in parts.
         const PROPOSED_LIMIT: u64 = 64 << 20;
         let path = self.settle(path)?;
         if let Node::Kept = self.known(&path).node {

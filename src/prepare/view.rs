@@ -157,6 +157,7 @@ impl<'a> View<'a> {
         let path = self.settle(volume, path)?;
         let why = why.into();
         self.parents(volume, &path, class, source)?;
+        // Read before the edit joins the others, for a diff; a file too large for a person to compare has none.
         let before = match (self.tree(volume).stat(&path)?, &content) {
             (Some(stat), Content::Bytes(bytes)) if stat.kind == FileKind::File && stat.size <= DIFF_LIMIT => {
                 let old = self.tree(volume).read(&path, DIFF_LIMIT)?;

@@ -133,14 +133,20 @@ fn understand<T>(
         let below = DeTable::parse(base_text)
             .map_err(|error| wrong(vec![toml_errors::explain_syntax(&texts, start, &error)]))?
             .into_inner();
+        // Its spans move behind the own text: the merged table holds values of both files, and a mistake still finds
+        // its line.
         let mut below = extends::moved(below, start);
+        // Before the merge: a secret that the recipe overrides would stand in the base's file all the same.
         no_literal_secret(&below, &texts)?;
+        // One level only: whoever reads a recipe has two files to look at, and no chain.
         if let Some(further) = below.get("extends") {
             return Err(wrong(vec![second_level(path, base_file, further, &texts)]));
         }
         prefix = base.path.parent().unwrap_or(Path::new("")).to_owned();
         let mut mistakes = Vec::new();
         let mut outside = |span| mistakes.push(texts.mistake(span, check::OUTSIDE.0, check::OUTSIDE.1));
+        // Paths that leave the base's directory are found here, because after the merge nothing tells whose directory
+        // they left.
         extends::rebase(&mut below, &prefix, &mut outside);
         if !mistakes.is_empty() {
             return Err(wrong(mistakes));
@@ -149,6 +155,7 @@ fn understand<T>(
         document = Spanned::new(span, extends::merged(below, document.into_inner()));
     }
 
+    // A copy goes to serde: the checks below still ask the table where each value stands.
     let mut recipe = Recipe::deserialize(toml::Deserializer::from(document.clone()))
         .map_err(|error| wrong(vec![toml_errors::explain_mismatch(&texts, &error)]))?;
     // One thing under two names: whoever uses the recipe looks at [card] only.

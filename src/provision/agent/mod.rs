@@ -110,9 +110,11 @@ impl InstallAgent<'_> {
         let class = Class::Configuration;
         let on_card = ImagePath::new(PACKAGE_ON_CARD)?;
         if let Some(directory) = on_card.parent() {
+            // 0700: nobody but root may put another package there before root installs it.
             let why = "holds the agent's package until it is installed";
             view.directory(Volume::Root, &directory, Attributes::root(0o700), class, why, SOURCE)?;
         }
+        // Not read into memory: it has tens of megabytes. It is digested again when it is copied.
         let content = Content::HostFile { path, size: ByteSize(size), sha256: agent.sha256 };
         let why = "the agent's package; removed when it is installed";
         view.write(Volume::Root, &on_card, content, Attributes::root(0o600), class, why, SOURCE)?;
@@ -154,6 +156,7 @@ fn read_package(path: &Path, wanted: Sha256Digest) -> Result<(u64, Control), Ste
     }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let (found, size) = Sha256Digest::of_all(file).map_err(unreadable)?;
+    // Before anything in it is read: what the recipe does not mean is not taken apart.
     if found != wanted {
         return Err(host_file(
             path,

@@ -25,6 +25,7 @@ pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsEr
         let mut words = line.split_whitespace();
         let key = words.next().unwrap_or_default();
         let named = words.any(|word| word == interface.name || word.contains('*'));
+        // These say which interfaces dhcpcd touches at all; the block would be there and do nothing.
         if key == "denyinterfaces" && named || key == "allowinterfaces" && !named {
             view.block(format!("dhcpcd.conf of this image says {line:?}: {} would not be set up", interface.name));
             return Ok(());

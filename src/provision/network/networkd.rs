@@ -32,6 +32,7 @@ pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsEr
     for dns in &interface.dns {
         text.push_str(&format!("DNS={dns}\n"));
     }
+    // Else the servers that DHCP brings would be asked, too.
     if interface.dhcp && !interface.dns.is_empty() {
         text.push_str("\n[DHCPv4]\nUseDNS=no\n\n[DHCPv6]\nUseDNS=no\n");
     }

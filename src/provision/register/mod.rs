@@ -36,6 +36,7 @@ impl Step for Register {
         let script = ImagePath::new(SCRIPT).map_err(FsError::from)?;
         file(view, &script, SCRIPT_TEXT, 0o755, "registers the card at its first boot with a network")?;
         file(view, &unit, UNIT_TEXT, 0o644, "starts the registration while the card has an activation")?;
+        // The link itself enables the unit: nothing can run systemctl in an image.
         let link = ImagePath::new(format!("{UNITS}/multi-user.target.wants/{UNIT}")).map_err(FsError::from)?;
         view.symlink(&link, &unit.to_string(), Class::Configuration, "enables it", "systemctl(1), enable")?;
         condition(view)?;
@@ -53,6 +54,7 @@ fn file(view: &mut View<'_>, path: &ImagePath, text: &str, mode: u16, why: &'sta
 
 fn condition(view: &mut View<'_>) -> Result<(), FsError> {
     let mut units = vec![AGENT_UNIT];
+    // The snap names the unit otherwise, and a drop-in counts only under its unit's own name.
     if view.root().stat(&ImagePath::new(format!("{UNITS}/{SNAP_UNIT}"))?)?.is_some() {
         units.push(SNAP_UNIT);
     }
@@ -78,6 +80,7 @@ fn environment(view: &mut View<'_>) -> Result<(), FsError> {
             let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
             let found = environment_lines(&text);
             if !found.is_empty() {
+                // The strictest mode of all: whoever hid a proxy's password from users wants it hidden here, too.
                 mode &= stat.attributes.mode;
                 lines.extend(found);
             }

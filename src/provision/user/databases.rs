@@ -172,6 +172,7 @@ impl Databases {
                 members.into_iter().map(|member| if member == old { new.to_owned() } else { member }).collect()
             });
         }
+        // subuid and subgid go by name: under the old one, rootless containers would lose their numbers.
         for table in &mut self.subordinate {
             table.each(old, |line| with_field(line, 0, new));
         }
@@ -199,6 +200,7 @@ impl Databases {
         };
         let NewUser { name, home, shell, day } = user;
         self.passwd.push(format!("{name}:x:{uid}:{gid}:,,,:{home}:{shell}"));
+        // A line that a user of this name left behind would give the new one its password.
         self.shadow.lines.retain(|line| field(line, 0) != *name);
         self.shadow.push(format!("{name}:!:{day}:0:99999:7:::"));
         if own.is_none() {
@@ -252,6 +254,7 @@ impl Databases {
         if self.shadow.find(name).is_none() {
             self.shadow.push(format!("{name}:!:{day}:0:99999:7:::"));
         }
+        // `x` sends programs on to shadow; anything else here would count instead of the new hash.
         self.passwd.each(name, |line| with_field(line, 1, "x"));
         self.shadow.each(name, |line| {
             // The same hash keeps its day: doing it twice changes nothing.

@@ -146,6 +146,8 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
     let mut names: Vec<Vec<u8>> =
         entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(b":wlan")).collect();
     if way == Way::Supplicant {
+        // rfkill keeps its state under the radio's device path: Pi 3 and Pi 4, the two that pi-gen blocks. A card may
+        // start in either.
         for name in ["platform-3f300000.mmcnr:wlan", "platform-fe300000.mmcnr:wlan"] {
             if !names.iter().any(|other| other == name.as_bytes()) {
                 names.push(name.as_bytes().to_vec());
@@ -228,6 +230,7 @@ pub fn card_network(view: &mut View<'_>, wifi: &Wifi, psk: &Secret) -> Result<St
             (path, text, stored)
         }
     };
+    // After writing, the card is searched for the secret: it must be there this often, and nowhere else.
     let times = text.matches(stored.as_str()).count();
     let content = Content::Secret(Zeroizing::new(text.as_bytes().to_vec()));
     let why = "the card's Wi-Fi network with its password";
