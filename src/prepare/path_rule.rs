@@ -77,9 +77,9 @@ impl PathRule {
         let mut edited = Vec::new();
         for path in found {
             let done = match self.action {
-                Action::Remove => view.remove(volume, &path, self.class, self.what, self.source)?,
-                Action::Clear => view.remove_contents(volume, &path, self.class, self.what, self.source)? > 0,
-                Action::Empty => view.empty(volume, &path, self.class, self.what, self.source)?,
+                Action::Remove => view.remove(volume, &path, self.class.because(self.what, self.source))?,
+                Action::Clear => view.remove_contents(volume, &path, self.class.because(self.what, self.source))? > 0,
+                Action::Empty => view.empty(volume, &path, self.class.because(self.what, self.source))?,
                 // The public half of a key is no secret, and one line for both is enough.
                 Action::Warn if path.as_bytes().ends_with(b".pub") => false,
                 Action::Warn => {

@@ -37,10 +37,17 @@ pub enum Class {
     Configuration,
 }
 
+impl Class {
+    /// The reason for an edit that is about this: one sentence for a person, and where the fact comes from.
+    pub fn because(self, text: impl Into<Cow<'static, str>>, source: &'static str) -> Reason {
+        Reason { step: "", class: self, text: text.into(), source: source.into() }
+    }
+}
+
 /// Why an edit is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// The step that wants it.
+    /// The step that wants it; the view says which, when the edit is proposed.
     pub step: &'static str,
     /// What sort of thing it is about.
     pub class: Class,

@@ -1,7 +1,5 @@
 //! What a step sees: the image with all edits so far applied, and the pen to propose more.
 
-use std::borrow::Cow;
-
 use super::content::Content;
 use super::edited_tree::EditedTree;
 use super::pattern;
@@ -61,11 +59,6 @@ impl<'a> View<'a> {
         pattern::find(&self.root(), &self.boot(), pattern)
     }
 
-    /// A reason of the current step.
-    pub fn reason(&self, class: Class, text: impl Into<Cow<'static, str>>, source: &'static str) -> Reason {
-        Reason { step: self.step, class, text: text.into(), source: source.into() }
-    }
-
     /// Says something without changing anything.
     pub fn note(&mut self, text: impl Into<String>) {
         self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Note, text: text.into() });
@@ -96,20 +89,12 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// Where the image cannot be read.
-    pub fn remove(
-        &mut self,
-        volume: Volume,
-        path: &ImagePath,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
-    ) -> Result<bool, FsError> {
-        let path = self.settle(volume, path)?;
+    pub fn remove(&mut self, volume: Volume, path: impl AsRef<[u8]>, reason: Reason) -> Result<bool, FsError> {
+        let path = self.settle(volume, &ImagePath::new(path)?)?;
         if self.tree(volume).stat(&path)?.is_none() {
             return Ok(false);
         }
-        let reason = self.reason(class, why, source);
-        self.proposed.push(Edit { volume, path, change: Change::Remove, reason, before: None });
+        self.push(Edit { volume, path, change: Change::Remove, reason, before: None });
         Ok(true)
     }
 
@@ -121,18 +106,16 @@ impl<'a> View<'a> {
     pub fn remove_contents(
         &mut self,
         volume: Volume,
-        path: &ImagePath,
-        class: Class,
-        why: &'static str,
-        source: &'static str,
+        path: impl AsRef<[u8]>,
+        reason: Reason,
     ) -> Result<usize, FsError> {
-        let path = self.tree(volume).resolve(path)?;
+        let path = self.tree(volume).resolve(&ImagePath::new(path)?)?;
         if self.tree(volume).stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             return Ok(0);
         }
         let entries = self.tree(volume).list(&path)?;
         for entry in &entries {
-            self.remove(volume, &path.join(&entry.name)?, class, why, source)?;
+            self.remove(volume, path.join(&entry.name)?, reason.clone())?;
         }
         Ok(entries.len())
     }
@@ -142,21 +125,17 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// Where the image cannot be read, or a parent is no directory.
-    #[expect(clippy::too_many_arguments, reason = "path, content and reason are one sentence where it is called")]
     pub fn write(
         &mut self,
         volume: Volume,
-        path: &ImagePath,
+        path: impl AsRef<[u8]>,
         content: Content,
         attributes: Attributes,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
+        reason: Reason,
     ) -> Result<bool, FsError> {
         const DIFF_LIMIT: u64 = 1 << 20;
-        let path = self.settle(volume, path)?;
-        let why = why.into();
-        self.parents(volume, &path, class, source)?;
+        let path = self.settle(volume, &ImagePath::new(path)?)?;
+        self.parents(volume, &path, &reason)?;
         // Read before the edit joins the others, for a diff; a file too large for a person to compare has none.
         let before = match (self.tree(volume).stat(&path)?, &content) {
             (Some(stat), Content::Bytes(bytes)) if stat.kind == FileKind::File && stat.size <= DIFF_LIMIT => {
@@ -164,15 +143,14 @@ impl<'a> View<'a> {
                 if old == *bytes && (stat.attributes == attributes || volume == Volume::Boot) {
                     return Ok(false);
                 }
-                may_be_shown(class).then_some(old)
+                may_be_shown(reason.class).then_some(old)
             }
             (Some(stat), _) if stat.kind == FileKind::Directory => {
                 return Err(FsError::WrongKind { path, expected: "a regular file" });
             }
             _ => None,
         };
-        let reason = self.reason(class, why, source);
-        self.proposed.push(Edit { volume, path, change: Change::Write { content, attributes }, reason, before });
+        self.push(Edit { volume, path, change: Change::Write { content, attributes }, reason, before });
         Ok(true)
     }
 
@@ -180,17 +158,11 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// Where the image cannot be read.
-    pub fn empty(
-        &mut self,
-        volume: Volume,
-        path: &ImagePath,
-        class: Class,
-        why: &'static str,
-        source: &'static str,
-    ) -> Result<bool, FsError> {
-        match self.tree(volume).stat(path)? {
+    pub fn empty(&mut self, volume: Volume, path: impl AsRef<[u8]>, reason: Reason) -> Result<bool, FsError> {
+        let path = ImagePath::new(path)?;
+        match self.tree(volume).stat(&path)? {
             Some(stat) if stat.kind == FileKind::File && stat.size > 0 => {
-                self.write(volume, path, Content::Bytes(Vec::new()), stat.attributes, class, why, source)
+                self.write(volume, path, Content::Bytes(Vec::new()), stat.attributes, reason)
             }
             _ => Ok(false),
         }
@@ -200,16 +172,9 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// As [`View::write`].
-    pub fn symlink(
-        &mut self,
-        path: &ImagePath,
-        target: &str,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
-    ) -> Result<bool, FsError> {
-        let path = self.settle(Volume::Root, path)?;
-        self.parents(Volume::Root, &path, class, source)?;
+    pub fn symlink(&mut self, path: impl AsRef<[u8]>, target: &str, reason: Reason) -> Result<bool, FsError> {
+        let path = self.settle(Volume::Root, &ImagePath::new(path)?)?;
+        self.parents(Volume::Root, &path, &reason)?;
         if let Some(stat) = self.root().stat(&path)? {
             if stat.kind == FileKind::Symlink && self.root().read_link(&path)? == target.as_bytes() {
                 return Ok(false);
@@ -218,8 +183,7 @@ impl<'a> View<'a> {
                 return Err(FsError::WrongKind { path, expected: "a symbolic link" });
             }
         }
-        let reason = self.reason(class, why, source);
-        self.proposed.push(Edit {
+        self.push(Edit {
             volume: Volume::Root,
             path,
             change: Change::Symlink { target: target.into() },
@@ -236,14 +200,12 @@ impl<'a> View<'a> {
     pub fn directory(
         &mut self,
         volume: Volume,
-        path: &ImagePath,
+        path: impl AsRef<[u8]>,
         attributes: Attributes,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
+        reason: Reason,
     ) -> Result<bool, FsError> {
-        let path = self.settle(volume, path)?;
-        self.parents(volume, &path, class, source)?;
+        let path = self.settle(volume, &ImagePath::new(path)?)?;
+        self.parents(volume, &path, &reason)?;
         match self.tree(volume).stat(&path)? {
             Some(stat) if stat.kind != FileKind::Directory => {
                 return Err(FsError::WrongKind { path, expected: "a directory" });
@@ -251,8 +213,7 @@ impl<'a> View<'a> {
             Some(stat) if stat.attributes == attributes || volume == Volume::Boot => return Ok(false),
             _ => {}
         }
-        let reason = self.reason(class, why, source);
-        self.proposed.push(Edit { volume, path, change: Change::Directory { attributes }, reason, before: None });
+        self.push(Edit { volume, path, change: Change::Directory { attributes }, reason, before: None });
         Ok(true)
     }
 
@@ -262,31 +223,22 @@ impl<'a> View<'a> {
     /// [`FsError::NotFound`].
     pub fn attributes(
         &mut self,
-        path: &ImagePath,
+        path: impl AsRef<[u8]>,
         attributes: Attributes,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
+        reason: Reason,
     ) -> Result<bool, FsError> {
-        let path = self.settle(Volume::Root, path)?;
+        let path = self.settle(Volume::Root, &ImagePath::new(path)?)?;
         let Some(stat) = self.root().stat(&path)? else {
             return Err(FsError::NotFound { volume: "root", path });
         };
         if stat.attributes == attributes {
             return Ok(false);
         }
-        let reason = self.reason(class, why, source);
-        self.proposed.push(Edit {
-            volume: Volume::Root,
-            path,
-            change: Change::Attributes { attributes },
-            reason,
-            before: None,
-        });
+        self.push(Edit { volume: Volume::Root, path, change: Change::Attributes { attributes }, reason, before: None });
         Ok(true)
     }
 
-    fn parents(&mut self, volume: Volume, path: &ImagePath, class: Class, source: &'static str) -> Result<(), FsError> {
+    fn parents(&mut self, volume: Volume, path: &ImagePath, reason: &Reason) -> Result<(), FsError> {
         let mut missing = Vec::new();
         let mut at = path.parent();
         while let Some(directory) = at {
@@ -300,11 +252,16 @@ impl<'a> View<'a> {
             }
         }
         for directory in missing.into_iter().rev() {
-            let reason = self.reason(class, format!("holds {path}"), source);
+            let reason = Reason { text: format!("holds {path}").into(), ..reason.clone() };
             let change = Change::Directory { attributes: Attributes::root(0o755) };
-            self.proposed.push(Edit { volume, path: directory, change, reason, before: None });
+            self.push(Edit { volume, path: directory, change, reason, before: None });
         }
         Ok(())
+    }
+
+    fn push(&mut self, edit: Edit) {
+        let reason = Reason { step: self.step, ..edit.reason };
+        self.proposed.push(Edit { reason, ..edit });
     }
 
     fn settle(&self, volume: Volume, path: &ImagePath) -> Result<ImagePath, FsError> {

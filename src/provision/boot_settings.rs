@@ -87,7 +87,7 @@ fn put(view: &mut View<'_>, path: &str, old: &str, new: &str) -> Result<(), FsEr
         _ => Attributes::root(0o755),
     };
     let content = Content::Bytes(new.as_bytes().to_vec());
-    view.write(Volume::Boot, &path, content, attributes, Class::Configuration, "what the recipe adds", SOURCE)?;
+    view.write(Volume::Boot, &path, content, attributes, Class::Configuration.because("what the recipe adds", SOURCE))?;
     Ok(())
 }
 

@@ -99,7 +99,7 @@ pub fn remove_from_user_data(view: &mut View<'_>, keys: &[&str], section: &str) 
     let content = Content::Secret(Zeroizing::new(new.into_bytes()));
     let why = format!("cloud-init would override {section} of the recipe with it");
     let source = "cloud-init, user-data wins over /etc/cloud";
-    view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration, why, source)?;
+    view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration.because(why, source))?;
     Ok(())
 }
 

@@ -80,7 +80,7 @@ impl AddFiles<'_> {
             Some(source) => format!("from {} beside the recipe", source.display()),
             None => "its text is in the recipe".to_owned(),
         };
-        view.write(volume, &place, content, attributes, Class::Configuration, why, SOURCE)?;
+        view.write(volume, &place, content, attributes, Class::Configuration.because(why, SOURCE))?;
         Ok((volume, place))
     }
 

@@ -45,7 +45,13 @@ impl Step for SetProxy<'_> {
             let content = Content::Bytes(text(self.proxy).into_bytes());
             let why = "the agent reaches AWS through the proxy, and so does the registration";
             let source = "AWS Systems Manager, \"Configure SSM Agent to use a proxy\"";
-            view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, source)?;
+            view.write(
+                Volume::Root,
+                &path,
+                content,
+                Attributes::root(0o644),
+                Class::Configuration.because(why, source),
+            )?;
         }
         Ok(())
     }

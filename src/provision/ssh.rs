@@ -61,7 +61,7 @@ impl Step for SetSsh<'_> {
 
 fn start(view: &mut View<'_>, unit: &str) -> Result<(), StepError> {
     let never = ImagePath::new("/etc/ssh/sshd_not_to_be_run").map_err(FsError::from)?;
-    view.remove(Volume::Root, &never, Class::Configuration, "it keeps sshd from starting", SOURCE)?;
+    view.remove(Volume::Root, &never, Class::Configuration.because("it keeps sshd from starting", SOURCE))?;
     let before = view.plan().edits.len();
     let done = links::enable(view, unit, SOURCE);
     report_failure(view, done)?;
@@ -85,7 +85,7 @@ fn stop(view: &mut View<'_>, unit: Option<&str>) -> Result<(), StepError> {
     for path in ["/ssh", "/ssh.txt"] {
         let why = "sshswitch would enable the SSH server at the first boot because of it";
         let path = ImagePath::new(path).map_err(FsError::from)?;
-        view.remove(Volume::Boot, &path, Class::Configuration, why, "raspberrypi-sys-mods, sshswitch.service")?;
+        view.remove(Volume::Boot, &path, Class::Configuration.because(why, "raspberrypi-sys-mods, sshswitch.service"))?;
     }
     for path in ["/firstrun.sh", "/custom.toml"] {
         let text = view.boot().text(&ImagePath::new(path).map_err(FsError::from)?, LIMIT)?.unwrap_or_default();
@@ -120,21 +120,27 @@ fn passwords(view: &mut View<'_>, allowed: bool) -> Result<(), StepError> {
         let content =
             Content::Bytes(format!("# Put here by cardsmith, because of [ssh] in the recipe.\n{settings}").into());
         let path = ImagePath::new(FOLDER).and_then(|folder| folder.join(OWN)).map_err(FsError::from)?;
-        view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Privilege, why, "sshd_config(5)")?;
+        view.write(
+            Volume::Root,
+            &path,
+            content,
+            Attributes::root(0o644),
+            Class::Privilege.because(why, "sshd_config(5)"),
+        )?;
         earlier_files(view)?;
     } else if !text.starts_with(HEAD) || !text.contains(&settings) {
         let rest = text
             .strip_prefix(HEAD)
             .map_or(text.as_str(), |text| text.find(TAIL).and_then(|at| text.get(at + TAIL.len()..)).unwrap_or(text));
         let content = Content::Bytes(format!("{HEAD}{settings}{TAIL}{rest}").into());
-        view.write(Volume::Root, &main, content, stat.attributes, Class::Privilege, why, "sshd_config(5)")?;
+        view.write(Volume::Root, &main, content, stat.attributes, Class::Privilege.because(why, "sshd_config(5)"))?;
     }
     if cloud_config::is_active(view)? {
         let text = format!("# Put here by cardsmith, because of [ssh] in the recipe.\nssh_pwauth: {allowed}\n");
         let path = ImagePath::new("/etc/cloud/cloud.cfg.d/zz-cardsmith-ssh.cfg").map_err(FsError::from)?;
         let content = Content::Bytes(text.into());
         let source = "cloud-init, cc_set_passwords";
-        view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Privilege, why, source)?;
+        view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Privilege.because(why, source))?;
         cloud_config::remove_from_user_data(view, &["ssh_pwauth"], "[ssh]")?;
     }
     exceptions(view, allowed)?;

@@ -82,7 +82,7 @@ fn file(view: &mut View<'_>, volume: Volume, path: &ImagePath, private: bool) ->
     if new != *text {
         let why = "cloud-init would let a user become root without a password at the first boot";
         let content = if private { Content::Secret(Zeroizing::new(new.clone())) } else { Content::Bytes(new.clone()) };
-        view.write(volume, &path, content, stat.attributes, Class::Privilege, why, SOURCE)?;
+        view.write(volume, &path, content, stat.attributes, Class::Privilege.because(why, SOURCE))?;
         if private {
             // Its text is not shown in the plan.
             view.note(format!(

@@ -210,6 +210,6 @@ fn write(
     let Some(stat) = view.root().stat(&path)? else {
         return Err(FsError::NotFound { volume: "root", path });
     };
-    view.write(Volume::Root, &path, Content::Bytes(content), stat.attributes, Class::Privilege, why, SOURCE)?;
+    view.write(Volume::Root, &path, Content::Bytes(content), stat.attributes, Class::Privilege.because(why, SOURCE))?;
     Ok(())
 }

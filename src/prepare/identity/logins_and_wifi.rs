@@ -36,7 +36,7 @@ fn authorized_keys(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
     let found = find_files(view, "~/.ssh/authorized_keys*")?;
     if remove {
         for path in found {
-            view.remove(Volume::Root, &path, Class::Privilege, "who may log in by key", BY_RECIPE)?;
+            view.remove(Volume::Root, &path, Class::Privilege.because("who may log in by key", BY_RECIPE))?;
         }
     } else if !found.is_empty() {
         let names: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -57,7 +57,7 @@ fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
                 continue;
             }
             if remove {
-                view.remove(Volume::Root, &path, Class::Secret, "a saved Wi-Fi network", BY_RECIPE)?;
+                view.remove(Volume::Root, &path, Class::Secret.because("a saved Wi-Fi network", BY_RECIPE))?;
             } else {
                 kept += 1;
             }
@@ -76,7 +76,13 @@ fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
                 continue;
             };
             let content = Content::Bytes(rest.into_bytes());
-            view.write(volume, &path, content, stat.attributes, Class::Secret, "saved Wi-Fi networks", BY_RECIPE)?;
+            view.write(
+                volume,
+                &path,
+                content,
+                stat.attributes,
+                Class::Secret.because("saved Wi-Fi networks", BY_RECIPE),
+            )?;
         }
     }
     for pattern in ["/etc/netplan/*.yaml", "boot:/network-config"] {

@@ -24,10 +24,10 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
             match entry.kind {
                 FileKind::Directory => ahead.push((path, depth + 1)),
                 FileKind::File if was_put_aside(&entry.name) => {
-                    view.remove(Volume::Root, &path, Class::Log, "an older log", SOURCE)?;
+                    view.remove(Volume::Root, &path, Class::Log.because("an older log", SOURCE))?;
                 }
                 FileKind::File => {
-                    view.empty(Volume::Root, &path, Class::Log, "a log; the file stays, empty", SOURCE)?;
+                    view.empty(Volume::Root, &path, Class::Log.because("a log; the file stays, empty", SOURCE))?;
                 }
                 FileKind::Symlink | FileKind::Special => {}
             }

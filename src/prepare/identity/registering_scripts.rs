@@ -68,7 +68,7 @@ fn spent_firstrun(view: &mut View<'_>) -> Result<(), FsError> {
     let Some(words) = view.boot().text(&cmdline, LIMIT)? else { return Ok(()) };
     if !words.contains("firstrun.sh") {
         let why = "a first-boot script that nothing starts any more; such scripts hold passwords";
-        view.remove(Volume::Boot, &script, Class::Secret, why, "rpi-imager, firstrun.sh")?;
+        view.remove(Volume::Boot, &script, Class::Secret.because(why, "rpi-imager, firstrun.sh"))?;
     }
     Ok(())
 }

@@ -132,7 +132,7 @@ fn remove_other_identities(view: &mut View<'_>, rule: &PathRule) -> Result<(), F
         }
         let has = |name: &str| -> Result<bool, FsError> { Ok(view.root().stat(&path.join(name)?)?.is_some()) };
         if has("document")? || has("session")? {
-            view.remove(Volume::Root, &path, rule.class, rule.what, rule.source)?;
+            view.remove(Volume::Root, &path, rule.class.because(rule.what, rule.source))?;
         } else {
             view.warn(format!("{path} stays: cardsmith does not know what the agent keeps there"));
         }

@@ -45,7 +45,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     let why = "identities that are written into the agent's settings (Identity.CustomIdentities)";
     // The old text is not shown: a custom identity may carry keys.
     let content = Content::Bytes(stripped.into_bytes());
-    view.write(Volume::Root, &path, content, stat.attributes, Class::Identity, why, SOURCE)?;
+    view.write(Volume::Root, &path, content, stat.attributes, Class::Identity.because(why, SOURCE))?;
     Ok(())
 }
 

@@ -112,28 +112,20 @@ impl InstallAgent<'_> {
         if let Some(directory) = on_card.parent() {
             // 0700: nobody but root may put another package there before root installs it.
             let why = "holds the agent's package until it is installed";
-            view.directory(Volume::Root, &directory, Attributes::root(0o700), class, why, SOURCE)?;
+            view.directory(Volume::Root, &directory, Attributes::root(0o700), class.because(why, SOURCE))?;
         }
         // Not read into memory: it has tens of megabytes. It is digested again when it is copied.
         let content = Content::HostFile { path, size: ByteSize(size), sha256: agent.sha256 };
         let why = "the agent's package; removed when it is installed";
-        view.write(Volume::Root, &on_card, content, Attributes::root(0o600), class, why, SOURCE)?;
+        view.write(Volume::Root, &on_card, content, Attributes::root(0o600), class.because(why, SOURCE))?;
         let text = |text: &str| Content::Bytes(text.as_bytes().to_vec());
         let why = "installs the agent at the first boot";
-        view.write(
-            Volume::Root,
-            &ImagePath::new(SCRIPT)?,
-            text(SCRIPT_TEXT),
-            Attributes::root(0o755),
-            class,
-            why,
-            SOURCE,
-        )?;
+        view.write(Volume::Root, SCRIPT, text(SCRIPT_TEXT), Attributes::root(0o755), class.because(why, SOURCE))?;
         let unit = ImagePath::new(format!("{UNITS}/{UNIT}"))?;
         let why = "starts the installation while the package is there";
-        view.write(Volume::Root, &unit, text(UNIT_TEXT), Attributes::root(0o644), class, why, SOURCE)?;
+        view.write(Volume::Root, &unit, text(UNIT_TEXT), Attributes::root(0o644), class.because(why, SOURCE))?;
         let link = ImagePath::new(format!("{UNITS}/multi-user.target.wants/{UNIT}"))?;
-        view.symlink(&link, &unit.to_string(), class, "enables it", "systemctl(1), enable")?;
+        view.symlink(&link, &unit.to_string(), class.because("enables it", "systemctl(1), enable"))?;
         Ok(())
     }
 }

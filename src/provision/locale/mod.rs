@@ -73,7 +73,7 @@ fn put(view: &mut View<'_>, path: &str, text: String, why: &'static str) -> Resu
         _ => Attributes::root(0o644),
     };
     let content = Content::Bytes(text.into_bytes());
-    view.write(Volume::Root, &path, content, attributes, Class::Configuration, why, SOURCE)?;
+    view.write(Volume::Root, &path, content, attributes, Class::Configuration.because(why, SOURCE))?;
     Ok(())
 }
 
@@ -90,7 +90,7 @@ fn time_zone(view: &mut View<'_>, zone: &str) -> Result<(), FsError> {
         return Ok(());
     }
     let localtime = ImagePath::new("/etc/localtime")?;
-    view.symlink(&localtime, &place, Class::Configuration, "the card's time zone", "localtime(5)")?;
+    view.symlink(&localtime, &place, Class::Configuration.because("the card's time zone", "localtime(5)"))?;
     // Debian until bookworm; trixie's tzdata has no such file any more.
     if file(view, "/etc/timezone")?.is_some() {
         put(view, "/etc/timezone", format!("{zone}\n"), "the card's time zone, as Debian's tzdata notes it")?;
@@ -136,7 +136,7 @@ fn set_keyboard(view: &mut View<'_>, keyboard: &str) -> Result<(), FsError> {
     // setupcon compiles them anew; the old ones would be loaded at boot instead.
     for path in ["/etc/console-setup/cached_setup_keyboard.sh", "/etc/console-setup/cached_UTF-8_del.kmap.gz"] {
         let why = "a compiled copy of the old keyboard, which would be used at boot";
-        view.remove(Volume::Root, &ImagePath::new(path)?, Class::Transient, why, "setupcon(1), --save")?;
+        view.remove(Volume::Root, path, Class::Transient.because(why, "setupcon(1), --save"))?;
     }
     Ok(())
 }
@@ -228,7 +228,7 @@ fn generate(view: &mut View<'_>, locale: &str) -> Result<bool, StepError> {
     let flag = ImagePath::new(GENERATE_FLAG).map_err(FsError::from)?;
     if let Some(folder) = flag.parent() {
         let why = "what cards do once, at their first boot";
-        view.directory(Volume::Root, &folder, Attributes::root(0o700), Class::Configuration, why, SOURCE)?;
+        view.directory(Volume::Root, &folder, Attributes::root(0o700), Class::Configuration.because(why, SOURCE))?;
     }
     put(view, GENERATE_FLAG, format!("{locale}\n"), "says that a locale is to be generated; goes when it is")?;
     put(view, &format!("/etc/systemd/system/{GENERATE_UNIT}"), GENERATE_UNIT_TEXT.to_owned(), "generates the locale")?;

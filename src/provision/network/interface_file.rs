@@ -1,6 +1,6 @@
 //! What the files of all three network programs have in common.
 
-use crate::fs::{Attributes, FsError, ImagePath};
+use crate::fs::{Attributes, FsError};
 use crate::prepare::{Class, Content, View, Volume};
 use crate::recipe::schema::Cidr;
 
@@ -17,15 +17,7 @@ pub(super) fn put(
 ) -> Result<(), FsError> {
     let why = "the recipe, [[network.interface]]";
     let content = Content::Bytes(text.into_bytes());
-    view.write(
-        Volume::Root,
-        &ImagePath::new(path)?,
-        content,
-        Attributes::root(mode),
-        Class::Configuration,
-        why,
-        source,
-    )?;
+    view.write(Volume::Root, path, content, Attributes::root(mode), Class::Configuration.because(why, source))?;
     Ok(())
 }
 

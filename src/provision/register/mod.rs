@@ -38,7 +38,7 @@ impl Step for Register {
         file(view, &unit, UNIT_TEXT, 0o644, "starts the registration while the card has an activation")?;
         // The link itself enables the unit: nothing can run systemctl in an image.
         let link = ImagePath::new(format!("{UNITS}/multi-user.target.wants/{UNIT}")).map_err(FsError::from)?;
-        view.symlink(&link, &unit.to_string(), Class::Configuration, "enables it", "systemctl(1), enable")?;
+        view.symlink(&link, &unit.to_string(), Class::Configuration.because("enables it", "systemctl(1), enable"))?;
         condition(view)?;
         environment(view)?;
         note_delayed_registration(view)?;
@@ -48,7 +48,7 @@ impl Step for Register {
 
 fn file(view: &mut View<'_>, path: &ImagePath, text: &str, mode: u16, why: &'static str) -> Result<(), FsError> {
     let content = Content::Bytes(text.as_bytes().to_vec());
-    view.write(Volume::Root, path, content, Attributes::root(mode), Class::Configuration, why, SOURCE)?;
+    view.write(Volume::Root, path, content, Attributes::root(mode), Class::Configuration.because(why, SOURCE))?;
     Ok(())
 }
 
@@ -100,9 +100,7 @@ fn environment(view: &mut View<'_>) -> Result<(), FsError> {
         &path,
         content,
         Attributes::root(mode),
-        Class::Configuration,
-        why,
-        "systemd.exec(5), Environment=",
+        Class::Configuration.because(why, "systemd.exec(5), Environment="),
     )?;
     Ok(())
 }

@@ -86,7 +86,11 @@ pub(crate) fn enable(view: &mut View<'_>, name: &str, why: &'static str) -> Resu
 fn unmask(view: &mut View<'_>, name: &str, why: &'static str) -> Result<(), LinkError> {
     let path = ImagePath::new(CONFIG)?.join(name)?;
     if leads_to_null(view, &path)? {
-        view.remove(Volume::Root, &path, Class::Configuration, format!("it masks {name}, which is to start"), why)?;
+        view.remove(
+            Volume::Root,
+            &path,
+            Class::Configuration.because(format!("it masks {name}, which is to start"), why),
+        )?;
     }
     Ok(())
 }
@@ -104,7 +108,7 @@ fn link(view: &mut View<'_>, at: &ImagePath, to: &ImagePath, why: &'static str) 
     if there.is_some() && view.root().resolve(at)? == view.root().resolve(to)? {
         return Ok(());
     }
-    view.symlink(at, &to.to_string(), Class::Configuration, format!("enables it ({why})"), SOURCE)?;
+    view.symlink(at, &to.to_string(), Class::Configuration.because(format!("enables it ({why})"), SOURCE))?;
     Ok(())
 }
 
@@ -128,7 +132,7 @@ pub(crate) fn disable(view: &mut View<'_>, name: &str, why: &'static str) -> Res
         names.insert(unit);
     }
     for path in links_of(view, &names)? {
-        view.remove(Volume::Root, &path, Class::Configuration, format!("it starts {name} ({why})"), SOURCE)?;
+        view.remove(Volume::Root, &path, Class::Configuration.because(format!("it starts {name} ({why})"), SOURCE))?;
     }
     presets::report(view, name, false)?;
     report_other_starters(view, name)
@@ -241,6 +245,6 @@ pub(crate) fn mask(view: &mut View<'_>, name: &str, why: &'static str) -> Result
     if matches!(look(view, name)?, Found::Missing) {
         view.warn(format!("{name} is masked as the recipe says, but the image has no such unit"));
     }
-    view.symlink(&path, "/dev/null", Class::Configuration, format!("masks it ({why})"), SOURCE)?;
+    view.symlink(&path, "/dev/null", Class::Configuration.because(format!("masks it ({why})"), SOURCE))?;
     Ok(())
 }

@@ -29,6 +29,12 @@ pub(super) fn report(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(
     text.push_str(&format!("{word} {name}\n"));
     let why = "systemd's first boot leaves these units as the recipe wants them";
     let content = Content::Bytes(text.into_bytes());
-    view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, "systemd.preset(5)")?;
+    view.write(
+        Volume::Root,
+        &path,
+        content,
+        Attributes::root(0o644),
+        Class::Configuration.because(why, "systemd.preset(5)"),
+    )?;
     Ok(())
 }

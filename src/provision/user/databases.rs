@@ -126,7 +126,7 @@ impl Databases {
                 Content::Bytes(text.as_bytes().to_vec())
             };
             let why = "the user of the recipe";
-            view.write(Volume::Root, &table.path, content, table.attributes, Class::Privilege, why, SOURCE)?;
+            view.write(Volume::Root, &table.path, content, table.attributes, Class::Privilege.because(why, SOURCE))?;
         }
         Ok(())
     }

@@ -69,16 +69,20 @@ pub(super) fn settle(view: &mut View<'_>, name: &str, databases: &mut Databases)
         "/etc/sudoers.d/010_wiz-nopasswd",
     ] {
         let why = "it belongs to the questions of the first boot, which the recipe has answered";
-        view.remove(Volume::Root, &ImagePath::new(path).map_err(FsError::from)?, Class::Configuration, why, SOURCE)?;
+        view.remove(Volume::Root, path, Class::Configuration.because(why, SOURCE))?;
     }
     for path in ["/userconf.txt", "/userconf"] {
         let why = "it would set another user at the first boot; the recipe has one";
-        view.remove(Volume::Boot, &ImagePath::new(path).map_err(FsError::from)?, Class::Secret, why, SOURCE)?;
+        view.remove(Volume::Boot, path, Class::Secret.because(why, SOURCE))?;
     }
     if let Some((_, _, home)) = databases.user(WIZARD) {
         databases.remove(WIZARD);
         if home.as_bytes().starts_with(b"/home/") {
-            view.remove(Volume::Root, &home, Class::Configuration, "the home of the first boot's wizard", SOURCE)?;
+            view.remove(
+                Volume::Root,
+                &home,
+                Class::Configuration.because("the home of the first boot's wizard", SOURCE),
+            )?;
         }
     }
     set_desktop_login(view, name)?;
@@ -99,7 +103,7 @@ fn set_desktop_login(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     if new != text {
         let why = format!("the wizard's user is gone; {name} logs in on the desktop");
         let content = Content::Bytes(new.into_bytes());
-        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration, why, SOURCE)?;
+        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration.because(why, SOURCE))?;
     }
     Ok(())
 }
@@ -113,7 +117,7 @@ fn cloud_init(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     let content = Content::Bytes(text.into());
     let why = format!("cloud-init leaves {name} alone and makes no user of its own");
     let source = "cloud-init, cc_users_groups";
-    view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, source)?;
+    view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration.because(why, source))?;
     let keys = ["users", "user", "password", "chpasswd", "ssh_authorized_keys"];
     cloud_config::remove_from_user_data(view, &keys, "[user]")
 }
@@ -139,7 +143,7 @@ pub(super) fn rename_in_sudoers(view: &mut View<'_>, old: &str, new: &str) -> Re
         if renamed != text {
             let why = format!("{old} is called {new} now");
             let content = Content::Bytes(renamed.into_bytes());
-            view.write(Volume::Root, &path, content, stat.attributes, Class::Privilege, why, SOURCE)?;
+            view.write(Volume::Root, &path, content, stat.attributes, Class::Privilege.because(why, SOURCE))?;
         }
     }
     Ok(())

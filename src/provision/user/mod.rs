@@ -141,7 +141,7 @@ impl SetUser<'_> {
         let owned = |mode| Attributes { mode, uid: person.uid, gid: person.gid };
         let directory = person.home.join(".ssh").map_err(FsError::from)?;
         let why = "SSH wants it to be the user's own";
-        view.directory(Volume::Root, &directory, owned(0o700), Class::Privilege, why, SOURCE)?;
+        view.directory(Volume::Root, &directory, owned(0o700), Class::Privilege.because(why, SOURCE))?;
         let file = directory.join("authorized_keys").map_err(FsError::from)?;
         let old = view.root().text(&file, LIMIT)?.unwrap_or_default();
         if !old.is_empty() && old != keys {
@@ -149,7 +149,7 @@ impl SetUser<'_> {
         }
         let why = format!("who may log in as {} by key, from {} beside the recipe", self.user.name, source.display());
         let content = Content::Bytes(keys.into_bytes());
-        view.write(Volume::Root, &file, content, owned(0o600), Class::Privilege, why, SOURCE)?;
+        view.write(Volume::Root, &file, content, owned(0o600), Class::Privilege.because(why, SOURCE))?;
         Ok(())
     }
 }

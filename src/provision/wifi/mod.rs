@@ -131,7 +131,7 @@ fn country(view: &mut View<'_>, country: &str) -> Result<(), FsError> {
     if !old.split_whitespace().any(|word| word == format!("{KEY}{country}")) {
         let why = "the country whose rules the radio keeps";
         let content = Content::Bytes(new.into_bytes());
-        view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration, why, SOURCE)?;
+        view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration.because(why, SOURCE))?;
     }
     Ok(())
 }
@@ -159,7 +159,7 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
         let attributes = view.root().stat(&path)?.map_or(Attributes::root(0o644), |stat| stat.attributes);
         let (content, why) = (Content::Bytes(b"0\n".to_vec()), "the radio is not blocked");
         if view.root().text(&path, LIMIT)?.is_none_or(|text| text.trim() != "0") {
-            view.write(Volume::Root, &path, content, attributes, Class::Configuration, why, PI_GEN)?;
+            view.write(Volume::Root, &path, content, attributes, Class::Configuration.because(why, PI_GEN))?;
         }
     }
     let path = ImagePath::new("/var/lib/NetworkManager/NetworkManager.state")?;
@@ -176,7 +176,7 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
         .collect();
     if new != old {
         let (content, why) = (Content::Bytes(new.into_bytes()), "NetworkManager switches the radio on");
-        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration, why, PI_GEN)?;
+        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration.because(why, PI_GEN))?;
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
 fn remove_boot_file(view: &mut View<'_>) -> Result<(), FsError> {
     let path = ImagePath::new("/wpa_supplicant.conf")?;
     let why = "at the first boot it would take the place of the card's own network";
-    if view.remove(Volume::Boot, &path, Class::Secret, why, "raspberrypi-net-mods.service")? {
+    if view.remove(Volume::Boot, &path, Class::Secret.because(why, "raspberrypi-net-mods.service"))? {
         view.warn(
             "wpa_supplicant.conf on the boot partition goes, with every network in it: [network.wifi] takes its place",
         );
@@ -234,6 +234,6 @@ pub fn card_network(view: &mut View<'_>, wifi: &Wifi, psk: &Secret) -> Result<St
     let times = text.matches(stored.as_str()).count();
     let content = Content::Secret(Zeroizing::new(text.as_bytes().to_vec()));
     let why = "the card's Wi-Fi network with its password";
-    view.write(Volume::Root, &path, content, Attributes::root(0o600), Class::Secret, why, SOURCE)?;
+    view.write(Volume::Root, &path, content, Attributes::root(0o600), Class::Secret.because(why, SOURCE))?;
     Ok(StoredSecret { what: "Wi-Fi password", bytes: Zeroizing::new(stored.as_bytes().to_vec()), times })
 }
