@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cardsmith::prepare::identity::{PLACES, StripIdentity};
+use cardsmith::prepare::identity::{RULES, StripIdentity};
 use cardsmith::prepare::{Plan, Severity, Step, StepError, View};
 use cardsmith::recipe::schema::{Also, Keep, Strip};
 
@@ -484,11 +484,11 @@ fn a_plan_shows_nothing_of_what_it_strips() {
         assert!(edit.before.is_none(), "{}", edit.path);
         assert!(!edit.reason.text.is_empty() && !edit.reason.source.is_empty(), "{}", edit.path);
     }
-    for place in PLACES {
+    for rule in RULES {
         assert!(
-            ["/", "~/", "boot:/"].iter().any(|start| place.path.starts_with(start)) && !place.source.is_empty(),
+            ["/", "~/", "boot:/"].iter().any(|start| rule.path.starts_with(start)) && !rule.source.is_empty(),
             "{}",
-            place.path
+            rule.path
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cardsmith::prepare::place::Place;
+use cardsmith::prepare::PathRule;
 use cardsmith::prepare::{identity, ssm};
 use cardsmith::recipe;
 
@@ -69,11 +69,11 @@ fn the_readme_s_recipe_and_every_recipe_in_recipes_is_a_good_one() {
     assert!(found >= 4);
 }
 
-fn table(places: &[Place]) -> String {
+fn table(rules: &[PathRule]) -> String {
     let mut text = String::from("| path | what it is | class | what happens | `keep` |\n|---|---|---|---|---|\n");
-    for place in places {
+    for rule in rules {
         let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let action = match word(serde_json::to_value(place.action).unwrap()).as_str() {
+        let action = match word(serde_json::to_value(rule.action).unwrap()).as_str() {
             "remove" => "goes",
             "clear" => "is emptied",
             "empty" => "loses its content",
@@ -81,10 +81,10 @@ fn table(places: &[Place]) -> String {
             "warn" => "stays, with a warning",
             _ => "partly",
         };
-        let keep = place.kept_by.map(|keep| format!("`{}`", word(serde_json::to_value(keep).unwrap())));
-        let what = place.what.replace('|', "\\|");
-        let class = word(serde_json::to_value(place.class).unwrap());
-        text.push_str(&format!("| `{}` | {what} | {class} | {action} | {} |\n", place.path, keep.unwrap_or_default()));
+        let keep = rule.kept_by.map(|keep| format!("`{}`", word(serde_json::to_value(keep).unwrap())));
+        let what = rule.what.replace('|', "\\|");
+        let class = word(serde_json::to_value(rule.class).unwrap());
+        text.push_str(&format!("| `{}` | {what} | {class} | {action} | {} |\n", rule.path, keep.unwrap_or_default()));
     }
     text
 }
@@ -93,11 +93,11 @@ fn table(places: &[Place]) -> String {
 #[test]
 fn the_readme_s_tables_are_those_of_the_code() {
     let mut text = readme();
-    for (name, places) in [("ssm", ssm::PLACES), ("identity", identity::PLACES)] {
+    for (name, rules) in [("ssm", ssm::RULES), ("identity", identity::RULES)] {
         let begin = format!("<!-- places: {name} -->\n");
         let start = text.find(&begin).unwrap() + begin.len();
         let end = start + text[start..].find("<!-- /places -->").unwrap();
-        text.replace_range(start..end, &table(places));
+        text.replace_range(start..end, &table(rules));
     }
     if std::env::var_os("CARDSMITH_WRITE_README").is_some() {
         std::fs::write(root().join("README.md"), &text).unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use cardsmith::prepare::ssm::{PLACES, StripSsm};
+use cardsmith::prepare::ssm::{RULES, StripSsm};
 use cardsmith::prepare::{Class, Plan, Severity, Step, View};
 use cardsmith::recipe::schema::{Keep, Strip};
 
@@ -127,9 +127,9 @@ fn every_edit_says_why_and_where_that_is_known_from() {
     }
     let vault = plan.edits.iter().find(|edit| edit.path.as_bytes().ends_with(b"/Vault")).unwrap();
     assert_eq!(vault.reason.class, Class::Secret);
-    for place in PLACES {
-        assert!(place.path.starts_with('/') || place.path.starts_with("boot:/"), "{}", place.path);
-        assert!(!place.what.contains('\n') && !place.source.is_empty(), "{}", place.path);
+    for rule in RULES {
+        assert!(rule.path.starts_with('/') || rule.path.starts_with("boot:/"), "{}", rule.path);
+        assert!(!rule.what.contains('\n') && !rule.source.is_empty(), "{}", rule.path);
     }
 }
 

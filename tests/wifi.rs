@@ -250,7 +250,7 @@ fn bullseye() -> (HostTree, HostTree) {
 fn bullseye_gets_wpa_supplicant_conf() {
     let (root, boot) = bullseye();
     let made = plan(&root, &boot);
-    assert_eq!(made.obstacles().count(), 0);
+    assert_eq!(made.blockers().count(), 0);
     carry_out(&made, &root, &boot);
     assert_eq!(
         boot.text_of("/cmdline.txt").unwrap(),
@@ -284,7 +284,7 @@ fn bullseye_gets_wpa_supplicant_conf() {
 fn an_image_that_cannot_do_wifi_is_an_obstacle_with_its_reason() {
     let says = |root: &HostTree, boot: &HostTree, what: &str| {
         let made = plan(root, boot);
-        let found: Vec<_> = made.findings.iter().filter(|f| f.severity == Severity::Obstacle).collect();
+        let found: Vec<_> = made.findings.iter().filter(|f| f.severity == Severity::Blocker).collect();
         assert!(found.iter().any(|f| f.step == "wifi" && f.text.contains(what)), "{what}: {found:?}");
     };
     let boot = || {

@@ -11,7 +11,7 @@ use super::{Activation, ActivationCode, ActivationError, CardRequest};
 use crate::aws::{ActivationWish, AwsError, NewActivation, Ssm};
 use crate::ledger::now;
 use crate::progress::Progress;
-use crate::recipe::{Lifetime, is_region, schema};
+use crate::recipe::{Expiry, is_region, schema};
 
 /// Tags that every activation gets, and every node that registers with it. `Recipe` is what `fleet policy` goes by.
 const OWN_TAGS: [&str; 3] = ["CardSerial", "Recipe", "GoldenDigest"];
@@ -27,7 +27,7 @@ const NEW_ROLE: [u64; 7] = [1, 2, 4, 8, 8, 8, 8];
 pub struct AwsIssuer {
     ssm: Ssm,
     role: String,
-    lifetime: Lifetime,
+    expiry: Expiry,
     tags: Vec<(String, String)>,
     // One creation at a time, however many cards are written side by side: the service throttles bursts.
     turn: Mutex<()>,
@@ -44,9 +44,9 @@ impl AwsIssuer {
         }
         let role = wanted.role.as_deref().ok_or_else(|| missing("role = \"…\", the IAM role that nodes get"))?;
         check_role(role).map_err(recipe)?;
-        let lifetime = match wanted.expires.as_deref() {
-            Some(text) => text.parse::<Lifetime>().map_err(|error| recipe(error.to_string()))?,
-            None => Lifetime::default(),
+        let expiry = match wanted.expires.as_deref() {
+            Some(text) => text.parse::<Expiry>().map_err(|error| recipe(error.to_string()))?,
+            None => Expiry::default(),
         };
         let tags: Vec<_> = wanted.tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         check_tags(&tags).map_err(recipe)?;
@@ -55,7 +55,7 @@ impl AwsIssuer {
         // Asked once before anything is written: what a crash leaves could not be found again without this right, and
         // wrong credentials or a wrong region are told before the first card is touched.
         ssm.activations()?;
-        Ok(AwsIssuer { ssm, role: role.to_owned(), lifetime, tags, turn: Mutex::new(()) })
+        Ok(AwsIssuer { ssm, role: role.to_owned(), expiry, tags, turn: Mutex::new(()) })
     }
 
     /// SSM in the recipe's region.
@@ -106,7 +106,7 @@ impl AwsIssuer {
         let golden = card.golden.map(|digest| ("GoldenDigest", digest.to_string()));
         let tags: Vec<_> = self.tags.iter().cloned().chain(own.into_iter().chain(golden).map(tag)).collect();
         // A minute less: "30d" counts by our clock, the limit by theirs.
-        let expires = now().saturating_add(i64::try_from(self.lifetime.seconds()).unwrap_or(0)).saturating_sub(60);
+        let expires = now().saturating_add(i64::try_from(self.expiry.seconds()).unwrap_or(0)).saturating_sub(60);
         let description = card.description();
         let wish =
             ActivationWish { description: &description, node_name: card.name, role: &self.role, expires, tags: &tags };

@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     ui.say(&show::summary(prepared.plan()));
     for finding in &prepared.plan().findings {
         match finding.severity {
-            crate::prepare::Severity::Warning | crate::prepare::Severity::Obstacle => ui.progress().warn(&finding.text),
+            crate::prepare::Severity::Warning | crate::prepare::Severity::Blocker => ui.progress().warn(&finding.text),
             crate::prepare::Severity::Note => ui.say(&finding.text),
         }
     }

@@ -105,6 +105,12 @@ impl ImagePath {
     }
 }
 
+impl AsRef<[u8]> for ImagePath {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 impl FromStr for ImagePath {
     type Err = BadPath;
     fn from_str(text: &str) -> Result<Self, BadPath> {

@@ -185,8 +185,8 @@ fn edit(
     progress: &dyn Progress,
 ) -> Result<UnprovenImage, GoldenError> {
     // `plan` shows obstacles and goes on. Here they end it, before anything is changed.
-    if let Some(first) = plan.obstacles().next() {
-        let (first, count) = (first.text.clone(), plan.obstacles().count());
+    if let Some(first) = plan.blockers().next() {
+        let (first, count) = (first.text.clone(), plan.blockers().count());
         return Err(GoldenError::Obstacles { first, count });
     }
     UnprovenImage::edit(opened, plan, recipe.recipe.strip.gaps, progress)

@@ -12,8 +12,7 @@ pub use agent::{AgentFacts, Registration};
 pub use system::SystemFacts;
 
 use crate::fs::{FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::{Class, View, Volume, identity, ssm};
+use crate::prepare::{Action, Class, PathRule, View, Volume, identity, ssm};
 use crate::sudoers::{Policy, TreeFiles};
 
 /// Everything known of the files in an image.
@@ -78,21 +77,16 @@ pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
 fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
     let view = View::new(root, boot);
     let mut found: Vec<Tie> = Vec::new();
-    for place in ssm::PLACES.iter().chain(identity::PLACES) {
+    for rule in ssm::RULES.iter().chain(identity::RULES) {
         // What is kept, made anew or wanted ties an image to nobody.
-        if matches!(place.action, Action::Keep) || matches!(place.class, Class::Transient | Class::Configuration) {
+        if matches!(rule.action, Action::Keep) || matches!(rule.class, Class::Transient | Class::Configuration) {
             continue;
         }
-        for path in place.find(&view)? {
+        for path in view.find(rule.path)? {
             // A path that two lines mean is one tie; the first line says it best.
-            let known = found.iter().any(|tie| tie.volume == place.volume() && tie.path == path.to_string());
-            if !known && holds_something(if place.volume() == Volume::Boot { boot } else { root }, &path, place)? {
-                found.push(Tie {
-                    volume: place.volume(),
-                    path: path.to_string(),
-                    what: place.what,
-                    class: place.class,
-                });
+            let known = found.iter().any(|tie| tie.volume == rule.volume() && tie.path == path.to_string());
+            if !known && holds_something(if rule.volume() == Volume::Boot { boot } else { root }, &path, rule)? {
+                found.push(Tie { volume: rule.volume(), path: path.to_string(), what: rule.what, class: rule.class });
             }
         }
     }
@@ -100,13 +94,13 @@ fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
 }
 
 /// An empty machine-id and an empty log directory tie nothing to anything.
-fn holds_something(tree: &dyn Tree, path: &ImagePath, place: &Place) -> Result<bool, FsError> {
+fn holds_something(tree: &dyn Tree, path: &ImagePath, rule: &PathRule) -> Result<bool, FsError> {
     let Some(stat) = tree.stat(path)? else { return Ok(false) };
     Ok(match stat.kind {
         // What it leads to is found in its own place.
         crate::fs::FileKind::Symlink => false,
         crate::fs::FileKind::Directory => !tree.list(path)?.is_empty(),
-        _ if place.path.ends_with("machine-id") => {
+        _ if rule.path.ends_with("machine-id") => {
             let text = tree.text(path, look_up::TEXT_LIMIT)?.unwrap_or_default();
             !matches!(text.trim(), "" | "uninitialized")
         }

@@ -1,14 +1,11 @@
 //! A plan: the ordered list of edits, each with its reason. It can be printed before anything is written.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use crate::digest::Sha256Digest;
+use super::content::Content;
 use crate::fs::{Attributes, ImagePath};
-use crate::units::ByteSize;
 
 /// Which of the two file systems of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -40,10 +37,17 @@ pub enum Class {
     Configuration,
 }
 
+impl Class {
+    /// The reason for an edit that is about this: one sentence for a person, and where the fact comes from.
+    pub fn because(self, text: impl Into<Cow<'static, str>>, source: &'static str) -> Reason {
+        Reason { step: "", class: self, text: text.into(), source: source.into() }
+    }
+}
+
 /// Why an edit is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// The step that wants it.
+    /// The step that wants it; the view says which, when the edit is proposed.
     pub step: &'static str,
     /// What sort of thing it is about.
     pub class: Class,
@@ -51,23 +55,6 @@ pub struct Reason {
     pub text: Cow<'static, str>,
     /// Where the fact comes from: a path in the agent's source, a manual page, the recipe. May be empty.
     pub source: Cow<'static, str>,
-}
-
-/// What a file is to hold.
-pub enum Content {
-    /// These bytes; they are public and may be shown in a plan.
-    Bytes(Vec<u8>),
-    /// These bytes, which nobody may see: never shown, logged, digested into a manifest or copied.
-    Secret(Zeroizing<Vec<u8>>),
-    /// A file of this machine, read when the plan is applied.
-    HostFile {
-        /// Where it is.
-        path: PathBuf,
-        /// Its size when the plan was made.
-        size: ByteSize,
-        /// Its digest when the plan was made; another one at apply time is an error.
-        sha256: Sha256Digest,
-    },
 }
 
 /// One change to one path.
@@ -121,7 +108,8 @@ pub enum Severity {
     /// A person should look at it.
     Warning,
     /// The recipe asks for something that cannot work on this image: no golden image is made.
-    Obstacle,
+    #[serde(rename = "obstacle")]
+    Blocker,
 }
 
 /// Something a step found and says, without an edit.
@@ -146,7 +134,7 @@ pub struct Plan {
 
 impl Plan {
     /// What keeps this plan from being carried out.
-    pub fn obstacles(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.severity == Severity::Obstacle)
+    pub fn blockers(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Blocker)
     }
 }

@@ -35,7 +35,7 @@ impl Step for RemovePaths<'_> {
             }
             // Treated as an identity, so that what was in it is searched for in the finished image.
             let why = "the recipe wants it gone";
-            if !view.remove(Volume::Root, &path, Class::Identity, why, "the recipe, [strip] remove")? {
+            if !view.remove(Volume::Root, &path, Class::Identity.because(why, "the recipe, [strip] remove"))? {
                 view.note(format!("{path} is not in the image: nothing to remove"));
             }
         }

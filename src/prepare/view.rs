@@ -1,38 +1,24 @@
 //! What a step sees: the image with all edits so far applied, and the pen to propose more.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::plan::{Change, Class, Content, Edit, Finding, Plan, Reason, Severity, Volume};
-use super::side::{Known, Node, Side};
+use super::content::Content;
+use super::edited_tree::EditedTree;
+use super::pattern;
+use super::plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
+use super::proposed::Proposed;
 use crate::fs::clock::Clock;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
 pub struct View<'a> {
-    pub(super) root: &'a dyn Tree,
-    pub(super) boot: &'a dyn Tree,
-    pub(super) plan: Plan,
+    proposed: Proposed<'a>,
     step: &'static str,
     clock: Clock,
-    /// What the edits so far say about a settled path.
-    pub(super) known: BTreeMap<(Volume, ImagePath), Known>,
-    /// What was removed at some time: what the image holds below it no longer counts, even if the path is made again.
-    pub(super) severed: BTreeSet<(Volume, ImagePath)>,
 }
 
 impl<'a> View<'a> {
     /// A view of an image with nothing proposed yet, at the beginning of 1970.
     pub fn new(root: &'a dyn Tree, boot: &'a dyn Tree) -> View<'a> {
-        View {
-            root,
-            boot,
-            plan: Plan::default(),
-            step: "",
-            clock: Clock { seconds: 0 },
-            known: BTreeMap::new(),
-            severed: BTreeSet::new(),
-        }
+        View { proposed: Proposed::new(root, boot), step: "", clock: Clock { seconds: 0 } }
     }
 
     /// From now on, edits and findings belong to this step.
@@ -42,47 +28,50 @@ impl<'a> View<'a> {
 
     /// What was proposed.
     pub fn into_plan(self) -> Plan {
-        self.plan
+        self.proposed.plan
     }
 
     /// The edits so far.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.proposed.plan
     }
 
     /// The root file system, with the edits so far.
-    pub fn root(&self) -> Side<'_, 'a> {
-        Side { view: self, volume: Volume::Root }
+    pub fn root(&self) -> EditedTree<'_, 'a> {
+        self.tree(Volume::Root)
     }
 
     /// The boot file system, with the edits so far.
-    pub fn boot(&self) -> Side<'_, 'a> {
-        Side { view: self, volume: Volume::Boot }
+    pub fn boot(&self) -> EditedTree<'_, 'a> {
+        self.tree(Volume::Boot)
     }
 
-    /// One side, by name.
-    pub fn side(&self, volume: Volume) -> Side<'_, 'a> {
-        Side { view: self, volume }
+    /// One of the two, with the edits so far.
+    pub fn tree(&self, volume: Volume) -> EditedTree<'_, 'a> {
+        EditedTree { proposed: &self.proposed, volume }
     }
 
-    /// A reason of the current step.
-    pub fn reason(&self, class: Class, text: impl Into<Cow<'static, str>>, source: &'static str) -> Reason {
-        Reason { step: self.step, class, text: text.into(), source: source.into() }
+    /// What is there now that a [pattern](super::pattern) means, sorted.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn find(&self, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
+        pattern::find(&self.root(), &self.boot(), pattern)
     }
 
     /// Says something without changing anything.
     pub fn note(&mut self, text: impl Into<String>) {
-        self.plan.findings.push(Finding { step: self.step, severity: Severity::Note, text: text.into() });
+        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Note, text: text.into() });
     }
 
     /// Says something that a person should look at.
     pub fn warn(&mut self, text: impl Into<String>) {
-        self.plan.findings.push(Finding { step: self.step, severity: Severity::Warning, text: text.into() });
+        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Warning, text: text.into() });
     }
 
     /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
-    pub fn obstacle(&mut self, text: impl Into<String>) {
-        self.plan.findings.push(Finding { step: self.step, severity: Severity::Obstacle, text: text.into() });
+    pub fn block(&mut self, text: impl Into<String>) {
+        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Blocker, text: text.into() });
     }
 
     /// The same view with this time, for what a file of the image says about when it was changed.
@@ -100,19 +89,11 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// Where the image cannot be read.
-    pub fn remove(
-        &mut self,
-        volume: Volume,
-        path: &ImagePath,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
-    ) -> Result<bool, FsError> {
-        let path = self.settle(volume, path)?;
-        if self.side(volume).stat(&path)?.is_none() {
+    pub fn remove(&mut self, volume: Volume, path: impl AsRef<[u8]>, reason: Reason) -> Result<bool, FsError> {
+        let path = self.settle(volume, &ImagePath::new(path)?)?;
+        if self.tree(volume).stat(&path)?.is_none() {
             return Ok(false);
         }
-        let reason = self.reason(class, why, source);
         self.push(Edit { volume, path, change: Change::Remove, reason, before: None });
         Ok(true)
     }
@@ -125,18 +106,16 @@ impl<'a> View<'a> {
     pub fn remove_contents(
         &mut self,
         volume: Volume,
-        path: &ImagePath,
-        class: Class,
-        why: &'static str,
-        source: &'static str,
+        path: impl AsRef<[u8]>,
+        reason: Reason,
     ) -> Result<usize, FsError> {
-        let path = self.side(volume).resolve(path)?;
-        if self.side(volume).stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
+        let path = self.tree(volume).resolve(&ImagePath::new(path)?)?;
+        if self.tree(volume).stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             return Ok(0);
         }
-        let entries = self.side(volume).list(&path)?;
+        let entries = self.tree(volume).list(&path)?;
         for entry in &entries {
-            self.remove(volume, &path.join(&entry.name)?, class, why, source)?;
+            self.remove(volume, path.join(&entry.name)?, reason.clone())?;
         }
         Ok(entries.len())
     }
@@ -146,53 +125,56 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// Where the image cannot be read, or a parent is no directory.
-    #[expect(clippy::too_many_arguments, reason = "path, content and reason are one sentence where it is called")]
     pub fn write(
         &mut self,
         volume: Volume,
-        path: &ImagePath,
+        path: impl AsRef<[u8]>,
         content: Content,
         attributes: Attributes,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
+        reason: Reason,
     ) -> Result<bool, FsError> {
         const DIFF_LIMIT: u64 = 1 << 20;
-        let path = self.settle(volume, path)?;
-        let why = why.into();
-        self.parents(volume, &path, class, source)?;
-        let before = match (self.side(volume).stat(&path)?, &content) {
+        let path = self.settle(volume, &ImagePath::new(path)?)?;
+        self.parents(volume, &path, &reason)?;
+        // Read before the edit joins the others, for a diff; a file too large for a person to compare has none.
+        let before = match (self.tree(volume).stat(&path)?, &content) {
             (Some(stat), Content::Bytes(bytes)) if stat.kind == FileKind::File && stat.size <= DIFF_LIMIT => {
-                let old = self.side(volume).read(&path, DIFF_LIMIT)?;
+                let old = self.tree(volume).read(&path, DIFF_LIMIT)?;
                 if old == *bytes && (stat.attributes == attributes || volume == Volume::Boot) {
                     return Ok(false);
                 }
-                may_be_shown(class).then_some(old)
+                may_be_shown(reason.class).then_some(old)
             }
             (Some(stat), _) if stat.kind == FileKind::Directory => {
                 return Err(FsError::WrongKind { path, expected: "a regular file" });
             }
             _ => None,
         };
-        let reason = self.reason(class, why, source);
         self.push(Edit { volume, path, change: Change::Write { content, attributes }, reason, before });
         Ok(true)
+    }
+
+    /// Proposes that a regular file loses what it holds; mode and owner stay. Returns whether it held anything.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn empty(&mut self, volume: Volume, path: impl AsRef<[u8]>, reason: Reason) -> Result<bool, FsError> {
+        let path = ImagePath::new(path)?;
+        match self.tree(volume).stat(&path)? {
+            Some(stat) if stat.kind == FileKind::File && stat.size > 0 => {
+                self.write(volume, path, Content::Bytes(Vec::new()), stat.attributes, reason)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Proposes a symlink, with missing parents; nothing where it already is that.
     ///
     /// # Errors
     /// As [`View::write`].
-    pub fn symlink(
-        &mut self,
-        path: &ImagePath,
-        target: &str,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
-    ) -> Result<bool, FsError> {
-        let path = self.settle(Volume::Root, path)?;
-        self.parents(Volume::Root, &path, class, source)?;
+    pub fn symlink(&mut self, path: impl AsRef<[u8]>, target: &str, reason: Reason) -> Result<bool, FsError> {
+        let path = self.settle(Volume::Root, &ImagePath::new(path)?)?;
+        self.parents(Volume::Root, &path, &reason)?;
         if let Some(stat) = self.root().stat(&path)? {
             if stat.kind == FileKind::Symlink && self.root().read_link(&path)? == target.as_bytes() {
                 return Ok(false);
@@ -201,7 +183,6 @@ impl<'a> View<'a> {
                 return Err(FsError::WrongKind { path, expected: "a symbolic link" });
             }
         }
-        let reason = self.reason(class, why, source);
         self.push(Edit {
             volume: Volume::Root,
             path,
@@ -219,22 +200,19 @@ impl<'a> View<'a> {
     pub fn directory(
         &mut self,
         volume: Volume,
-        path: &ImagePath,
+        path: impl AsRef<[u8]>,
         attributes: Attributes,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
+        reason: Reason,
     ) -> Result<bool, FsError> {
-        let path = self.settle(volume, path)?;
-        self.parents(volume, &path, class, source)?;
-        match self.side(volume).stat(&path)? {
+        let path = self.settle(volume, &ImagePath::new(path)?)?;
+        self.parents(volume, &path, &reason)?;
+        match self.tree(volume).stat(&path)? {
             Some(stat) if stat.kind != FileKind::Directory => {
                 return Err(FsError::WrongKind { path, expected: "a directory" });
             }
             Some(stat) if stat.attributes == attributes || volume == Volume::Boot => return Ok(false),
             _ => {}
         }
-        let reason = self.reason(class, why, source);
         self.push(Edit { volume, path, change: Change::Directory { attributes }, reason, before: None });
         Ok(true)
     }
@@ -245,29 +223,26 @@ impl<'a> View<'a> {
     /// [`FsError::NotFound`].
     pub fn attributes(
         &mut self,
-        path: &ImagePath,
+        path: impl AsRef<[u8]>,
         attributes: Attributes,
-        class: Class,
-        why: impl Into<Cow<'static, str>>,
-        source: &'static str,
+        reason: Reason,
     ) -> Result<bool, FsError> {
-        let path = self.settle(Volume::Root, path)?;
+        let path = self.settle(Volume::Root, &ImagePath::new(path)?)?;
         let Some(stat) = self.root().stat(&path)? else {
             return Err(FsError::NotFound { volume: "root", path });
         };
         if stat.attributes == attributes {
             return Ok(false);
         }
-        let reason = self.reason(class, why, source);
         self.push(Edit { volume: Volume::Root, path, change: Change::Attributes { attributes }, reason, before: None });
         Ok(true)
     }
 
-    fn parents(&mut self, volume: Volume, path: &ImagePath, class: Class, source: &'static str) -> Result<(), FsError> {
+    fn parents(&mut self, volume: Volume, path: &ImagePath, reason: &Reason) -> Result<(), FsError> {
         let mut missing = Vec::new();
         let mut at = path.parent();
         while let Some(directory) = at {
-            match self.side(volume).stat(&directory)? {
+            match self.tree(volume).stat(&directory)? {
                 Some(stat) if stat.kind == FileKind::Directory => break,
                 Some(_) => return Err(FsError::WrongKind { path: directory, expected: "a directory" }),
                 None => {
@@ -277,37 +252,20 @@ impl<'a> View<'a> {
             }
         }
         for directory in missing.into_iter().rev() {
-            let reason = self.reason(class, format!("holds {path}"), source);
+            let reason = Reason { text: format!("holds {path}").into(), ..reason.clone() };
             let change = Change::Directory { attributes: Attributes::root(0o755) };
             self.push(Edit { volume, path: directory, change, reason, before: None });
         }
         Ok(())
     }
 
-    fn settle(&self, volume: Volume, path: &ImagePath) -> Result<ImagePath, FsError> {
-        self.side(volume).settle(path)
+    fn push(&mut self, edit: Edit) {
+        let reason = Reason { step: self.step, ..edit.reason };
+        self.proposed.push(Edit { reason, ..edit });
     }
 
-    fn push(&mut self, edit: Edit) {
-        let at = (edit.volume, edit.path.clone());
-        let index = self.plan.edits.len();
-        let known = match &edit.change {
-            Change::Remove => {
-                self.known.retain(|(volume, path), _| *volume != edit.volume || !path.is_within(&edit.path));
-                self.severed.insert(at.clone());
-                Known { node: Node::Gone, attributes: None }
-            }
-            Change::Write { attributes, .. } => Known { node: Node::File(index), attributes: Some(*attributes) },
-            Change::Directory { attributes } => Known { node: Node::Directory, attributes: Some(*attributes) },
-            Change::Symlink { .. } => Known { node: Node::Symlink(index), attributes: None },
-            // Only mode and owner are new: what the path holds stays as the edits before have it.
-            Change::Attributes { attributes } => {
-                let node = self.known.get(&at).map_or(Node::Kept, |known| known.node);
-                Known { node, attributes: Some(*attributes) }
-            }
-        };
-        self.known.insert(at, known);
-        self.plan.edits.push(edit);
+    fn settle(&self, volume: Volume, path: &ImagePath) -> Result<ImagePath, FsError> {
+        self.tree(volume).settle(path)
     }
 }
 

@@ -9,11 +9,12 @@ const SOURCE: &str = "test";
 
 fn write(view: &mut View<'_>, path: &str, text: &str) -> bool {
     let content = Content::Bytes(text.into());
-    view.write(Volume::Root, &at(path), content, Attributes::root(0o644), Class::Configuration, "w", SOURCE).unwrap()
+    view.write(Volume::Root, at(path), content, Attributes::root(0o644), Class::Configuration.because("w", SOURCE))
+        .unwrap()
 }
 
 fn remove(view: &mut View<'_>, path: &str) -> bool {
-    view.remove(Volume::Root, &at(path), Class::Identity, "r", SOURCE).unwrap()
+    view.remove(Volume::Root, at(path), Class::Identity.because("r", SOURCE)).unwrap()
 }
 
 fn names(tree: &dyn Tree, path: &str) -> Vec<String> {
@@ -69,7 +70,7 @@ fn a_directory_that_was_removed_and_made_again_is_empty() {
     write(&mut view, "/d/new", "2");
     assert_eq!(names(&view.root(), "/d"), ["new"]);
     assert_eq!(view.root().stat(&at("/d/old/x")).unwrap(), None);
-    view.directory(Volume::Root, &at("/d/old"), Attributes::root(0o700), Class::Code, "d", SOURCE).unwrap();
+    view.directory(Volume::Root, at("/d/old"), Attributes::root(0o700), Class::Code.because("d", SOURCE)).unwrap();
     assert_eq!(names(&view.root(), "/d/old"), [""; 0]);
     assert_eq!(names(&view.root(), "/"), ["d", "d-sibling"]);
 }
@@ -80,11 +81,11 @@ fn a_mode_change_after_a_write_keeps_what_was_written() {
     let boot = MemTree::new();
     let mut view = View::new(&root, &boot);
     write(&mut view, "/etc/f", "new");
-    view.attributes(&at("/etc/f"), Attributes::root(0o440), Class::Privilege, "m", SOURCE).unwrap();
+    view.attributes(at("/etc/f"), Attributes::root(0o440), Class::Privilege.because("m", SOURCE)).unwrap();
     assert_eq!(view.root().read(&at("/etc/f"), 10).unwrap(), b"new");
     assert_eq!(view.root().stat(&at("/etc/f")).unwrap().unwrap().attributes.mode, 0o440);
     write(&mut view, "/made", "x");
-    view.attributes(&at("/made"), Attributes::root(0o600), Class::Privilege, "m", SOURCE).unwrap();
+    view.attributes(at("/made"), Attributes::root(0o600), Class::Privilege.because("m", SOURCE)).unwrap();
     assert_eq!(view.root().stat(&at("/made")).unwrap().unwrap().size, 1);
 }
 
@@ -99,7 +100,7 @@ fn symlinked_parents_are_resolved_inside_the_image() {
     assert_eq!(paths, ["/usr/lib/systemd", "/usr/lib/systemd/unit", "/usr/lib/x"]);
     assert_eq!(view.root().read(&at("/lib/x"), 9).unwrap(), b"2");
     // A link that the plan makes counts like one that was there.
-    view.symlink(&at("/opt"), "/usr/lib", Class::Configuration, "l", SOURCE).unwrap();
+    view.symlink(at("/opt"), "/usr/lib", Class::Configuration.because("l", SOURCE)).unwrap();
     assert_eq!(view.root().read(&at("/opt/systemd/unit"), 9).unwrap(), b"u");
     assert!(remove(&mut view, "/opt"), "removing a link removes the link");
     assert_eq!(view.root().read(&at("/usr/lib/x"), 9).unwrap(), b"2");
@@ -121,7 +122,8 @@ fn files_are_not_written_over_directories_nor_below_files() {
     let mut view = View::new(&root, &boot);
     for path in ["/dir", "/file/below"] {
         let content = Content::Bytes(Vec::new());
-        let refused = view.write(Volume::Root, &at(path), content, Attributes::root(0o644), Class::Code, "w", SOURCE);
+        let refused =
+            view.write(Volume::Root, at(path), content, Attributes::root(0o644), Class::Code.because("w", SOURCE));
         assert!(matches!(refused, Err(FsError::WrongKind { .. })), "{path}");
     }
     assert!(view.plan().edits.is_empty(), "a refused edit leaves nothing in the plan");
@@ -134,8 +136,8 @@ fn what_a_stripped_file_held_is_not_carried_in_the_plan() {
     let mut view = View::new(&root, &boot);
     let empty = || Content::Bytes(Vec::new());
     let mode = Attributes::root(0o640);
-    view.write(Volume::Root, &at("/var/log/auth.log"), empty(), mode, Class::Log, "e", SOURCE).unwrap();
-    view.write(Volume::Root, &at("/etc/hosts"), empty(), mode, Class::Configuration, "e", SOURCE).unwrap();
+    view.write(Volume::Root, at("/var/log/auth.log"), empty(), mode, Class::Log.because("e", SOURCE)).unwrap();
+    view.write(Volume::Root, at("/etc/hosts"), empty(), mode, Class::Configuration.because("e", SOURCE)).unwrap();
     let before: Vec<_> = view.plan().edits.iter().map(|edit| edit.before.clone()).collect();
     assert_eq!(before, [None, Some(b"old".to_vec())]);
 }
@@ -145,9 +147,9 @@ fn the_contents_of_a_directory_go_and_the_directory_stays() {
     let root = MemTree::with(&[("/log/a", "1"), ("/log/b/c", "2")]);
     let boot = MemTree::new();
     let mut view = View::new(&root, &boot);
-    assert_eq!(view.remove_contents(Volume::Root, &at("/log"), Class::Log, "r", SOURCE).unwrap(), 2);
+    assert_eq!(view.remove_contents(Volume::Root, at("/log"), Class::Log.because("r", SOURCE)).unwrap(), 2);
     assert_eq!(names(&view.root(), "/log"), [""; 0]);
-    assert_eq!(view.remove_contents(Volume::Root, &at("/nothing"), Class::Log, "r", SOURCE).unwrap(), 0);
+    assert_eq!(view.remove_contents(Volume::Root, at("/nothing"), Class::Log.because("r", SOURCE)).unwrap(), 0);
 }
 
 #[test]
@@ -167,10 +169,10 @@ fn applying_the_plan_gives_what_the_view_showed() {
     write(&mut view, "/d/new/z", "3");
     write(&mut view, "/lib/deep/er", "4");
     write(&mut view, "/etc/f", "new");
-    view.attributes(&at("/etc/f"), Attributes::root(0o400), Class::Privilege, "m", SOURCE).unwrap();
-    view.attributes(&at("/usr/lib/keep"), Attributes::root(0o600), Class::Privilege, "m", SOURCE).unwrap();
-    view.directory(Volume::Root, &at("/e"), Attributes::root(0o700), Class::Code, "d", SOURCE).unwrap();
-    view.symlink(&at("/e/l"), "../etc/f", Class::Code, "l", SOURCE).unwrap();
+    view.attributes(at("/etc/f"), Attributes::root(0o400), Class::Privilege.because("m", SOURCE)).unwrap();
+    view.attributes(at("/usr/lib/keep"), Attributes::root(0o600), Class::Privilege.because("m", SOURCE)).unwrap();
+    view.directory(Volume::Root, at("/e"), Attributes::root(0o700), Class::Code.because("d", SOURCE)).unwrap();
+    view.symlink(at("/e/l"), "../etc/f", Class::Code.because("l", SOURCE)).unwrap();
     let shown = everything(&view.root(), "/");
     let plan = view.into_plan();
     assert!(plan.edits.iter().any(|edit| matches!(edit.change, Change::Symlink { .. })));

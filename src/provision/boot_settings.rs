@@ -2,8 +2,7 @@
 //! already stays where it is.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::schema::Boot;
 
 const LIMIT: u64 = 1 << 20;
@@ -40,13 +39,13 @@ impl Step for SetBoot<'_> {
             return Ok(());
         }
         let Some(old) = text(view, CMDLINE)?.filter(|text| !text.trim().is_empty()) else {
-            view.obstacle("[boot] cmdline cannot be added: the boot partition has no cmdline.txt, or an empty one");
+            view.block("[boot] cmdline cannot be added: the boot partition has no cmdline.txt, or an empty one");
             return Ok(());
         };
         if let Some(other) =
             text(view, CONFIG)?.unwrap_or_default().lines().find_map(|line| line.trim().strip_prefix("cmdline="))
         {
-            view.obstacle(format!(
+            view.block(format!(
                 "[boot] cmdline cannot be added: config.txt says that the kernel's words are in {other}, not in cmdline.txt"
             ));
             return Ok(());
@@ -88,7 +87,7 @@ fn put(view: &mut View<'_>, path: &str, old: &str, new: &str) -> Result<(), FsEr
         _ => Attributes::root(0o755),
     };
     let content = Content::Bytes(new.as_bytes().to_vec());
-    view.write(Volume::Boot, &path, content, attributes, Class::Configuration, "what the recipe adds", SOURCE)?;
+    view.write(Volume::Boot, &path, content, attributes, Class::Configuration.because("what the recipe adds", SOURCE))?;
     Ok(())
 }
 

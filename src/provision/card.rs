@@ -9,8 +9,7 @@ use super::stored_secret::StoredSecret;
 use super::wifi;
 use crate::activation::Activation;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Plan, Volume};
-use crate::prepare::{StepError, View};
+use crate::prepare::{Class, Content, Plan, StepError, View, Volume};
 use crate::recipe::is_host_name;
 use crate::recipe::schema::Wifi;
 use crate::secrets::Secret;
@@ -93,7 +92,7 @@ fn put(view: &mut View<'_>, path: &ImagePath, text: String, why: &'static str) -
         _ => Attributes::root(0o644),
     };
     let content = Content::Bytes(text.into_bytes());
-    view.write(Volume::Root, path, content, attributes, Class::Configuration, why, SOURCE)?;
+    view.write(Volume::Root, path, content, attributes, Class::Configuration.because(why, SOURCE))?;
     Ok(())
 }
 
@@ -161,7 +160,7 @@ fn boot_file(
         // Such files hold password hashes beside the name.
         let content = Content::Secret(Zeroizing::new(new.into_bytes()));
         let why = "it would give the card another name at the first boot";
-        view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration, why, SOURCE)?;
+        view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration.because(why, SOURCE))?;
     }
     Ok(())
 }
@@ -197,10 +196,16 @@ fn activation_file(view: &mut View<'_>, card: &CardIdentity, activation: &Activa
     let source = "cardsmith, step register";
     if let Some(directory) = path.parent() {
         let why = "holds the card's activation";
-        view.directory(Volume::Root, &directory, Attributes::root(0o700), Class::Configuration, why, source)?;
+        view.directory(Volume::Root, &directory, Attributes::root(0o700), Class::Configuration.because(why, source))?;
     }
     let why = "the card's activation; destroyed when the card has registered";
-    view.write(Volume::Root, &path, Content::Secret(text), Attributes::root(0o600), Class::Secret, why, source)?;
+    view.write(
+        Volume::Root,
+        &path,
+        Content::Secret(text),
+        Attributes::root(0o600),
+        Class::Secret.because(why, source),
+    )?;
     Ok(())
 }
 

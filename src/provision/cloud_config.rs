@@ -4,8 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 /// Where the card's name is told to cloud-init. Files of cloud.cfg.d count in the order of their names, the last most.
 pub const NAME_FILE: &str = "/etc/cloud/cloud.cfg.d/zz-cardsmith-hostname.cfg";
@@ -75,7 +74,7 @@ pub fn is_active(view: &View<'_>) -> Result<bool, FsError> {
 ///
 /// # Errors
 /// Where the image cannot be read.
-pub fn take_out_of_user_data(view: &mut View<'_>, keys: &[&str], section: &str) -> Result<(), FsError> {
+pub fn remove_from_user_data(view: &mut View<'_>, keys: &[&str], section: &str) -> Result<(), FsError> {
     const LIMIT: u64 = 1 << 20;
     let path = ImagePath::new("/user-data")?;
     let Some(stat) = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
@@ -100,7 +99,7 @@ pub fn take_out_of_user_data(view: &mut View<'_>, keys: &[&str], section: &str) 
     let content = Content::Secret(Zeroizing::new(new.into_bytes()));
     let why = format!("cloud-init would override {section} of the recipe with it");
     let source = "cloud-init, user-data wins over /etc/cloud";
-    view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration, why, source)?;
+    view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration.because(why, source))?;
     Ok(())
 }
 

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::{FileEntry, FileVolume};
 use crate::sudoers::{Accounts, Policy, TreeFiles};
@@ -72,16 +71,16 @@ impl AddFiles<'_> {
         let (Some(parent), Some(name)) = (path.parent(), path.name()) else {
             return Err(refused(entry, "is the root directory", "name the file that is to be made"));
         };
-        let place = view.side(volume).resolve(&parent)?.join(name).map_err(FsError::from)?;
+        let place = view.tree(volume).resolve(&parent)?.join(name).map_err(FsError::from)?;
         let attributes = attributes(entry, accounts)?;
         self.check_place(view, entry, volume, &place)?;
         let content = self.content(entry)?;
-        say(view, entry, volume, &place, attributes, &content)?;
+        report_caveats(view, entry, volume, &place, attributes, &content)?;
         let why = match &entry.source {
             Some(source) => format!("from {} beside the recipe", source.display()),
             None => "its text is in the recipe".to_owned(),
         };
-        view.write(volume, &place, content, attributes, Class::Configuration, why, SOURCE)?;
+        view.write(volume, &place, content, attributes, Class::Configuration.because(why, SOURCE))?;
         Ok((volume, place))
     }
 
@@ -112,7 +111,7 @@ impl AddFiles<'_> {
                 "use no control characters, none of \" * : < > ? \\ |, and no dot or blank at the end",
             ));
         }
-        match view.side(volume).stat(place)?.map(|stat| stat.kind) {
+        match view.tree(volume).stat(place)?.map(|stat| stat.kind) {
             Some(FileKind::Directory) => {
                 Err(refused(entry, "is a directory in the image", "name the file in it that is to be made"))
             }
@@ -192,7 +191,7 @@ fn attributes(entry: &FileEntry, accounts: &Accounts) -> Result<Attributes, Step
 }
 
 /// What a person may not have thought of.
-fn say(
+fn report_caveats(
     view: &mut View<'_>,
     entry: &FileEntry,
     volume: Volume,
@@ -217,12 +216,12 @@ fn say(
     }
     let in_sudoers_d = place.parent().is_some_and(|parent| parent.as_bytes() == b"/etc/sudoers.d");
     if in_sudoers_d || place.as_bytes() == b"/etc/sudoers" {
-        say_sudoers(view, entry, place, attributes, content)?;
+        report_sudoers_file(view, entry, place, attributes, content)?;
     }
     Ok(())
 }
 
-fn say_sudoers(
+fn report_sudoers_file(
     view: &mut View<'_>,
     entry: &FileEntry,
     place: &ImagePath,

@@ -2,8 +2,7 @@
 //! agent's drop-ins (step `register`), so that both go the same way.
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::schema::{Proxy, Recipe};
 
 const UNITS: &str = "/etc/systemd/system";
@@ -37,7 +36,7 @@ impl Step for SetProxy<'_> {
         let has_snap = is_there(&format!("{UNITS}/{SNAP}"))?;
         let has_agent = is_there("/usr/bin/amazon-ssm-agent")? || self.recipe.agent.is_some();
         if !has_agent && !has_snap {
-            view.obstacle("[proxy] is for the agent, and neither the image nor the recipe has one");
+            view.block("[proxy] is for the agent, and neither the image nor the recipe has one");
             return Ok(());
         }
         for unit in [(AGENT, has_agent), (SNAP, has_snap)].into_iter().filter(|(_, there)| *there).map(|(unit, _)| unit)
@@ -46,7 +45,13 @@ impl Step for SetProxy<'_> {
             let content = Content::Bytes(text(self.proxy).into_bytes());
             let why = "the agent reaches AWS through the proxy, and so does the registration";
             let source = "AWS Systems Manager, \"Configure SSM Agent to use a proxy\"";
-            view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, source)?;
+            view.write(
+                Volume::Root,
+                &path,
+                content,
+                Attributes::root(0o644),
+                Class::Configuration.because(why, source),
+            )?;
         }
         Ok(())
     }

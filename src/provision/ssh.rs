@@ -1,11 +1,9 @@
 //! The step that carries out `[ssh]`: whether the server starts, and whether it takes passwords.
 
 use super::cloud_config;
-use super::units::{links, say};
+use super::units::{links, report_failure};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::schema::Ssh;
 
 const SOURCE: &str = "the recipe, [ssh]";
@@ -41,7 +39,7 @@ impl Step for SetSsh<'_> {
         match (self.ssh.enabled, unit) {
             (Some(true), Some(unit)) => start(view, unit)?,
             (Some(true), None) => {
-                view.obstacle("[ssh] enabled = true, and the image has no SSH server (no ssh.service)");
+                view.block("[ssh] enabled = true, and the image has no SSH server (no ssh.service)");
                 return Ok(());
             }
             (Some(false), unit) => stop(view, unit)?,
@@ -49,12 +47,12 @@ impl Step for SetSsh<'_> {
         }
         if let Some(allowed) = self.ssh.password_login {
             if unit.is_none() && self.ssh.enabled != Some(false) {
-                view.obstacle("[ssh] password-login is set, and the image has no SSH server (no ssh.service)");
+                view.block("[ssh] password-login is set, and the image has no SSH server (no ssh.service)");
                 return Ok(());
             }
             passwords(view, allowed)?;
             if !allowed && self.ssh.enabled != Some(false) {
-                say_without_keys(view)?;
+                report_missing_keys(view)?;
             }
         }
         Ok(())
@@ -63,10 +61,10 @@ impl Step for SetSsh<'_> {
 
 fn start(view: &mut View<'_>, unit: &str) -> Result<(), StepError> {
     let never = ImagePath::new("/etc/ssh/sshd_not_to_be_run").map_err(FsError::from)?;
-    view.remove(Volume::Root, &never, Class::Configuration, "it keeps sshd from starting", SOURCE)?;
+    view.remove(Volume::Root, &never, Class::Configuration.because("it keeps sshd from starting", SOURCE))?;
     let before = view.plan().edits.len();
     let done = links::enable(view, unit, SOURCE);
-    say(view, done)?;
+    report_failure(view, done)?;
     if view.plan().edits.len() == before {
         view.note("the SSH server starts already");
     }
@@ -76,10 +74,10 @@ fn start(view: &mut View<'_>, unit: &str) -> Result<(), StepError> {
 fn stop(view: &mut View<'_>, unit: Option<&str>) -> Result<(), StepError> {
     if let Some(unit) = unit {
         let done = links::disable(view, unit, SOURCE);
-        say(view, done)?;
+        report_failure(view, done)?;
         if links::is_there(view, "ssh.socket")? {
             let done = links::disable(view, "ssh.socket", SOURCE);
-            say(view, done)?;
+            report_failure(view, done)?;
         }
     } else {
         view.note("the image has no SSH server, so none starts");
@@ -87,7 +85,7 @@ fn stop(view: &mut View<'_>, unit: Option<&str>) -> Result<(), StepError> {
     for path in ["/ssh", "/ssh.txt"] {
         let why = "sshswitch would enable the SSH server at the first boot because of it";
         let path = ImagePath::new(path).map_err(FsError::from)?;
-        view.remove(Volume::Boot, &path, Class::Configuration, why, "raspberrypi-sys-mods, sshswitch.service")?;
+        view.remove(Volume::Boot, &path, Class::Configuration.because(why, "raspberrypi-sys-mods, sshswitch.service"))?;
     }
     for path in ["/firstrun.sh", "/custom.toml"] {
         let text = view.boot().text(&ImagePath::new(path).map_err(FsError::from)?, LIMIT)?.unwrap_or_default();
@@ -95,13 +93,13 @@ fn stop(view: &mut View<'_>, unit: Option<&str>) -> Result<(), StepError> {
             .lines()
             .any(|line| line.contains("enable_ssh") || line.contains("systemctl enable ssh") || line.trim() == "[ssh]")
         {
-            view.obstacle(format!(
+            view.block(format!(
                 "{path} on the boot partition enables the SSH server at the first boot: take it out of the base image, or \
                  leave [ssh] enabled out of the recipe"
             ));
         }
     }
-    cloud_config::take_out_of_user_data(view, &["enable_ssh"], "[ssh]")?;
+    cloud_config::remove_from_user_data(view, &["enable_ssh"], "[ssh]")?;
     Ok(())
 }
 
@@ -114,7 +112,7 @@ fn passwords(view: &mut View<'_>, allowed: bool) -> Result<(), StepError> {
     let why = if allowed { "passwords let people in" } else { "only keys let anybody in" };
     let main = view.root().resolve(&ImagePath::new(MAIN).map_err(FsError::from)?)?;
     let Some(stat) = view.root().stat(&main)?.filter(|stat| stat.kind == FileKind::File) else {
-        view.obstacle(format!("[ssh] password-login cannot be set: the image has no {MAIN}"));
+        view.block(format!("[ssh] password-login cannot be set: the image has no {MAIN}"));
         return Ok(());
     };
     let text = view.root().text(&main, LIMIT)?.unwrap_or_default();
@@ -122,22 +120,28 @@ fn passwords(view: &mut View<'_>, allowed: bool) -> Result<(), StepError> {
         let content =
             Content::Bytes(format!("# Put here by cardsmith, because of [ssh] in the recipe.\n{settings}").into());
         let path = ImagePath::new(FOLDER).and_then(|folder| folder.join(OWN)).map_err(FsError::from)?;
-        view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Privilege, why, "sshd_config(5)")?;
+        view.write(
+            Volume::Root,
+            &path,
+            content,
+            Attributes::root(0o644),
+            Class::Privilege.because(why, "sshd_config(5)"),
+        )?;
         earlier_files(view)?;
     } else if !text.starts_with(HEAD) || !text.contains(&settings) {
         let rest = text
             .strip_prefix(HEAD)
             .map_or(text.as_str(), |text| text.find(TAIL).and_then(|at| text.get(at + TAIL.len()..)).unwrap_or(text));
         let content = Content::Bytes(format!("{HEAD}{settings}{TAIL}{rest}").into());
-        view.write(Volume::Root, &main, content, stat.attributes, Class::Privilege, why, "sshd_config(5)")?;
+        view.write(Volume::Root, &main, content, stat.attributes, Class::Privilege.because(why, "sshd_config(5)"))?;
     }
     if cloud_config::is_active(view)? {
         let text = format!("# Put here by cardsmith, because of [ssh] in the recipe.\nssh_pwauth: {allowed}\n");
         let path = ImagePath::new("/etc/cloud/cloud.cfg.d/zz-cardsmith-ssh.cfg").map_err(FsError::from)?;
         let content = Content::Bytes(text.into());
         let source = "cloud-init, cc_set_passwords";
-        view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Privilege, why, source)?;
-        cloud_config::take_out_of_user_data(view, &["ssh_pwauth"], "[ssh]")?;
+        view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Privilege.because(why, source))?;
+        cloud_config::remove_from_user_data(view, &["ssh_pwauth"], "[ssh]")?;
     }
     exceptions(view, allowed)?;
     Ok(())
@@ -175,11 +179,11 @@ fn reads_folder_first(text: &str) -> bool {
 
 /// Files that sshd reads before ours.
 fn earlier_files(view: &mut View<'_>) -> Result<(), FsError> {
-    let files = Place::new("/etc/ssh/sshd_config.d/*.conf", "", Class::Privilege, Action::Keep, SOURCE).find(view)?;
+    let files = view.find("/etc/ssh/sshd_config.d/*.conf")?;
     for path in files.iter().filter(|path| path.name().is_some_and(|name| name < OWN.as_bytes())) {
         let text = view.root().text(&view.root().resolve(path)?, LIMIT)?.unwrap_or_default();
         if text.lines().any(|line| keyword(line) == "passwordauthentication") {
-            view.obstacle(format!(
+            view.block(format!(
                 "{path} speaks of passwords before [ssh] of the recipe can: rename it in the base image"
             ));
         }
@@ -190,7 +194,7 @@ fn earlier_files(view: &mut View<'_>) -> Result<(), FsError> {
 /// `Match` blocks say something else for some people.
 fn exceptions(view: &mut View<'_>, allowed: bool) -> Result<(), FsError> {
     let mut files = vec![ImagePath::new(MAIN)?];
-    files.extend(Place::new("/etc/ssh/sshd_config.d/*.conf", "", Class::Privilege, Action::Keep, SOURCE).find(view)?);
+    files.extend(view.find("/etc/ssh/sshd_config.d/*.conf")?);
     for path in files {
         let text = view.root().text(&view.root().resolve(&path)?, LIMIT)?.unwrap_or_default();
         let inside = text.lines().skip_while(|line| keyword(line) != "match");
@@ -202,8 +206,8 @@ fn exceptions(view: &mut View<'_>, allowed: bool) -> Result<(), FsError> {
     Ok(())
 }
 
-fn say_without_keys(view: &mut View<'_>) -> Result<(), FsError> {
-    let files = Place::new("~/.ssh/authorized_keys", "", Class::Privilege, Action::Keep, SOURCE).find(view)?;
+fn report_missing_keys(view: &mut View<'_>) -> Result<(), FsError> {
+    let files = view.find("~/.ssh/authorized_keys")?;
     let mut any = false;
     for path in files {
         any |= view.root().stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size > 0);

@@ -10,9 +10,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::loaded::{BaseRecipe, LoadedRecipe};
 use super::mistake::Mistake;
+use super::positions::{RecipeTexts, ValueSpans};
 use super::schema::{Card, Recipe};
-use super::texts::{Places, Texts};
-use super::{check, extends, literal, renamed, shape};
+use super::{check, extends, literal_secrets, renamed, toml_errors};
 use crate::digest::Sha256Digest;
 use crate::read_limited::read_limited;
 
@@ -97,7 +97,7 @@ pub fn parse(text: &str, path: &Path) -> Result<LoadedRecipe, RecipeError> {
 /// Reads and checks the recipe at `path`, and tells `each` about it while it is known where each value stands.
 pub(super) fn load_with<T>(
     path: &Path,
-    each: impl FnOnce(LoadedRecipe, &Places<'_, '_>) -> T,
+    each: impl FnOnce(LoadedRecipe, &ValueSpans<'_, '_>) -> T,
 ) -> Result<T, RecipeError> {
     understand(&read_text(path)?, path, each)
 }
@@ -105,11 +105,11 @@ pub(super) fn load_with<T>(
 fn understand<T>(
     text: &str,
     path: &Path,
-    each: impl FnOnce(LoadedRecipe, &Places<'_, '_>) -> T,
+    each: impl FnOnce(LoadedRecipe, &ValueSpans<'_, '_>) -> T,
 ) -> Result<T, RecipeError> {
     let wrong = |mistakes| RecipeError::Mistakes { mistakes };
-    let mut texts = Texts::new(path, text);
-    let mut own = DeTable::parse(text).map_err(|error| wrong(vec![shape::syntax(&texts, 0, &error)]))?;
+    let mut texts = RecipeTexts::new(path, text);
+    let mut own = DeTable::parse(text).map_err(|error| wrong(vec![toml_errors::explain_syntax(&texts, 0, &error)]))?;
     // Secrets come first: no later message may show one.
     no_literal_secret(own.get_ref(), &texts)?;
     let mut outdated = renamed::rename_old_keys(own.get_mut(), &texts).map_err(|mistake| wrong(vec![mistake]))?;
@@ -131,17 +131,24 @@ fn understand<T>(
     let mut document = own;
     if let (Some((_, base)), Some((base_file, base_text))) = (&base, texts.base()) {
         let start = texts.base_start();
-        let below =
-            DeTable::parse(base_text).map_err(|error| wrong(vec![shape::syntax(&texts, start, &error)]))?.into_inner();
+        let below = DeTable::parse(base_text)
+            .map_err(|error| wrong(vec![toml_errors::explain_syntax(&texts, start, &error)]))?
+            .into_inner();
+        // Its spans move behind the own text: the merged table holds values of both files, and a mistake still finds
+        // its line.
         let mut below = extends::moved(below, start);
+        // Before the merge: a secret that the recipe overrides would stand in the base's file all the same.
         no_literal_secret(&below, &texts)?;
         outdated.extend(renamed::rename_old_keys(&mut below, &texts).map_err(|mistake| wrong(vec![mistake]))?);
+        // One level only: whoever reads a recipe has two files to look at, and no chain.
         if let Some(further) = below.get("extends") {
             return Err(wrong(vec![second_level(path, base_file, further, &texts)]));
         }
         prefix = base.path.parent().unwrap_or(Path::new("")).to_owned();
         let mut mistakes = Vec::new();
         let mut outside = |span| mistakes.push(texts.mistake(span, check::OUTSIDE.0, check::OUTSIDE.1));
+        // Paths that leave the base's directory are found here, because after the merge nothing tells whose directory
+        // they left.
         extends::rebase(&mut below, &prefix, &mut outside);
         if !mistakes.is_empty() {
             return Err(wrong(mistakes));
@@ -150,8 +157,9 @@ fn understand<T>(
         document = Spanned::new(span, extends::merged(below, document.into_inner()));
     }
 
+    // A copy goes to serde: the checks below still ask the table where each value stands.
     let mut recipe = Recipe::deserialize(toml::Deserializer::from(document.clone()))
-        .map_err(|error| wrong(vec![shape::shape(&texts, &error)]))?;
+        .map_err(|error| wrong(vec![toml_errors::explain_mismatch(&texts, &error)]))?;
     // One thing under two names: whoever uses the recipe looks at [card] only.
     if let Some(hostname) = recipe.network.as_ref().and_then(|network| network.hostname.clone())
         && recipe.card.name == Card::default().name
@@ -161,19 +169,19 @@ fn understand<T>(
     let base = base.map(|(_, base)| base);
     let digest = Sha256Digest::of(text.as_bytes());
     let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest, base, outdated };
-    let places = Places { texts: &texts, document: &document, prefix };
-    let mistakes = check::check(&loaded, &places);
-    if mistakes.is_empty() { Ok(each(loaded, &places)) } else { Err(wrong(mistakes)) }
+    let spans = ValueSpans { texts: &texts, document: &document, prefix };
+    let mistakes = check::check(&loaded, &spans);
+    if mistakes.is_empty() { Ok(each(loaded, &spans)) } else { Err(wrong(mistakes)) }
 }
 
-fn no_literal_secret(table: &DeTable<'_>, texts: &Texts<'_>) -> Result<(), RecipeError> {
+fn no_literal_secret(table: &DeTable<'_>, texts: &RecipeTexts<'_>) -> Result<(), RecipeError> {
     let mut mistakes = Vec::new();
-    literal::find(table, &mut |span, what, help| mistakes.push(texts.mistake(span, what, help)));
+    literal_secrets::report(table, &mut |span, what, help| mistakes.push(texts.mistake(span, what, help)));
     if mistakes.is_empty() { Ok(()) } else { Err(RecipeError::Mistakes { mistakes }) }
 }
 
 /// What `extends` names, and where it says so.
-fn base_path(value: &Spanned<DeValue<'_>>, texts: &Texts<'_>) -> Result<(Range<usize>, PathBuf), RecipeError> {
+fn base_path(value: &Spanned<DeValue<'_>>, texts: &RecipeTexts<'_>) -> Result<(Range<usize>, PathBuf), RecipeError> {
     match value.get_ref().as_str() {
         Some(text) if !text.is_empty() && !text.contains('\0') => Ok((value.span(), PathBuf::from(text))),
         _ => {
@@ -184,12 +192,12 @@ fn base_path(value: &Spanned<DeValue<'_>>, texts: &Texts<'_>) -> Result<(Range<u
     }
 }
 
-fn unreadable(texts: &Texts<'_>, at: Range<usize>, error: &RecipeError) -> Mistake {
+fn unreadable(texts: &RecipeTexts<'_>, at: Range<usize>, error: &RecipeError) -> Mistake {
     let what = format!("the recipe that this one extends cannot be used: {}", crate::causes::in_one_line(error));
     texts.mistake(at, what, "`extends` names a recipe by its path from this file's directory")
 }
 
-fn second_level(own: &Path, base: &Path, further: &Spanned<DeValue<'_>>, texts: &Texts<'_>) -> Mistake {
+fn second_level(own: &Path, base: &Path, further: &Spanned<DeValue<'_>>, texts: &RecipeTexts<'_>) -> Mistake {
     let same = |a: &Path, b: &Path| match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
         _ => false,

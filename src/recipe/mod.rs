@@ -3,27 +3,27 @@
 
 mod card_name;
 mod check;
+mod expiry;
 mod extends;
-mod lifetime;
-mod literal;
+mod literal_secrets;
 mod load;
 mod loaded;
 mod lock;
 mod mistake;
+mod positions;
 mod region;
 mod renamed;
 mod resolved;
 pub mod schema;
 mod secret_ref;
 mod secrets;
-mod shape;
 mod template;
-mod texts;
+mod toml_errors;
 
 pub(crate) use check::keyboard_parts;
 
 pub use card_name::{CardName, CardNameError, is_host_name};
-pub use lifetime::{Lifetime, NotALifetime};
+pub use expiry::{Expiry, NotAnExpiry};
 pub use load::{RecipeError, load, parse};
 pub use loaded::{BaseRecipe, LoadedRecipe};
 pub use lock::{Lock, LockError, check_lock, lock_path};

@@ -1,7 +1,7 @@
 //! Names of AWS regions.
 
 /// Whether `text` has the form of an AWS region's name. The agent itself goes on with an illegal one and registers
-/// nowhere (ssm-agent-facts 2), so it is checked here.
+/// nowhere, so it is checked here.
 pub fn is_region(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let letters = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_lowercase());

@@ -7,8 +7,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::Mistake;
+use super::positions::RecipeTexts;
 use super::schema::Recipe;
-use super::texts::Texts;
 
 /// `[card] blank` was taken for "make the card blank", and its `leave` for "leave it blank".
 const OLD: &str = "blank";
@@ -23,7 +23,7 @@ const NEW_VALUE: &str = "keep";
 ///
 /// # Errors
 /// A mistake where one file says the same thing under both names.
-pub(super) fn rename_old_keys(table: &mut DeTable<'_>, texts: &Texts<'_>) -> Result<Vec<Mistake>, Mistake> {
+pub(super) fn rename_old_keys(table: &mut DeTable<'_>, texts: &RecipeTexts<'_>) -> Result<Vec<Mistake>, Mistake> {
     let Some(card) = table.get_mut("card") else { return Ok(Vec::new()) };
     // Something else than a table is told of by whoever reads the shape.
     let DeValue::Table(card) = card.get_mut() else { return Ok(Vec::new()) };

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::load::{RecipeError, load_with};
 use super::loaded::LoadedRecipe;
-use super::texts::Places;
+use super::positions::ValueSpans;
 use crate::printable::Printable;
 
 /// One value of a recipe.
@@ -37,20 +37,20 @@ pub struct Resolved {
 /// # Errors
 /// As [`super::load`].
 pub fn resolve(path: &Path) -> Result<Resolved, RecipeError> {
-    load_with(path, |loaded, places| {
+    load_with(path, |loaded, spans| {
         // A recipe is plain data: nothing in it cannot be a table.
         let table = Table::try_from(&loaded.recipe).unwrap_or_default();
         let mut settings = Vec::new();
-        settings_of(&table, &mut Vec::new(), places, &mut settings);
+        settings_of(&table, &mut Vec::new(), spans, &mut settings);
         Resolved { loaded, settings, table }
     })
 }
 
-fn settings_of(table: &Table, at: &mut Vec<String>, places: &Places<'_, '_>, out: &mut Vec<Setting>) {
+fn settings_of(table: &Table, at: &mut Vec<String>, spans: &ValueSpans<'_, '_>, out: &mut Vec<Setting>) {
     for (key, value) in table.iter().filter(|(_, value)| !is_section(value)) {
         at.push(key.clone());
         let keys: Vec<&str> = at.iter().map(String::as_str).collect();
-        let from = places.exactly(&keys).map(|span| places.texts.line(span));
+        let from = spans.exactly(&keys).map(|span| spans.texts.line(span));
         let from = from.map(|(path, line)| (path.to_owned(), line));
         out.push(Setting { keys: at.clone(), value: value.clone(), from });
         at.pop();
@@ -58,12 +58,12 @@ fn settings_of(table: &Table, at: &mut Vec<String>, places: &Places<'_, '_>, out
     for (key, value) in table.iter().filter(|(_, value)| is_section(value)) {
         at.push(key.clone());
         match value {
-            Value::Table(table) => settings_of(table, at, places, out),
+            Value::Table(table) => settings_of(table, at, spans, out),
             Value::Array(entries) => {
                 for (index, entry) in entries.iter().enumerate() {
                     at.push(index.to_string());
                     if let Value::Table(table) = entry {
-                        settings_of(table, at, places, out);
+                        settings_of(table, at, spans, out);
                     }
                     at.pop();
                 }

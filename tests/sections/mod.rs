@@ -23,7 +23,7 @@ fn plan(image: &(HostTree, HostTree), sections: &str) -> Result<Plan, StepError>
     std::fs::write(&path, format!("name = \"r\"\n[image]\nsource = \"x.img\"\n{sections}")).unwrap();
     let loaded = cardsmith::recipe::load(&path).unwrap_or_else(|error| panic!("{error}: {}\n{sections}", error.help()));
     let made = cardsmith::golden::plan(&image.0, &image.1, &loaded, CLOCK).map_err(|(_, error)| error)?;
-    if made.obstacles().next().is_none() {
+    if made.blockers().next().is_none() {
         // Files of the recipe are read when a plan is carried out: before the directory goes.
         carry_out(&made, &image.0, &image.1);
     }
@@ -34,7 +34,7 @@ fn plan(image: &(HostTree, HostTree), sections: &str) -> Result<Plan, StepError>
 #[track_caller]
 fn apply(image: &(HostTree, HostTree), sections: &str) -> Plan {
     let first = plan(image, sections).unwrap();
-    assert_eq!(obstacles(&first), [""; 0], "{sections}");
+    assert_eq!(blockers(&first), [""; 0], "{sections}");
     let again = plan(image, sections).unwrap();
     // /var/lib/cardsmith is stripped as an earlier life's, and made again. What may hold a secret is never compared with what is there, so the registration's copy is written each time; and
     // only root can give files away.
@@ -46,8 +46,8 @@ fn apply(image: &(HostTree, HostTree), sections: &str) -> Plan {
     first
 }
 
-fn obstacles(plan: &Plan) -> Vec<String> {
-    plan.obstacles().map(|finding| finding.text.clone()).collect()
+fn blockers(plan: &Plan) -> Vec<String> {
+    plan.blockers().map(|finding| finding.text.clone()).collect()
 }
 
 fn said(plan: &Plan, severity: Severity) -> String {
@@ -60,7 +60,7 @@ fn said(plan: &Plan, severity: Severity) -> String {
 fn cannot(image: &(HostTree, HostTree), sections: &str, says: &str) {
     let before = (image.0.paths(), image.1.paths());
     let made = plan(image, sections).unwrap();
-    let found = obstacles(&made).join("\n");
+    let found = blockers(&made).join("\n");
     assert!(found.contains(says), "{sections}: {found:?} does not say {says:?}");
     assert_eq!((image.0.paths(), image.1.paths()), before);
 }

@@ -159,5 +159,5 @@ fn what_registers_the_cards_cannot_be_switched_off() {
     image.0.file("/usr/bin/amazon-ssm-agent", 0o755, "");
     let activation = "[activation]\nfrom = \"file\"\npath = \"a.csv\"\n";
     let made = plan(&image, &format!("{ACCEPT}{activation}{}", unit("amazon-ssm-agent.service", "masked"))).unwrap();
-    assert!(super::obstacles(&made).join("").contains("registers the cards"));
+    assert!(super::blockers(&made).join("").contains("registers the cards"));
 }

@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         ui.answer(&format!("repaired first: {}\n", Printable::of(&repaired)));
     }
     ui.answer(&show::plan(plan, args.contents));
-    if plan.obstacles().next().is_some() {
+    if plan.blockers().next().is_some() {
         ui.say("the recipe asks for what this image cannot do: `cardsmith golden` would stop");
         // The plan was shown, and yet this is exit 1: CI must not go on to `golden`.
         return Ok(Exit::Failed);

@@ -38,7 +38,7 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
     }
     let findings = |severity| plan.findings.iter().filter(move |finding| finding.severity == severity);
     let groups = [
-        (Severity::Obstacle, "cannot be done on this image", REMOVED),
+        (Severity::Blocker, "cannot be done on this image", REMOVED),
         (Severity::Warning, "look at", CHANGED),
         (Severity::Note, "notes", DIM),
     ];

@@ -8,9 +8,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume, pattern};
 
 const LIMIT: u64 = 16 << 20;
 const SOURCE: &str = "cloud-init, cloudinit/distros/__init__.py, write_sudo_rules()";
@@ -31,18 +29,13 @@ const SCRIPTS: [&str; 4] = ["boot:/firstrun.sh", "boot:/custom.toml", "boot:/rpi
 /// Proposes the changes to cloud-init's files, and says what cannot be changed.
 pub(super) fn neutralise(view: &mut View<'_>) -> Result<(), FsError> {
     for (pattern, private) in CLOUD_INIT {
-        let place = Place::new(pattern, "", Class::Privilege, Action::Part, SOURCE);
-        for path in place.find(view)? {
-            file(view, place.volume(), &path, private)?;
+        for path in view.find(pattern)? {
+            file(view, pattern::volume_of(pattern), &path, private)?;
         }
     }
     for pattern in SCRIPTS {
-        let place = Place::new(pattern, "", Class::Privilege, Action::Warn, SOURCE);
-        for path in place.find(view)? {
-            let (_, text) = match read(view, place.volume(), &path)? {
-                Some(found) => found,
-                None => continue,
-            };
+        for path in view.find(pattern)? {
+            let Some((_, text)) = read(view, pattern::volume_of(pattern), &path)? else { continue };
             if mentions(&text) {
                 view.warn(format!(
                     "{path} on the boot partition runs at the first boot and speaks of NOPASSWD: look at it, a rule \
@@ -59,7 +52,7 @@ type Private = Zeroizing<Vec<u8>>;
 
 /// The regular file that `path` leads to: where it really is, and what it holds.
 fn read(view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<(ImagePath, Private)>, FsError> {
-    let side = view.side(volume);
+    let side = view.tree(volume);
     let path = side.resolve(path)?;
     match side.stat(&path)? {
         Some(stat) if stat.kind == FileKind::File => {
@@ -72,7 +65,7 @@ fn read(view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<(Ima
 
 fn file(view: &mut View<'_>, volume: Volume, path: &ImagePath, private: bool) -> Result<(), FsError> {
     let Some((path, text)) = read(view, volume, path)? else { return Ok(()) };
-    let Some(stat) = view.side(volume).stat(&path)? else { return Ok(()) };
+    let Some(stat) = view.tree(volume).stat(&path)? else { return Ok(()) };
     if text.starts_with(b"#!") {
         if mentions(&text) {
             view.warn(format!("{path} is a script for cloud-init that speaks of NOPASSWD: look at what it does"));
@@ -89,7 +82,7 @@ fn file(view: &mut View<'_>, volume: Volume, path: &ImagePath, private: bool) ->
     if new != *text {
         let why = "cloud-init would let a user become root without a password at the first boot";
         let content = if private { Content::Secret(Zeroizing::new(new.clone())) } else { Content::Bytes(new.clone()) };
-        view.write(volume, &path, content, stat.attributes, Class::Privilege, why, SOURCE)?;
+        view.write(volume, &path, content, stat.attributes, Class::Privilege.because(why, SOURCE))?;
         if private {
             // Its text is not shown in the plan.
             view.note(format!(

@@ -3,9 +3,7 @@
 
 use super::root_shells::root_shells;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::Class;
-use crate::prepare::{StepError, View};
+use crate::prepare::{StepError, View, pattern};
 use crate::printable::Printable;
 use crate::recipe::schema::Lockout;
 use crate::sudoers::{Account, Accounts, Decision, Host, Password, Policy, TreeFiles, Whose};
@@ -14,7 +12,7 @@ const LIMIT: u64 = 16 << 20;
 
 /// Refuses an image that nobody could administer, unless the recipe accepts it.
 pub(super) fn check(view: &mut View<'_>, policy: &Policy, host: &Host, wanted: Lockout) -> Result<(), StepError> {
-    let ways = ways(view, policy, host)?;
+    let ways = ways_to_root(view, policy, host)?;
     if !ways.is_empty() {
         view.note(format!("becoming root stays possible: {}", ways.join("; ")));
         return Ok(());
@@ -35,7 +33,7 @@ pub(super) fn check(view: &mut View<'_>, policy: &Policy, host: &Host, wanted: L
 }
 
 /// Every way to become root, in words.
-fn ways(view: &View<'_>, policy: &Policy, host: &Host) -> Result<Vec<String>, FsError> {
+fn ways_to_root(view: &View<'_>, policy: &Policy, host: &Host) -> Result<Vec<String>, FsError> {
     let root = view.root();
     let accounts = Accounts::read(&TreeFiles(&root))?;
     let shells = root_shells(view)?;
@@ -64,7 +62,7 @@ fn ways(view: &View<'_>, policy: &Policy, host: &Host) -> Result<Vec<String>, Fs
     // userconf renames the first user and gives it a password; its groups and rules stay.
     let first = accounts.users.iter().find(|user| user.uid == 1000);
     if let Some(first) = first.filter(|user| user.password == Password::Locked && by_sudo(user, true))
-        && let Some(how) = first_user_gets_password(view)?
+        && let Some(how) = first_user_password_source(view)?
     {
         let name = Printable::of(&first.name);
         ways.push(format!("{name} (or as it is renamed) by sudo, once {how}"));
@@ -85,7 +83,7 @@ fn is_there(view: &View<'_>, path: &str, with_content: bool) -> Result<bool, FsE
 }
 
 /// How the first user comes to a password at the first boot, if it does.
-fn first_user_gets_password(view: &View<'_>) -> Result<Option<&'static str>, FsError> {
+fn first_user_password_source(view: &View<'_>) -> Result<Option<&'static str>, FsError> {
     let boot = |path: &str| -> Result<String, FsError> {
         Ok(view.boot().text(&ImagePath::new(path)?, LIMIT)?.unwrap_or_default())
     };
@@ -106,8 +104,7 @@ fn first_user_gets_password(view: &View<'_>) -> Result<Option<&'static str>, FsE
             return Ok(Some("custom.toml on the boot partition has set its password"));
         }
     }
-    let wizard = Place::new("/etc/systemd/system/*.wants/userconfig.service", "", Class::Privilege, Action::Keep, "");
-    if !wizard.find(view)?.is_empty() {
+    if !view.find("/etc/systemd/system/*.wants/userconfig.service")?.is_empty() {
         return Ok(Some("somebody has answered the questions of the first boot on the screen"));
     }
     Ok(None)
@@ -119,11 +116,10 @@ fn cloud_init_makes_administrator(view: &View<'_>) -> Result<bool, FsError> {
     if !is_there(view, "/etc/cloud/cloud.cfg", false)? || is_there(view, "/etc/cloud/cloud-init.disabled", false)? {
         return Ok(false);
     }
-    let text = |pattern: &'static str| -> Result<String, FsError> {
-        let place = Place::new(pattern, "", Class::Privilege, Action::Keep, "");
+    let text = |pattern: &str| -> Result<String, FsError> {
         let mut all = String::new();
-        for path in place.find(view)? {
-            let side = view.side(place.volume());
+        for path in view.find(pattern)? {
+            let side = view.tree(pattern::volume_of(pattern));
             all.push_str(&side.text(&side.resolve(&path)?, LIMIT)?.unwrap_or_default());
             all.push('\n');
         }

@@ -12,8 +12,7 @@ mod root_shells;
 mod ssm_user;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::printable::Printable;
 use crate::recipe::schema::{Nopasswd, SsmUser, Sudo};
 use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, ProblemKind, TreeFiles};
@@ -52,7 +51,7 @@ impl Step for HardenSudo<'_> {
             ssm_user::leave_groups(view, &policy(view, &host)?)?;
         }
         let found = policy(view, &host)?;
-        say_problems(view, &found);
+        report_problems(view, &found);
         self.edit(view, &found)?;
         unread_files(view, &found, self.removes_nopasswd())?;
         if self.removes_nopasswd() {
@@ -87,7 +86,7 @@ fn policy(view: &View<'_>, host: &Host) -> Result<Policy, FsError> {
     Policy::read(&TreeFiles(&root), named.unwrap_or("/etc/sudoers"), host.name())
 }
 
-fn say_problems(view: &mut View<'_>, policy: &Policy) {
+fn report_problems(view: &mut View<'_>, policy: &Policy) {
     for problem in &policy.problems {
         match problem.kind {
             ProblemKind::Syntax => {
@@ -211,6 +210,6 @@ fn write(
     let Some(stat) = view.root().stat(&path)? else {
         return Err(FsError::NotFound { volume: "root", path });
     };
-    view.write(Volume::Root, &path, Content::Bytes(content), stat.attributes, Class::Privilege, why, SOURCE)?;
+    view.write(Volume::Root, &path, Content::Bytes(content), stat.attributes, Class::Privilege.because(why, SOURCE))?;
     Ok(())
 }

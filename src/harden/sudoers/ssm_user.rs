@@ -7,8 +7,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 use crate::printable::Printable;
 use crate::sudoers::{Account, Accounts, Password, Policy, TreeFiles};
 
@@ -29,7 +28,7 @@ pub(super) fn sudoers_file(view: &mut View<'_>) -> Result<(), FsError> {
         let there = view.root().resolve(&directory)?;
         if view.root().stat(&there)?.is_none() {
             let why = "holds the agent's sudoers file";
-            view.directory(Volume::Root, &there, Attributes::root(0o755), Class::Privilege, why, SOURCE)?;
+            view.directory(Volume::Root, &there, Attributes::root(0o755), Class::Privilege.because(why, SOURCE))?;
         }
     }
     let found = view.root().stat(&path)?;
@@ -38,18 +37,18 @@ pub(super) fn sudoers_file(view: &mut View<'_>) -> Result<(), FsError> {
             let text = view.root().read(&path, LIMIT)?;
             if says_nothing(&text) {
                 let why = "the agent must find it, and only root may change it";
-                view.attributes(&path, wanted, Class::Privilege, why, SOURCE)?;
+                view.attributes(&path, wanted, Class::Privilege.because(why, SOURCE))?;
                 return Ok(());
             }
         }
         Some(stat) if stat.kind == FileKind::Directory => {
-            view.remove(Volume::Root, &path, Class::Privilege, "a file must stand here", SOURCE)?;
+            view.remove(Volume::Root, &path, Class::Privilege.because("a file must stand here", SOURCE))?;
         }
         _ => {}
     }
     let why = "a comment: the agent makes no file of its own that lets ssm-user become root";
     let content = Content::Bytes(TEXT.as_bytes().to_vec());
-    view.write(Volume::Root, &path, content, wanted, Class::Privilege, why, SOURCE)?;
+    view.write(Volume::Root, &path, content, wanted, Class::Privilege.because(why, SOURCE))?;
     Ok(())
 }
 
@@ -109,7 +108,13 @@ pub(super) fn leave_groups(view: &mut View<'_>, policy: &Policy) -> Result<(), F
         }
         let content = if secret { Content::Secret(Zeroizing::new(new)) } else { Content::Bytes(new) };
         let why = "the agent's user leaves the groups that may use sudo";
-        view.write(Volume::Root, &path, content, stat.attributes, Class::Privilege, why, "group(5), gshadow(5)")?;
+        view.write(
+            Volume::Root,
+            &path,
+            content,
+            stat.attributes,
+            Class::Privilege.because(why, "group(5), gshadow(5)"),
+        )?;
     }
     Ok(())
 }

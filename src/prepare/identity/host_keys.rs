@@ -4,9 +4,7 @@
 //! there, but off. It is enabled where it really makes keys and nothing more is needed; else a unit of ours is added.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Action, Class, Content, PathRule, View, Volume};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "sshd_config(5), HostKey; ssh-keygen(1), -A";
@@ -29,12 +27,12 @@ struct OddKey {
 /// Where the image cannot be read.
 pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     let odd = odd_keys(view)?;
-    let usual = Place::new("/etc/ssh/ssh_host_*_key*", "an SSH host key", Class::Secret, Action::Remove, SOURCE);
+    let usual = PathRule::new("/etc/ssh/ssh_host_*_key*", "an SSH host key", Class::Secret, Action::Remove, SOURCE);
     usual.propose(view)?;
     for key in &odd {
-        view.remove(Volume::Root, &key.path, Class::Secret, "an SSH host key that sshd_config names", SOURCE)?;
+        view.remove(Volume::Root, &key.path, Class::Secret.because("an SSH host key that sshd_config names", SOURCE))?;
         let public = ImagePath::new([key.path.as_bytes(), b".pub"].concat())?;
-        view.remove(Volume::Root, &public, Class::Identity, "its public half", SOURCE)?;
+        view.remove(Volume::Root, &public, Class::Identity.because("its public half", SOURCE))?;
     }
     let sshd = view.root().resolve(&ImagePath::new("/usr/sbin/sshd")?)?;
     if view.root().stat(&sshd)?.is_none() {
@@ -50,7 +48,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
 /// stripped before must not lose the lines that make them.
 fn odd_keys(view: &mut View<'_>) -> Result<Vec<OddKey>, FsError> {
     let mut files = vec![ImagePath::new("/etc/ssh/sshd_config")?];
-    files.extend(Place::new("/etc/ssh/sshd_config.d/*.conf", "", Class::Configuration, Action::Keep, "").find(view)?);
+    files.extend(view.find("/etc/ssh/sshd_config.d/*.conf")?);
     let mut keys: Vec<OddKey> = Vec::new();
     for file in files {
         let file = view.root().resolve(&file)?;
@@ -158,9 +156,7 @@ fn enable_vendor(view: &mut View<'_>, vendor: &Vendor) -> Result<(), FsError> {
         view.symlink(
             &link,
             &vendor.path.to_string(),
-            Class::Code,
-            why,
-            "raspberrypi-sys-mods, regenerate_ssh_host_keys",
+            Class::Code.because(why, "raspberrypi-sys-mods, regenerate_ssh_host_keys"),
         )?;
     }
     Ok(())
@@ -174,18 +170,10 @@ fn add_own_unit(view: &mut View<'_>, odd: &[OddKey]) -> Result<(), FsError> {
     let why = "makes the SSH host keys of every card, as the image has no unit that does all of it";
     let bytes = |text: &str| Content::Bytes(text.as_bytes().to_vec());
     let unit = ImagePath::new(WANTS)?.join(OWN_UNIT)?;
-    view.write(
-        Volume::Root,
-        &ImagePath::new(OWN_SCRIPT)?,
-        bytes(&script),
-        Attributes::root(0o755),
-        Class::Code,
-        why,
-        SOURCE,
-    )?;
-    view.write(Volume::Root, &unit, bytes(OWN_UNIT_TEXT), Attributes::root(0o644), Class::Code, why, SOURCE)?;
+    view.write(Volume::Root, OWN_SCRIPT, bytes(&script), Attributes::root(0o755), Class::Code.because(why, SOURCE))?;
+    view.write(Volume::Root, &unit, bytes(OWN_UNIT_TEXT), Attributes::root(0o644), Class::Code.because(why, SOURCE))?;
     let link = ImagePath::new(format!("{WANTS}/multi-user.target.wants/{OWN_UNIT}"))?;
-    view.symlink(&link, &unit.to_string(), Class::Code, "enables it", SOURCE)?;
+    view.symlink(&link, &unit.to_string(), Class::Code.because("enables it", SOURCE))?;
     Ok(())
 }
 

@@ -2,9 +2,7 @@
 //! gave up its privileges cannot make its file again.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::empty;
-use crate::prepare::plan::{Class, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, View, Volume};
 
 const SOURCE: &str = "pi-gen, export-image/05-finalise";
 /// Directories inside directories are only followed so far: an image is untrusted.
@@ -26,10 +24,10 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
             match entry.kind {
                 FileKind::Directory => ahead.push((path, depth + 1)),
                 FileKind::File if was_put_aside(&entry.name) => {
-                    view.remove(Volume::Root, &path, Class::Log, "an older log", SOURCE)?;
+                    view.remove(Volume::Root, &path, Class::Log.because("an older log", SOURCE))?;
                 }
                 FileKind::File => {
-                    empty(view, Volume::Root, &path, Class::Log, "a log; the file stays, empty", SOURCE)?;
+                    view.empty(Volume::Root, &path, Class::Log.because("a log; the file stays, empty", SOURCE))?;
                 }
                 FileKind::Symlink | FileKind::Special => {}
             }

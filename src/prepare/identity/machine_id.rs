@@ -8,8 +8,7 @@
 //! one over it while the root file system is still read-only. See machine-id(5), "First Boot Semantics".
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, Content, View, Volume};
 
 const LIMIT: u64 = 4096;
 const SOURCE: &str = "machine-id(5), First Boot Semantics";
@@ -28,21 +27,21 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
             let fresh = stat.size == 0 || held.trim_ascii() == b"uninitialized";
             if !fresh {
                 let why = "the machine's id; systemd makes a new one at the first boot and applies no presets";
-                view.write(Volume::Root, &path, empty(), attributes, Class::Identity, why, SOURCE)?;
+                view.write(Volume::Root, &path, empty(), attributes, Class::Identity.because(why, SOURCE))?;
             }
         }
         Some(_) => view.warn(format!("{path} is not a regular file: systemd cannot keep a machine id there")),
         // Without /etc there is no system that could need one.
         None if view.root().stat(&ImagePath::new("/etc")?)?.is_some() => {
             let why = "the file must be there for systemd to make a machine id while the root is still read-only";
-            view.write(Volume::Root, &path, empty(), attributes, Class::Identity, why, SOURCE)?;
+            view.write(Volume::Root, &path, empty(), attributes, Class::Identity.because(why, SOURCE))?;
         }
         None => {}
     }
     let copy = ImagePath::new("/var/lib/dbus/machine-id")?;
     if view.root().stat(&copy)?.is_some_and(|stat| stat.kind == FileKind::File) {
         let why = "a copy of the machine's id; dbus makes a link to the real one again";
-        view.remove(Volume::Root, &copy, Class::Identity, why, "dbus-uuidgen(1); tmpfiles.d/dbus.conf")?;
+        view.remove(Volume::Root, &copy, Class::Identity.because(why, "dbus-uuidgen(1); tmpfiles.d/dbus.conf"))?;
     }
     Ok(())
 }

@@ -1,17 +1,17 @@
 //! The step that removes what tells one machine from another, and what an image remembers of its life.
 //!
-//! What it does is written in [`PLACES`]; the code in this folder does the lines that are more than a path. It never
+//! What it does is written in [`RULES`]; the code in this folder does the lines that are more than a path. It never
 //! leaves a card without SSH: where host keys go, a unit that makes new ones is enabled.
 
-mod access;
 mod host_keys;
-mod leftovers;
+mod logins_and_wifi;
 mod logs;
 mod machine_id;
-mod places;
+mod registering_scripts;
+mod rules;
 mod swap;
 
-pub use places::PLACES;
+pub use rules::RULES;
 
 use super::{Step, StepError, View};
 use crate::recipe::schema::{Keep, Strip};
@@ -40,8 +40,8 @@ impl Step for StripIdentity<'_> {
                 next: "take it out of [strip] keep, or out of [strip] also".to_owned(),
             });
         }
-        for place in PLACES.iter().filter(|place| !place.kept_by.is_some_and(|keep| self.strip.keeps(keep))) {
-            place.propose(view)?;
+        for rule in RULES.iter().filter(|rule| !rule.kept_by.is_some_and(|keep| self.strip.keeps(keep))) {
+            rule.propose(view)?;
         }
         if self.strip.keeps(Keep::MachineId) {
             view.warn(
@@ -59,8 +59,8 @@ impl Step for StripIdentity<'_> {
             logs::propose(view)?;
         }
         swap::propose(view)?;
-        access::propose(view, self.strip)?;
-        leftovers::propose(view)?;
+        logins_and_wifi::propose(view, self.strip)?;
+        registering_scripts::propose(view)?;
         Ok(())
     }
 }

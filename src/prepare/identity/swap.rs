@@ -1,8 +1,7 @@
 //! Swap files: they hold what was in the old machine's memory.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, View, Volume};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "dphys-swapfile(8), CONF_SWAPFILE; rpi-swap";
@@ -34,7 +33,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
         }
         if made_again && !in_fstab.contains(&name) {
             let why = "a swap file, which holds what was in the old machine's memory; it is made again at boot";
-            view.remove(Volume::Root, &path, Class::Secret, why, SOURCE)?;
+            view.remove(Volume::Root, &path, Class::Secret.because(why, SOURCE))?;
         } else {
             view.warn(format!(
                 "{path} is a swap file that would not be made again, so it stays; it may hold what was in the old \

@@ -3,8 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, Content, View, Volume};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str =
@@ -93,9 +92,9 @@ fn remove_section(view: &mut View<'_>, path: &ImagePath, shared: &Shared) -> Res
     let rest = sections.without(&shared.section);
     let why = format!("temporary AWS keys that the agent shared, section [{}]", shared.section);
     if rest.split(|&b| b == b'\n').all(|line| matches!(line.trim_ascii().first(), None | Some(b'#' | b';'))) {
-        view.remove(Volume::Root, &path, Class::Secret, why, SOURCE)?;
+        view.remove(Volume::Root, &path, Class::Secret.because(why, SOURCE))?;
     } else {
-        view.write(Volume::Root, &path, Content::Secret(rest), stat.attributes, Class::Secret, why, SOURCE)?;
+        view.write(Volume::Root, &path, Content::Secret(rest), stat.attributes, Class::Secret.because(why, SOURCE))?;
     }
     Ok(())
 }

@@ -1,18 +1,18 @@
 //! The step that removes what ties an image to the managed node it was taken from.
 //!
-//! What it does is written in [`PLACES`]; the code beside it does the lines that are more than a path. Stripping means
+//! What it does is written in [`RULES`]; the code beside it does the lines that are more than a path. Stripping means
 //! deleting files: `amazon-ssm-agent -register -clear` would leave the registration file and the fingerprint behind.
 
 mod credentials;
-mod places;
+mod rules;
 mod settings;
 
-pub use places::PLACES;
+pub use rules::RULES;
 
 use serde_json::Value;
 
-use super::place::{Action, Place};
-use super::plan::{Class, Volume};
+use super::path_rule::{Action, PathRule};
+use super::plan::Volume;
 use super::{Step, StepError, View};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::printable::Printable;
@@ -39,20 +39,20 @@ impl Step for StripSsm<'_> {
     }
 
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
-        say_who_it_was(view)?;
+        report_old_identity(view)?;
         // These read what the lines of the table remove.
         credentials::propose(view)?;
         settings::propose(view)?;
-        say_what_would_have_run(view)?;
-        say_what_inventory_goes(view, self.strip)?;
-        for place in PLACES {
-            if place.kept_by.is_some_and(|keep| self.strip.keeps(keep)) {
+        report_startup_commands(view)?;
+        report_inventory(view, self.strip)?;
+        for rule in RULES {
+            if rule.kept_by.is_some_and(|keep| self.strip.keeps(keep)) {
                 continue;
             }
-            if place.path == "/var/lib/amazon/ssm/*" {
-                other_identities(view, place)?;
+            if rule.path == "/var/lib/amazon/ssm/*" {
+                remove_other_identities(view, rule)?;
             } else {
-                place.propose(view)?;
+                rule.propose(view)?;
             }
         }
         Ok(())
@@ -81,7 +81,7 @@ fn printable(text: &str) -> String {
     Printable::of(text).to_string().chars().take(120).collect()
 }
 
-fn say_who_it_was(view: &mut View<'_>) -> Result<(), FsError> {
+fn report_old_identity(view: &mut View<'_>) -> Result<(), FsError> {
     let key = json(view, &data("Vault/Store/RegistrationKey")?)?;
     let registration = json(view, &data("registration")?)?;
     let id = key.as_ref().and_then(|key| text_field(key, "instanceID"));
@@ -97,7 +97,7 @@ fn say_who_it_was(view: &mut View<'_>) -> Result<(), FsError> {
 
 /// The agent starts what it finds in `daemons` and runs what it finds in `localcommands`, as root: a person should hear
 /// of it. Arguments are not shown, they may hold secrets.
-fn say_what_would_have_run(view: &mut View<'_>) -> Result<(), FsError> {
+fn report_startup_commands(view: &mut View<'_>) -> Result<(), FsError> {
     for (folder, when) in [("daemons", "whenever it starts"), ("localcommands", "when it finds them")] {
         let folder = data(folder)?;
         if view.root().stat(&folder)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
@@ -116,23 +116,23 @@ fn say_what_would_have_run(view: &mut View<'_>) -> Result<(), FsError> {
 }
 
 /// Folders that are named by an identity which is neither a managed node nor an EC2 instance.
-fn other_identities(view: &mut View<'_>, place: &Place) -> Result<(), FsError> {
+fn remove_other_identities(view: &mut View<'_>, rule: &PathRule) -> Result<(), FsError> {
     let known = |path: &ImagePath| {
-        PLACES.iter().any(|line| {
-            line.action != Action::Part
+        RULES.iter().any(|line| {
+            line.action != Action::StepDecides
                 && line.path.strip_prefix(DATA).is_some_and(|name| {
                     let first = name.split('/').nth(1).unwrap_or_default();
                     Some(first.as_bytes()) == path.name()
                 })
         })
     };
-    for path in place.find(view)? {
+    for path in view.find(rule.path)? {
         if known(&path) || view.root().stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
             continue;
         }
         let has = |name: &str| -> Result<bool, FsError> { Ok(view.root().stat(&path.join(name)?)?.is_some()) };
         if has("document")? || has("session")? {
-            view.remove(Volume::Root, &path, place.class, place.what, place.source)?;
+            view.remove(Volume::Root, &path, rule.class.because(rule.what, rule.source))?;
         } else {
             view.warn(format!("{path} stays: cardsmith does not know what the agent keeps there"));
         }
@@ -140,12 +140,11 @@ fn other_identities(view: &mut View<'_>, place: &Place) -> Result<(), FsError> {
     Ok(())
 }
 
-fn say_what_inventory_goes(view: &mut View<'_>, strip: &Strip) -> Result<(), FsError> {
+fn report_inventory(view: &mut View<'_>, strip: &Strip) -> Result<(), FsError> {
     if !strip.keeps(Keep::Inventory) {
         return Ok(());
     }
-    let own = Place::new("/var/lib/amazon/ssm/*i-*/inventory/custom/*", "", Class::Identity, Action::Keep, "");
-    for path in own.find(view)? {
+    for path in view.find("/var/lib/amazon/ssm/*i-*/inventory/custom/*")? {
         view.warn(format!(
             "{path} goes although the recipe keeps inventory: it is in the folder of a node that the cards will not be. \
              Add it with [[file]] under {DATA}/inventory/custom"

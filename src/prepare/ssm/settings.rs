@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, Content, View, Volume};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "agent/appconfig/contracts.go";
@@ -46,7 +45,7 @@ pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     let why = "identities that are written into the agent's settings (Identity.CustomIdentities)";
     // The old text is not shown: a custom identity may carry keys.
     let content = Content::Bytes(stripped.into_bytes());
-    view.write(Volume::Root, &path, content, stat.attributes, Class::Identity, why, SOURCE)?;
+    view.write(Volume::Root, &path, content, stat.attributes, Class::Identity.because(why, SOURCE))?;
     Ok(())
 }
 

@@ -8,8 +8,7 @@ use std::path::Path;
 
 use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FsError, ImagePath};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::Agent;
 use crate::units::ByteSize;
@@ -45,14 +44,14 @@ impl Step for InstallAgent<'_> {
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
         match &self.loaded.recipe.agent {
             Some(agent) => self.install_package(view, agent),
-            None => self.use_what_is_there(view),
+            None => self.accept_installed_agent(view),
         }
     }
 }
 
 impl InstallAgent<'_> {
     /// Without a package, the image must hold an agent, where cards are to register.
-    fn use_what_is_there(&self, view: &mut View<'_>) -> Result<(), StepError> {
+    fn accept_installed_agent(&self, view: &mut View<'_>) -> Result<(), StepError> {
         match present::agent(view)? {
             Some(found) => {
                 view.note(found.to_string());
@@ -111,28 +110,22 @@ impl InstallAgent<'_> {
         let class = Class::Configuration;
         let on_card = ImagePath::new(PACKAGE_ON_CARD)?;
         if let Some(directory) = on_card.parent() {
+            // 0700: nobody but root may put another package there before root installs it.
             let why = "holds the agent's package until it is installed";
-            view.directory(Volume::Root, &directory, Attributes::root(0o700), class, why, SOURCE)?;
+            view.directory(Volume::Root, &directory, Attributes::root(0o700), class.because(why, SOURCE))?;
         }
+        // Not read into memory: it has tens of megabytes. It is digested again when it is copied.
         let content = Content::HostFile { path, size: ByteSize(size), sha256: agent.sha256 };
         let why = "the agent's package; removed when it is installed";
-        view.write(Volume::Root, &on_card, content, Attributes::root(0o600), class, why, SOURCE)?;
+        view.write(Volume::Root, &on_card, content, Attributes::root(0o600), class.because(why, SOURCE))?;
         let text = |text: &str| Content::Bytes(text.as_bytes().to_vec());
         let why = "installs the agent at the first boot";
-        view.write(
-            Volume::Root,
-            &ImagePath::new(SCRIPT)?,
-            text(SCRIPT_TEXT),
-            Attributes::root(0o755),
-            class,
-            why,
-            SOURCE,
-        )?;
+        view.write(Volume::Root, SCRIPT, text(SCRIPT_TEXT), Attributes::root(0o755), class.because(why, SOURCE))?;
         let unit = ImagePath::new(format!("{UNITS}/{UNIT}"))?;
         let why = "starts the installation while the package is there";
-        view.write(Volume::Root, &unit, text(UNIT_TEXT), Attributes::root(0o644), class, why, SOURCE)?;
+        view.write(Volume::Root, &unit, text(UNIT_TEXT), Attributes::root(0o644), class.because(why, SOURCE))?;
         let link = ImagePath::new(format!("{UNITS}/multi-user.target.wants/{UNIT}"))?;
-        view.symlink(&link, &unit.to_string(), class, "enables it", "systemctl(1), enable")?;
+        view.symlink(&link, &unit.to_string(), class.because("enables it", "systemctl(1), enable"))?;
         Ok(())
     }
 }
@@ -155,6 +148,7 @@ fn read_package(path: &Path, wanted: Sha256Digest) -> Result<(u64, Control), Ste
     }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let (found, size) = Sha256Digest::of_all(file).map_err(unreadable)?;
+    // Before anything in it is read: what the recipe does not mean is not taken apart.
     if found != wanted {
         return Err(host_file(
             path,

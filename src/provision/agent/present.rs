@@ -4,8 +4,6 @@ use std::fmt;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::View;
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::Class;
 
 /// dpkg's status file of a full desktop has some 3 MiB.
 const LIMIT: u64 = 64 << 20;
@@ -43,9 +41,7 @@ pub(super) fn agent(view: &View<'_>) -> Result<Option<Found>, FsError> {
         _ if program => return Ok(Some(Found::Program)),
         _ => {}
     }
-    let any = |pattern: &'static str| -> Result<bool, FsError> {
-        Ok(!Place::new(pattern, "", Class::Configuration, Action::Keep, "").find(view)?.is_empty())
-    };
+    let any = |pattern: &'static str| -> Result<bool, FsError> { Ok(!view.find(pattern)?.is_empty()) };
     if any("/snap/amazon-ssm-agent/current")? || any("/var/lib/snapd/snaps/amazon-ssm-agent_*.snap")? {
         return Ok(Some(Found::Snap { seeded: false }));
     }

@@ -3,10 +3,9 @@
 mod archive;
 
 use super::cloud_config;
-use super::units::{links, say};
+use super::units::{links, report_failure};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::keyboard_parts;
 use crate::recipe::schema::Locale;
 
@@ -49,7 +48,7 @@ impl Step for SetLocale<'_> {
             keys.extend(["locale", "locale_configfile"]);
         }
         if cloud_config::is_active(view)? {
-            cloud_config::take_out_of_user_data(view, &keys, "[locale]")?;
+            cloud_config::remove_from_user_data(view, &keys, "[locale]")?;
         }
         Ok(())
     }
@@ -74,7 +73,7 @@ fn put(view: &mut View<'_>, path: &str, text: String, why: &'static str) -> Resu
         _ => Attributes::root(0o644),
     };
     let content = Content::Bytes(text.into_bytes());
-    view.write(Volume::Root, &path, content, attributes, Class::Configuration, why, SOURCE)?;
+    view.write(Volume::Root, &path, content, attributes, Class::Configuration.because(why, SOURCE))?;
     Ok(())
 }
 
@@ -87,11 +86,11 @@ fn time_zone(view: &mut View<'_>, zone: &str) -> Result<(), FsError> {
         None => false,
     };
     if !is_zone {
-        view.obstacle(format!("the image does not know the time zone {zone} (no such file in {ZONES})"));
+        view.block(format!("the image does not know the time zone {zone} (no such file in {ZONES})"));
         return Ok(());
     }
     let localtime = ImagePath::new("/etc/localtime")?;
-    view.symlink(&localtime, &place, Class::Configuration, "the card's time zone", "localtime(5)")?;
+    view.symlink(&localtime, &place, Class::Configuration.because("the card's time zone", "localtime(5)"))?;
     // Debian until bookworm; trixie's tzdata has no such file any more.
     if file(view, "/etc/timezone")?.is_some() {
         put(view, "/etc/timezone", format!("{zone}\n"), "the card's time zone, as Debian's tzdata notes it")?;
@@ -105,7 +104,7 @@ fn set_keyboard(view: &mut View<'_>, keyboard: &str) -> Result<(), FsError> {
     let Some((layout, variant)) = keyboard_parts(keyboard) else { return Ok(()) };
     let setupcon = file(view, "/usr/bin/setupcon")?.or(file(view, "/bin/setupcon")?);
     if setupcon.is_none() && file(view, FILE)?.is_none() {
-        view.obstacle("the keyboard cannot be set: the image has neither setupcon nor /etc/default/keyboard");
+        view.block("the keyboard cannot be set: the image has neither setupcon nor /etc/default/keyboard");
         return Ok(());
     }
     let folders = ["/usr/share/X11/xkb/symbols", "/usr/share/xkeyboard-config-2/symbols"];
@@ -116,7 +115,7 @@ fn set_keyboard(view: &mut View<'_>, keyboard: &str) -> Result<(), FsError> {
         symbols = symbols.or(file(view, &format!("{folder}/{layout}"))?);
     }
     let Some(symbols) = symbols else {
-        view.obstacle(if any {
+        view.block(if any {
             format!("the image does not know the keyboard layout {layout} (no such file in {})", folders[0])
         } else {
             format!("whether the image knows the keyboard layout {layout} cannot be told: it has no {}", folders[0])
@@ -125,7 +124,7 @@ fn set_keyboard(view: &mut View<'_>, keyboard: &str) -> Result<(), FsError> {
     };
     let text = view.root().text(&symbols, LIMIT)?.unwrap_or_default();
     if !variant.is_empty() && !text.contains(&format!("\"{variant}\"")) {
-        view.obstacle(format!("the keyboard layout {layout} of the image has no variant {variant}"));
+        view.block(format!("the keyboard layout {layout} of the image has no variant {variant}"));
         return Ok(());
     }
     let old = match file(view, FILE)? {
@@ -137,7 +136,7 @@ fn set_keyboard(view: &mut View<'_>, keyboard: &str) -> Result<(), FsError> {
     // setupcon compiles them anew; the old ones would be loaded at boot instead.
     for path in ["/etc/console-setup/cached_setup_keyboard.sh", "/etc/console-setup/cached_UTF-8_del.kmap.gz"] {
         let why = "a compiled copy of the old keyboard, which would be used at boot";
-        view.remove(Volume::Root, &ImagePath::new(path)?, Class::Transient, why, "setupcon(1), --save")?;
+        view.remove(Volume::Root, path, Class::Transient.because(why, "setupcon(1), --save"))?;
     }
     Ok(())
 }
@@ -165,7 +164,7 @@ fn with_setting(text: &str, key: &str, value: &str) -> String {
 /// locale(5), locale.gen(5), update-locale(8).
 fn language(view: &mut View<'_>, locale: &str) -> Result<(), StepError> {
     if !archive::has(view, locale)? && !generate(view, locale)? {
-        view.obstacle(format!(
+        view.block(format!(
             "the image neither has the locale {locale} nor can it generate it at the first boot (locale-gen, and {locale} in \
              /usr/share/i18n/SUPPORTED, are needed)"
         ));
@@ -229,12 +228,12 @@ fn generate(view: &mut View<'_>, locale: &str) -> Result<bool, StepError> {
     let flag = ImagePath::new(GENERATE_FLAG).map_err(FsError::from)?;
     if let Some(folder) = flag.parent() {
         let why = "what cards do once, at their first boot";
-        view.directory(Volume::Root, &folder, Attributes::root(0o700), Class::Configuration, why, SOURCE)?;
+        view.directory(Volume::Root, &folder, Attributes::root(0o700), Class::Configuration.because(why, SOURCE))?;
     }
     put(view, GENERATE_FLAG, format!("{locale}\n"), "says that a locale is to be generated; goes when it is")?;
     put(view, &format!("/etc/systemd/system/{GENERATE_UNIT}"), GENERATE_UNIT_TEXT.to_owned(), "generates the locale")?;
     let done = links::enable(view, GENERATE_UNIT, SOURCE);
-    say(view, done)?;
+    report_failure(view, done)?;
     view.note(format!(
         "the image does not have the locale {locale}: it is generated at the first boot, which takes about a minute in the \
          background"

@@ -14,7 +14,7 @@ pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsEr
     let old = view.root().text(&path, LIMIT)?.unwrap_or_default();
     for family in [true, false] {
         if interface.addresses.iter().filter(|address| is_v4(address) == family).count() > 1 {
-            view.obstacle(format!(
+            view.block(format!(
                 "{} has more than one address of a kind, and dhcpcd, which sets up the network of this image, takes only one",
                 interface.name
             ));
@@ -25,8 +25,9 @@ pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsEr
         let mut words = line.split_whitespace();
         let key = words.next().unwrap_or_default();
         let named = words.any(|word| word == interface.name || word.contains('*'));
+        // These say which interfaces dhcpcd touches at all; the block would be there and do nothing.
         if key == "denyinterfaces" && named || key == "allowinterfaces" && !named {
-            view.obstacle(format!("dhcpcd.conf of this image says {line:?}: {} would not be set up", interface.name));
+            view.block(format!("dhcpcd.conf of this image says {line:?}: {} would not be set up", interface.name));
             return Ok(());
         }
     }

@@ -1,8 +1,7 @@
 //! What the files of all three network programs have in common.
 
-use crate::fs::{Attributes, FsError, ImagePath};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::fs::{Attributes, FsError};
+use crate::prepare::{Class, Content, View, Volume};
 use crate::recipe::schema::Cidr;
 
 /// Files of settings that are read have at most this size.
@@ -18,15 +17,7 @@ pub(super) fn put(
 ) -> Result<(), FsError> {
     let why = "the recipe, [[network.interface]]";
     let content = Content::Bytes(text.into_bytes());
-    view.write(
-        Volume::Root,
-        &ImagePath::new(path)?,
-        content,
-        Attributes::root(mode),
-        Class::Configuration,
-        why,
-        source,
-    )?;
+    view.write(Volume::Root, path, content, Attributes::root(mode), Class::Configuration.because(why, source))?;
     Ok(())
 }
 

@@ -38,6 +38,7 @@ pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsEr
         if !servers.is_empty() {
             text.push_str(&format!("dns={};\n", servers.join(";")));
         }
+        // `dns` alone would come on top of what DHCP brings; the recipe means its own servers and no others.
         if !interface.dns.is_empty() && method == "auto" {
             text.push_str("ignore-auto-dns=true\n");
         }

@@ -21,6 +21,7 @@ pub(in crate::provision) fn manager(view: &mut View<'_>) -> Result<Option<Manage
         (Manager::Dhcpcd, "dhcpcd.service"),
         (Manager::Networkd, "systemd-networkd.service"),
     ] {
+        // A link that was left behind by a removed package enables nothing.
         if links::is_enabled(view, unit)? && links::is_there(view, unit)? {
             found.push((manager, unit));
         }

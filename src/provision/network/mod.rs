@@ -40,7 +40,7 @@ impl Step for SetNetwork<'_> {
             return Ok(());
         }
         let Some(manager) = manager(view)? else {
-            view.obstacle(
+            view.block(
                 "[[network.interface]] cannot be set up: none of NetworkManager, dhcpcd and systemd-networkd is enabled on \
                  this image",
             );
@@ -61,14 +61,14 @@ impl Step for SetNetwork<'_> {
             }
         }
         if cloud_config::is_active(view)? {
-            say_network_config(view, manager)?;
+            report_network_config(view, manager)?;
         }
         Ok(())
     }
 }
 
 /// What cloud-init would make of network-config on the boot partition.
-fn say_network_config(view: &mut View<'_>, manager: Manager) -> Result<(), FsError> {
+fn report_network_config(view: &mut View<'_>, manager: Manager) -> Result<(), FsError> {
     let path = ImagePath::new("/network-config")?;
     let Some(_) = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
     let text = view.boot().text(&path, LIMIT)?.unwrap_or_default();

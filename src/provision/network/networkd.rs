@@ -9,7 +9,7 @@ use crate::recipe::schema::Interface;
 /// Of all files that match an interface, networkd takes the first in the order of the names (systemd.network(5)).
 pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsError> {
     if !interface.dns.is_empty() && !links::is_enabled(view, "systemd-resolved.service")? {
-        view.obstacle(format!(
+        view.block(format!(
             "the name servers of {} have no effect: systemd-networkd only hands them to systemd-resolved, which is not \
              enabled on this image",
             interface.name
@@ -32,6 +32,7 @@ pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsEr
     for dns in &interface.dns {
         text.push_str(&format!("DNS={dns}\n"));
     }
+    // Else the servers that DHCP brings would be asked, too.
     if interface.dhcp && !interface.dns.is_empty() {
         text.push_str("\n[DHCPv4]\nUseDNS=no\n\n[DHCPv6]\nUseDNS=no\n");
     }

@@ -1,13 +1,11 @@
 //! The step that puts the first-boot registration into the image: a unit, its script, and a condition on the agent's own
 //! unit. It knows no activation; that comes with the card, see [`super::card`].
 //!
-//! The activation file is `/var/lib/cardsmith/activation` ([`ACTIVATION_FILE`]), 0600 root on ext4 only. Facts: shared
-//! ssm-agent-facts, sections 2 and 5 (amazon-ssm-agent, `core/agent_parser.go`).
+//! The activation file is `/var/lib/cardsmith/activation` ([`ACTIVATION_FILE`]), 0600 root on ext4 only. What the
+//! agent does with `-register` is in amazon-ssm-agent, `core/agent_parser.go`.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 
 /// Where a card's activation stands until the card has registered.
 pub const ACTIVATION_FILE: &str = "/var/lib/cardsmith/activation";
@@ -38,23 +36,25 @@ impl Step for Register {
         let script = ImagePath::new(SCRIPT).map_err(FsError::from)?;
         file(view, &script, SCRIPT_TEXT, 0o755, "registers the card at its first boot with a network")?;
         file(view, &unit, UNIT_TEXT, 0o644, "starts the registration while the card has an activation")?;
+        // The link itself enables the unit: nothing can run systemctl in an image.
         let link = ImagePath::new(format!("{UNITS}/multi-user.target.wants/{UNIT}")).map_err(FsError::from)?;
-        view.symlink(&link, &unit.to_string(), Class::Configuration, "enables it", "systemctl(1), enable")?;
+        view.symlink(&link, &unit.to_string(), Class::Configuration.because("enables it", "systemctl(1), enable"))?;
         condition(view)?;
         environment(view)?;
-        one_boot_later(view)?;
+        note_delayed_registration(view)?;
         Ok(())
     }
 }
 
 fn file(view: &mut View<'_>, path: &ImagePath, text: &str, mode: u16, why: &'static str) -> Result<(), FsError> {
     let content = Content::Bytes(text.as_bytes().to_vec());
-    view.write(Volume::Root, path, content, Attributes::root(mode), Class::Configuration, why, SOURCE)?;
+    view.write(Volume::Root, path, content, Attributes::root(mode), Class::Configuration.because(why, SOURCE))?;
     Ok(())
 }
 
 fn condition(view: &mut View<'_>) -> Result<(), FsError> {
     let mut units = vec![AGENT_UNIT];
+    // The snap names the unit otherwise, and a drop-in counts only under its unit's own name.
     if view.root().stat(&ImagePath::new(format!("{UNITS}/{SNAP_UNIT}"))?)?.is_some() {
         units.push(SNAP_UNIT);
     }
@@ -74,12 +74,13 @@ fn environment(view: &mut View<'_>) -> Result<(), FsError> {
         "/etc/systemd/system/amazon-ssm-agent.service.d/*.conf",
         "/etc/systemd/system/snap.amazon-ssm-agent.amazon-ssm-agent.service.d/*.conf",
     ] {
-        for path in Place::new(pattern, "", Class::Configuration, Action::Keep, "").find(view)? {
+        for path in view.find(pattern)? {
             let path = view.root().resolve(&path)?;
             let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { continue };
             let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
             let found = environment_lines(&text);
             if !found.is_empty() {
+                // The strictest mode of all: whoever hid a proxy's password from users wants it hidden here, too.
                 mode &= stat.attributes.mode;
                 lines.extend(found);
             }
@@ -99,9 +100,7 @@ fn environment(view: &mut View<'_>) -> Result<(), FsError> {
         &path,
         content,
         Attributes::root(mode),
-        Class::Configuration,
-        why,
-        "systemd.exec(5), Environment=",
+        Class::Configuration.because(why, "systemd.exec(5), Environment="),
     )?;
     Ok(())
 }
@@ -128,7 +127,7 @@ fn environment_lines(text: &str) -> Vec<String> {
     lines
 }
 
-fn one_boot_later(view: &mut View<'_>) -> Result<(), FsError> {
+fn note_delayed_registration(view: &mut View<'_>) -> Result<(), FsError> {
     let cmdline = view.boot().text(&ImagePath::new("/cmdline.txt")?, LIMIT)?.unwrap_or_default();
     if cmdline.split_whitespace().any(|word| word == "systemd.unit=kernel-command-line.target") {
         view.note(

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::install::{DIRECTORIES, Found, expanded, instantiated, look, template_of};
 use super::presets;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Volume};
+use crate::prepare::{Class, View, Volume};
 
 const CONFIG: &str = "/etc/systemd/system";
 const SOURCE: &str = "systemctl(1)";
@@ -78,7 +77,7 @@ pub(crate) fn enable(view: &mut View<'_>, name: &str, why: &'static str) -> Resu
             }
         }
         ahead.extend(install.also.iter().map(|also| expanded(also, &unit)));
-        presets::say(view, &unit, true)?;
+        presets::report(view, &unit, true)?;
     }
     Ok(())
 }
@@ -87,7 +86,11 @@ pub(crate) fn enable(view: &mut View<'_>, name: &str, why: &'static str) -> Resu
 fn unmask(view: &mut View<'_>, name: &str, why: &'static str) -> Result<(), LinkError> {
     let path = ImagePath::new(CONFIG)?.join(name)?;
     if leads_to_null(view, &path)? {
-        view.remove(Volume::Root, &path, Class::Configuration, format!("it masks {name}, which is to start"), why)?;
+        view.remove(
+            Volume::Root,
+            &path,
+            Class::Configuration.because(format!("it masks {name}, which is to start"), why),
+        )?;
     }
     Ok(())
 }
@@ -105,7 +108,7 @@ fn link(view: &mut View<'_>, at: &ImagePath, to: &ImagePath, why: &'static str) 
     if there.is_some() && view.root().resolve(at)? == view.root().resolve(to)? {
         return Ok(());
     }
-    view.symlink(at, &to.to_string(), Class::Configuration, format!("enables it ({why})"), SOURCE)?;
+    view.symlink(at, &to.to_string(), Class::Configuration.because(format!("enables it ({why})"), SOURCE))?;
     Ok(())
 }
 
@@ -129,10 +132,10 @@ pub(crate) fn disable(view: &mut View<'_>, name: &str, why: &'static str) -> Res
         names.insert(unit);
     }
     for path in links_of(view, &names)? {
-        view.remove(Volume::Root, &path, Class::Configuration, format!("it starts {name} ({why})"), SOURCE)?;
+        view.remove(Volume::Root, &path, Class::Configuration.because(format!("it starts {name} ({why})"), SOURCE))?;
     }
-    presets::say(view, name, false)?;
-    still_started(view, name)
+    presets::report(view, name, false)?;
+    report_other_starters(view, name)
 }
 
 /// The links in /etc/systemd/system and its `*.wants`, `*.requires` and `*.upholds` that mean one of `names`.
@@ -173,7 +176,7 @@ fn links_of(view: &View<'_>, names: &BTreeSet<String>) -> Result<Vec<ImagePath>,
 }
 
 /// What starts a unit although it is disabled.
-fn still_started(view: &mut View<'_>, name: &str) -> Result<(), LinkError> {
+fn report_other_starters(view: &mut View<'_>, name: &str) -> Result<(), LinkError> {
     let root = view.root();
     let mut by = BTreeSet::new();
     for directory in DIRECTORIES.iter().skip(1) {
@@ -242,6 +245,6 @@ pub(crate) fn mask(view: &mut View<'_>, name: &str, why: &'static str) -> Result
     if matches!(look(view, name)?, Found::Missing) {
         view.warn(format!("{name} is masked as the recipe says, but the image has no such unit"));
     }
-    view.symlink(&path, "/dev/null", Class::Configuration, format!("masks it ({why})"), SOURCE)?;
+    view.symlink(&path, "/dev/null", Class::Configuration.because(format!("masks it ({why})"), SOURCE))?;
     Ok(())
 }

@@ -40,7 +40,7 @@ impl Step for SetUnits<'_> {
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
         for unit in &self.recipe.units {
             if self.is_needed(unit) {
-                view.obstacle(format!(
+                view.block(format!(
                     "{} is what registers the cards: with [activation] it cannot be {}",
                     unit.name,
                     if unit.state == UnitState::Masked { "masked" } else { "disabled" }
@@ -52,22 +52,22 @@ impl Step for SetUnits<'_> {
                 UnitState::Disabled => links::disable(view, &unit.name, "the recipe, [[unit]]"),
                 UnitState::Masked => links::mask(view, &unit.name, "the recipe, [[unit]]"),
             };
-            say(view, done)?;
+            report_failure(view, done)?;
         }
         Ok(())
     }
 }
 
-/// What cannot be done to a unit of this image becomes an obstacle.
+/// What cannot be done to a unit of this image blocks the plan.
 ///
 /// # Errors
 /// Where the image cannot be read.
-pub(super) fn say(view: &mut View<'_>, done: Result<(), LinkError>) -> Result<(), StepError> {
+pub(super) fn report_failure(view: &mut View<'_>, done: Result<(), LinkError>) -> Result<(), StepError> {
     match done {
         Ok(()) => Ok(()),
         Err(LinkError::Fs(error)) => Err(error.into()),
         Err(LinkError::Cannot(what)) => {
-            view.obstacle(what);
+            view.block(what);
             Ok(())
         }
     }

@@ -3,8 +3,7 @@
 //! Semantics"; systemd.preset(5)). Elsewhere presets are not looked at, and nothing is written.
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 const FILE: &str = "/etc/systemd/system-preset/00-cardsmith.preset";
 const HEAD: &str = "# Put here by cardsmith: what the recipe says about units, for systemd's first boot.\n";
@@ -14,7 +13,7 @@ const LIMIT: u64 = 1 << 20;
 ///
 /// # Errors
 /// Where the image cannot be read.
-pub(super) fn say(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(), FsError> {
+pub(super) fn report(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(), FsError> {
     let id = view.root().text(&view.root().resolve(&ImagePath::new("/etc/machine-id")?)?, LIMIT)?;
     if id.is_some_and(|id| id.trim() != "uninitialized") {
         return Ok(());
@@ -30,6 +29,12 @@ pub(super) fn say(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(), 
     text.push_str(&format!("{word} {name}\n"));
     let why = "systemd's first boot leaves these units as the recipe wants them";
     let content = Content::Bytes(text.into_bytes());
-    view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, "systemd.preset(5)")?;
+    view.write(
+        Volume::Root,
+        &path,
+        content,
+        Attributes::root(0o644),
+        Class::Configuration.because(why, "systemd.preset(5)"),
+    )?;
     Ok(())
 }

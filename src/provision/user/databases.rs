@@ -4,8 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 const LIMIT: u64 = 4 << 20;
 const SOURCE: &str = "passwd(5), shadow(5), group(5), gshadow(5)";
@@ -99,7 +98,7 @@ impl Databases {
         let found =
             (table(view, "/etc/passwd", false)?, table(view, "/etc/shadow", true)?, table(view, "/etc/group", false)?);
         let (Some(passwd), Some(shadow), Some(group)) = found else {
-            view.obstacle("the image has no /etc/passwd, /etc/shadow and /etc/group in which [user] could be written");
+            view.block("the image has no /etc/passwd, /etc/shadow and /etc/group in which [user] could be written");
             return Ok(None);
         };
         let gshadow = table(view, "/etc/gshadow", true)?;
@@ -127,7 +126,7 @@ impl Databases {
                 Content::Bytes(text.as_bytes().to_vec())
             };
             let why = "the user of the recipe";
-            view.write(Volume::Root, &table.path, content, table.attributes, Class::Privilege, why, SOURCE)?;
+            view.write(Volume::Root, &table.path, content, table.attributes, Class::Privilege.because(why, SOURCE))?;
         }
         Ok(())
     }
@@ -173,6 +172,7 @@ impl Databases {
                 members.into_iter().map(|member| if member == old { new.to_owned() } else { member }).collect()
             });
         }
+        // subuid and subgid go by name: under the old one, rootless containers would lose their numbers.
         for table in &mut self.subordinate {
             table.each(old, |line| with_field(line, 0, new));
         }
@@ -200,6 +200,7 @@ impl Databases {
         };
         let NewUser { name, home, shell, day } = user;
         self.passwd.push(format!("{name}:x:{uid}:{gid}:,,,:{home}:{shell}"));
+        // A line that a user of this name left behind would give the new one its password.
         self.shadow.lines.retain(|line| field(line, 0) != *name);
         self.shadow.push(format!("{name}:!:{day}:0:99999:7:::"));
         if own.is_none() {
@@ -253,6 +254,7 @@ impl Databases {
         if self.shadow.find(name).is_none() {
             self.shadow.push(format!("{name}:!:{day}:0:99999:7:::"));
         }
+        // `x` sends programs on to shadow; anything else here would count instead of the new hash.
         self.passwd.each(name, |line| with_field(line, 1, "x"));
         self.shadow.each(name, |line| {
             // The same hash keeps its day: doing it twice changes nothing.

@@ -5,11 +5,9 @@
 
 use super::databases::Databases;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{StepError, View};
+use crate::prepare::{Class, Content, StepError, View, Volume};
 use crate::provision::cloud_config;
-use crate::provision::units::{links, say};
+use crate::provision::units::{links, report_failure};
 
 const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "userconf-pi, cancel-rename";
@@ -58,10 +56,10 @@ pub(super) fn settle(view: &mut View<'_>, name: &str, databases: &mut Databases)
     if asks_for_a_user(view)? {
         let why = "userconf-pi: the recipe has answered its questions";
         let done = links::disable(view, QUESTIONS, why);
-        say(view, done)?;
+        report_failure(view, done)?;
         if links::is_there(view, "getty@.service")? {
             let done = links::enable(view, "getty@tty1.service", "userconf-pi: the screen has a login again");
-            say(view, done)?;
+            report_failure(view, done)?;
         }
     }
     for path in [
@@ -71,25 +69,29 @@ pub(super) fn settle(view: &mut View<'_>, name: &str, databases: &mut Databases)
         "/etc/sudoers.d/010_wiz-nopasswd",
     ] {
         let why = "it belongs to the questions of the first boot, which the recipe has answered";
-        view.remove(Volume::Root, &ImagePath::new(path).map_err(FsError::from)?, Class::Configuration, why, SOURCE)?;
+        view.remove(Volume::Root, path, Class::Configuration.because(why, SOURCE))?;
     }
     for path in ["/userconf.txt", "/userconf"] {
         let why = "it would set another user at the first boot; the recipe has one";
-        view.remove(Volume::Boot, &ImagePath::new(path).map_err(FsError::from)?, Class::Secret, why, SOURCE)?;
+        view.remove(Volume::Boot, path, Class::Secret.because(why, SOURCE))?;
     }
     if let Some((_, _, home)) = databases.user(WIZARD) {
         databases.remove(WIZARD);
         if home.as_bytes().starts_with(b"/home/") {
-            view.remove(Volume::Root, &home, Class::Configuration, "the home of the first boot's wizard", SOURCE)?;
+            view.remove(
+                Volume::Root,
+                &home,
+                Class::Configuration.because("the home of the first boot's wizard", SOURCE),
+            )?;
         }
     }
-    log_in_on_the_screen(view, name)?;
+    set_desktop_login(view, name)?;
     cloud_init(view, name)?;
     Ok(())
 }
 
 /// The desktop's own login: the wizard's user logged in by itself; now a person does (cancel-rename, boot behaviour B3).
-fn log_in_on_the_screen(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
+fn set_desktop_login(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     let path = view.root().resolve(&ImagePath::new("/etc/lightdm/lightdm.conf")?)?;
     let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
     let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
@@ -101,7 +103,7 @@ fn log_in_on_the_screen(view: &mut View<'_>, name: &str) -> Result<(), FsError> 
     if new != text {
         let why = format!("the wizard's user is gone; {name} logs in on the desktop");
         let content = Content::Bytes(new.into_bytes());
-        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration, why, SOURCE)?;
+        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration.because(why, SOURCE))?;
     }
     Ok(())
 }
@@ -115,9 +117,9 @@ fn cloud_init(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     let content = Content::Bytes(text.into());
     let why = format!("cloud-init leaves {name} alone and makes no user of its own");
     let source = "cloud-init, cc_users_groups";
-    view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration, why, source)?;
+    view.write(Volume::Root, &path, content, Attributes::root(0o644), Class::Configuration.because(why, source))?;
     let keys = ["users", "user", "password", "chpasswd", "ssh_authorized_keys"];
-    cloud_config::take_out_of_user_data(view, &keys, "[user]")
+    cloud_config::remove_from_user_data(view, &keys, "[user]")
 }
 
 /// The first user's rules go with its new name, as userconf's `rename_user` does it, in every file that sudo reads.
@@ -126,7 +128,7 @@ fn cloud_init(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
 /// Where the image cannot be read.
 pub(super) fn rename_in_sudoers(view: &mut View<'_>, old: &str, new: &str) -> Result<(), FsError> {
     let mut files = vec![ImagePath::new("/etc/sudoers")?];
-    files.extend(Place::new("/etc/sudoers.d/*", "", Class::Privilege, Action::Part, SOURCE).find(view)?);
+    files.extend(view.find("/etc/sudoers.d/*")?);
     for path in files {
         let path = view.root().resolve(&path)?;
         let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { continue };
@@ -141,7 +143,7 @@ pub(super) fn rename_in_sudoers(view: &mut View<'_>, old: &str, new: &str) -> Re
         if renamed != text {
             let why = format!("{old} is called {new} now");
             let content = Content::Bytes(renamed.into_bytes());
-            view.write(Volume::Root, &path, content, stat.attributes, Class::Privilege, why, SOURCE)?;
+            view.write(Volume::Root, &path, content, stat.attributes, Class::Privilege.because(why, SOURCE))?;
         }
     }
     Ok(())

@@ -1,8 +1,7 @@
 //! Home directories: made from /etc/skel, or moved with what is in them.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
-use crate::prepare::plan::{Class, Content, Volume};
+use crate::prepare::{Class, Content, View, Volume};
 
 const SOURCE: &str = "useradd(8), -m; usermod(8), -m";
 /// A fresh home has half a dozen small files; more than this is somebody's life, and stays where it is.
@@ -38,7 +37,7 @@ pub(super) fn made(view: &mut View<'_>, home: &ImagePath, attributes: Attributes
         view.warn(format!("{home} is in the image already: what is in it keeps its owners"));
     }
     let why = "the user's home";
-    view.directory(Volume::Root, home, attributes, Class::Configuration, why, SOURCE)?;
+    view.directory(Volume::Root, home, attributes, Class::Configuration.because(why, SOURCE))?;
     let skeleton = view.root().resolve(&ImagePath::new("/etc/skel")?)?;
     let Some(files) = below(view, &skeleton)? else { return Ok(()) };
     for path in files {
@@ -65,11 +64,11 @@ pub(super) fn moved(view: &mut View<'_>, old: &ImagePath, new: &ImagePath) -> Re
         return Ok(old.clone());
     };
     let why = "the home of the first user, under its new name";
-    view.directory(Volume::Root, new, stat.attributes, Class::Configuration, why, SOURCE)?;
+    view.directory(Volume::Root, new, stat.attributes, Class::Configuration.because(why, SOURCE))?;
     for path in files {
         copy(view, &path, &rebased(&path, old, new)?, None, why)?;
     }
-    view.remove(Volume::Root, old, Class::Configuration, format!("it has become {new}"), SOURCE)?;
+    view.remove(Volume::Root, old, Class::Configuration.because(format!("it has become {new}"), SOURCE))?;
     Ok(new.clone())
 }
 
@@ -92,15 +91,15 @@ fn copy(
     };
     match stat.kind {
         FileKind::Directory => {
-            view.directory(Volume::Root, to, attributes, Class::Configuration, why, SOURCE)?;
+            view.directory(Volume::Root, to, attributes, Class::Configuration.because(why, SOURCE))?;
         }
         FileKind::File => {
             let content = Content::Bytes(view.root().read(from, MOST_BYTES)?);
-            view.write(Volume::Root, to, content, attributes, Class::Configuration, why, SOURCE)?;
+            view.write(Volume::Root, to, content, attributes, Class::Configuration.because(why, SOURCE))?;
         }
         FileKind::Symlink => {
             let target = view.root().read_link(from)?;
-            view.symlink(to, &String::from_utf8_lossy(&target), Class::Configuration, why, SOURCE)?;
+            view.symlink(to, &String::from_utf8_lossy(&target), Class::Configuration.because(why, SOURCE))?;
         }
         FileKind::Special => {}
     }

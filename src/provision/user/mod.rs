@@ -10,8 +10,7 @@ mod first_boot;
 mod home;
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::User;
 use databases::{Databases, NewUser};
@@ -54,8 +53,8 @@ impl Step for SetUser<'_> {
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
         let Some(mut databases) = Databases::read(view)? else { return Ok(()) };
         let asks = first_boot::asks_for_a_user(view)?;
-        if let Some(what) = self.in_the_way(view, &databases)? {
-            view.obstacle(what);
+        if let Some(what) = self.find_conflict(view, &databases)? {
+            view.block(what);
             return Ok(());
         }
         first_boot::settle(view, &self.user.name, &mut databases)?;
@@ -77,7 +76,7 @@ fn day(view: &View<'_>) -> i64 {
 }
 
 impl SetUser<'_> {
-    fn in_the_way(&self, view: &View<'_>, databases: &Databases) -> Result<Option<String>, FsError> {
+    fn find_conflict(&self, view: &View<'_>, databases: &Databases) -> Result<Option<String>, FsError> {
         let name = &self.user.name;
         if let Some(uid) = databases.uid_of(name)
             && !(1000..60_000).contains(&uid)
@@ -121,7 +120,7 @@ impl SetUser<'_> {
                 None => "/bin/sh",
             };
         let Some((uid, gid)) = databases.add(&NewUser { name, home: &home, shell, day: day(view) }) else {
-            view.obstacle(format!("{name} cannot be added: the image has no free user number between 1000 and 59999"));
+            view.block(format!("{name} cannot be added: the image has no free user number between 1000 and 59999"));
             return Ok(None);
         };
         home::made(view, &home, Attributes { mode: home::mode(view)?, uid, gid })?;
@@ -142,7 +141,7 @@ impl SetUser<'_> {
         let owned = |mode| Attributes { mode, uid: person.uid, gid: person.gid };
         let directory = person.home.join(".ssh").map_err(FsError::from)?;
         let why = "SSH wants it to be the user's own";
-        view.directory(Volume::Root, &directory, owned(0o700), Class::Privilege, why, SOURCE)?;
+        view.directory(Volume::Root, &directory, owned(0o700), Class::Privilege.because(why, SOURCE))?;
         let file = directory.join("authorized_keys").map_err(FsError::from)?;
         let old = view.root().text(&file, LIMIT)?.unwrap_or_default();
         if !old.is_empty() && old != keys {
@@ -150,7 +149,7 @@ impl SetUser<'_> {
         }
         let why = format!("who may log in as {} by key, from {} beside the recipe", self.user.name, source.display());
         let content = Content::Bytes(keys.into_bytes());
-        view.write(Volume::Root, &file, content, owned(0o600), Class::Privilege, why, SOURCE)?;
+        view.write(Volume::Root, &file, content, owned(0o600), Class::Privilege.because(why, SOURCE))?;
         Ok(())
     }
 }

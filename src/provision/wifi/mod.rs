@@ -14,8 +14,7 @@ use super::network::{Manager, manager};
 use super::stored_secret::StoredSecret;
 use super::{boot_settings, cloud_config};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{Class, Content, Step, StepError, View, Volume};
 use crate::recipe::schema::Wifi;
 use crate::secrets::Secret;
 
@@ -43,17 +42,17 @@ impl Step for SetWifi<'_> {
         let way = match way(view)? {
             Ok(way) => way,
             Err(what) => {
-                view.obstacle(format!("[network.wifi] cannot be set up: {what}"));
+                view.block(format!("[network.wifi] cannot be set up: {what}"));
                 return Ok(());
             }
         };
         country(view, &self.wifi.country)?;
         unblock(view, way)?;
         if way == Way::Supplicant {
-            boot_file_goes(view)?;
+            remove_boot_file(view)?;
         }
         if cloud_config::is_active(view)? {
-            say_network_config(view)?;
+            report_network_config(view)?;
         }
         view.note(format!(
             "the Wi-Fi network {:?} is not in the golden image: each card gets it with the password from {}",
@@ -124,7 +123,7 @@ fn country(view: &mut View<'_>, country: &str) -> Result<(), FsError> {
     let path = ImagePath::new("/cmdline.txt")?;
     let stat = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File);
     let (Some(stat), Some(old)) = (stat, view.boot().text(&path, LIMIT)?.filter(|text| !text.trim().is_empty())) else {
-        view.obstacle("the Wi-Fi country cannot be set: the boot partition has no cmdline.txt, or an empty one");
+        view.block("the Wi-Fi country cannot be set: the boot partition has no cmdline.txt, or an empty one");
         return Ok(());
     };
     let without: Vec<&str> = old.split(' ').filter(|word| !word.starts_with(KEY)).collect();
@@ -132,7 +131,7 @@ fn country(view: &mut View<'_>, country: &str) -> Result<(), FsError> {
     if !old.split_whitespace().any(|word| word == format!("{KEY}{country}")) {
         let why = "the country whose rules the radio keeps";
         let content = Content::Bytes(new.into_bytes());
-        view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration, why, SOURCE)?;
+        view.write(Volume::Boot, &path, content, stat.attributes, Class::Configuration.because(why, SOURCE))?;
     }
     Ok(())
 }
@@ -147,6 +146,8 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
     let mut names: Vec<Vec<u8>> =
         entries.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(b":wlan")).collect();
     if way == Way::Supplicant {
+        // rfkill keeps its state under the radio's device path: Pi 3 and Pi 4, the two that pi-gen blocks. A card may
+        // start in either.
         for name in ["platform-3f300000.mmcnr:wlan", "platform-fe300000.mmcnr:wlan"] {
             if !names.iter().any(|other| other == name.as_bytes()) {
                 names.push(name.as_bytes().to_vec());
@@ -158,7 +159,7 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
         let attributes = view.root().stat(&path)?.map_or(Attributes::root(0o644), |stat| stat.attributes);
         let (content, why) = (Content::Bytes(b"0\n".to_vec()), "the radio is not blocked");
         if view.root().text(&path, LIMIT)?.is_none_or(|text| text.trim() != "0") {
-            view.write(Volume::Root, &path, content, attributes, Class::Configuration, why, PI_GEN)?;
+            view.write(Volume::Root, &path, content, attributes, Class::Configuration.because(why, PI_GEN))?;
         }
     }
     let path = ImagePath::new("/var/lib/NetworkManager/NetworkManager.state")?;
@@ -175,16 +176,16 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
         .collect();
     if new != old {
         let (content, why) = (Content::Bytes(new.into_bytes()), "NetworkManager switches the radio on");
-        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration, why, PI_GEN)?;
+        view.write(Volume::Root, &path, content, stat.attributes, Class::Configuration.because(why, PI_GEN))?;
     }
     Ok(())
 }
 
 /// Bullseye moves a wpa_supplicant.conf of the boot partition over the card's own at the first boot.
-fn boot_file_goes(view: &mut View<'_>) -> Result<(), FsError> {
+fn remove_boot_file(view: &mut View<'_>) -> Result<(), FsError> {
     let path = ImagePath::new("/wpa_supplicant.conf")?;
     let why = "at the first boot it would take the place of the card's own network";
-    if view.remove(Volume::Boot, &path, Class::Secret, why, "raspberrypi-net-mods.service")? {
+    if view.remove(Volume::Boot, &path, Class::Secret.because(why, "raspberrypi-net-mods.service"))? {
         view.warn(
             "wpa_supplicant.conf on the boot partition goes, with every network in it: [network.wifi] takes its place",
         );
@@ -193,7 +194,7 @@ fn boot_file_goes(view: &mut View<'_>) -> Result<(), FsError> {
 }
 
 /// What cloud-init would make of network-config on the boot partition.
-fn say_network_config(view: &mut View<'_>) -> Result<(), FsError> {
+fn report_network_config(view: &mut View<'_>) -> Result<(), FsError> {
     let text = view.boot().text(&ImagePath::new("/network-config")?, LIMIT)?.unwrap_or_default();
     if text.lines().any(|line| line.trim_start().starts_with("wifis:")) {
         view.warn(
@@ -229,9 +230,10 @@ pub fn card_network(view: &mut View<'_>, wifi: &Wifi, psk: &Secret) -> Result<St
             (path, text, stored)
         }
     };
+    // After writing, the card is searched for the secret: it must be there this often, and nowhere else.
     let times = text.matches(stored.as_str()).count();
     let content = Content::Secret(Zeroizing::new(text.as_bytes().to_vec()));
     let why = "the card's Wi-Fi network with its password";
-    view.write(Volume::Root, &path, content, Attributes::root(0o600), Class::Secret, why, SOURCE)?;
+    view.write(Volume::Root, &path, content, Attributes::root(0o600), Class::Secret.because(why, SOURCE))?;
     Ok(StoredSecret { what: "Wi-Fi password", bytes: Zeroizing::new(stored.as_bytes().to_vec()), times })
 }

@@ -6,13 +6,13 @@ use crate::recipe::schema::User;
 impl Checker<'_> {
     pub(super) fn user(&mut self, user: &User) {
         if !is_user_name(&user.name) {
-            self.wrong(
+            self.report(
                 &["user", "name"],
                 "this cannot be a login name",
                 "a lower-case letter, then lower-case letters, digits, - and _; 32 at most",
             );
         } else if ["root", "ssm-user", "rpi-first-boot-wizard"].contains(&user.name.as_str()) {
-            self.wrong(
+            self.report(
                 &["user", "name"],
                 format!("`{}` is not a person's account", user.name),
                 "take another name; what ssm-user may do is said in [sudo]",
@@ -21,7 +21,7 @@ impl Checker<'_> {
         if let Some(hash) = &user.password_hash
             && !is_password_hash(hash)
         {
-            self.wrong(
+            self.report(
                 &["user", "password-hash"],
                 "this is not a password's hash",
                 "`openssl passwd -6` or `mkpasswd -m yescrypt` asks for the password and prints its hash, which begins \
@@ -31,7 +31,7 @@ impl Checker<'_> {
         for (at, group) in user.groups.iter().flatten().enumerate() {
             if !is_user_name(group) {
                 let at = at.to_string();
-                self.wrong(
+                self.report(
                     &["user", "groups", &at],
                     "this cannot be a group's name",
                     "for example \"sudo\" or \"gpio\"",

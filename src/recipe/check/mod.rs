@@ -7,12 +7,12 @@ mod system;
 use std::path::{Component, Path};
 
 use super::card_name::{CardName, CardNameError};
-use super::lifetime::Lifetime;
+use super::expiry::Expiry;
 use super::loaded::LoadedRecipe;
 use super::mistake::Mistake;
+use super::positions::ValueSpans;
 use super::region::is_region;
 use super::schema::{Activation, ActivationFrom, FileEntry, FileVolume, Recipe};
-use super::texts::Places;
 use crate::fs::ImagePath;
 
 /// What is said of a path that wanders off, and what would be right.
@@ -24,18 +24,18 @@ pub(crate) use system::keyboard_parts;
 /// Collects the mistakes of one recipe.
 struct Checker<'a> {
     loaded: &'a LoadedRecipe,
-    places: &'a Places<'a, 'a>,
+    spans: &'a ValueSpans<'a, 'a>,
     found: Vec<Mistake>,
 }
 
-pub(super) fn check<'a>(loaded: &'a LoadedRecipe, places: &'a Places<'a, 'a>) -> Vec<Mistake> {
-    let mut checker = Checker { loaded, places, found: Vec::new() };
+pub(super) fn check<'a>(loaded: &'a LoadedRecipe, spans: &'a ValueSpans<'a, 'a>) -> Vec<Mistake> {
+    let mut checker = Checker { loaded, spans, found: Vec::new() };
     let recipe = &loaded.recipe;
     checker.name(recipe);
     checker.image(recipe);
     if let Some(both) = recipe.strip.contradiction() {
         let help = "leave it out of one of the two lists";
-        checker.wrong(&["strip", "also"], format!("`{both}` is both kept and stripped"), help);
+        checker.report(&["strip", "also"], format!("`{both}` is both kept and stripped"), help);
     }
     checker.removals(&recipe.strip.remove);
     if let Some(agent) = &recipe.agent {
@@ -68,8 +68,8 @@ pub(super) fn check<'a>(loaded: &'a LoadedRecipe, places: &'a Places<'a, 'a>) ->
 }
 
 impl Checker<'_> {
-    fn wrong(&mut self, keys: &[&str], what: impl Into<String>, help: impl Into<String>) {
-        self.found.push(self.places.texts.mistake(self.places.of(keys), what, help));
+    fn report(&mut self, keys: &[&str], what: impl Into<String>, help: impl Into<String>) {
+        self.found.push(self.spans.texts.mistake(self.spans.of(keys), what, help));
     }
 
     fn name(&mut self, recipe: &Recipe) {
@@ -80,7 +80,7 @@ impl Checker<'_> {
             && name.ends_with(letter)
             && name.chars().all(|c| letter(c) || c == '-');
         if !fits {
-            self.wrong(
+            self.report(
                 &["name"],
                 "this cannot be a recipe's name",
                 "1 to 50 of a-z, 0-9 and -, not beginning or ending with -; it is used in file names, tags and host names",
@@ -93,17 +93,17 @@ impl Checker<'_> {
         let place = ["image", "source"];
         match image.source.split_once("://") {
             Some(("https" | "s3", rest)) if !rest.is_empty() && !rest.starts_with('/') && image.sha256.is_some() => {}
-            Some(("https" | "s3", rest)) if !rest.is_empty() && !rest.starts_with('/') => self.wrong(
+            Some(("https" | "s3", rest)) if !rest.is_empty() && !rest.starts_with('/') => self.report(
                 &place,
                 "an image from the network needs `sha256`",
                 "add `sha256 = \"…\"` of the file as published; raspberrypi.com shows it beside the download",
             ),
             Some((scheme, _)) => {
                 let what = format!("`{}://` is not supported", scheme.escape_default());
-                self.wrong(&place, what, "use https:// or s3:// with `sha256`, or a path beside the recipe");
+                self.report(&place, what, "use https:// or s3:// with `sha256`, or a path beside the recipe");
             }
             None if image.source.is_empty() || image.source.contains('\0') => {
-                self.wrong(&place, "no image is named", "a path beside the recipe, or an https:// or s3:// address");
+                self.report(&place, "no image is named", "a path beside the recipe, or an https:// or s3:// address");
             }
             None => {}
         }
@@ -116,7 +116,7 @@ impl Checker<'_> {
                 Ok(path) if path == ImagePath::root() => "this is the whole root file system".to_owned(),
                 Ok(_) => continue,
             };
-            self.wrong(&["strip", "remove"], problem, "absolute paths inside the image, without `..`");
+            self.report(&["strip", "remove"], problem, "absolute paths inside the image, without `..`");
         }
     }
 
@@ -128,35 +128,35 @@ impl Checker<'_> {
         if let Some(region) = &activation.region
             && !is_region(region)
         {
-            self.wrong(&["activation", "region"], "this is not an AWS region", "for example \"eu-central-1\"");
+            self.report(&["activation", "region"], "this is not an AWS region", "for example \"eu-central-1\"");
         }
     }
 
     fn activation_from_aws(&mut self, activation: &Activation) {
         if activation.path.is_some() {
-            self.wrong(
+            self.report(
                 &["activation", "path"],
                 "`path` goes with `from = \"file\"`",
                 "remove it, or say `from = \"file\"`",
             );
         }
         if activation.region.is_none() {
-            self.wrong(
+            self.report(
                 &["activation"],
                 "`from = \"aws\"` needs `region`",
                 "the region that the cards register in, for example `region = \"eu-central-1\"`",
             );
         }
         match activation.role.as_deref() {
-            None => self.wrong(
+            None => self.report(
                 &["activation"],
                 "`from = \"aws\"` needs `role`",
                 "the name of the IAM role that nodes get, for example `role = \"ssm-managed-instance\"`",
             ),
             Some(role) => self.role(role),
         }
-        if let Some(Err(error)) = activation.expires.as_deref().map(str::parse::<Lifetime>) {
-            self.wrong(
+        if let Some(Err(error)) = activation.expires.as_deref().map(str::parse::<Expiry>) {
+            self.report(
                 &["activation", "expires"],
                 error.to_string(),
                 "a number with m, h or d: \"12h\", \"7d\"; at most \"30d\"",
@@ -170,7 +170,7 @@ impl Checker<'_> {
         // CreateActivation takes the role's name; an ARN or a path is refused by the service (aws-cli #4232).
         if let Some((_, name)) = role.rsplit_once('/') {
             let kind = if role.starts_with("arn:") { "an ARN" } else { "a path" };
-            return self.wrong(
+            return self.report(
                 &place,
                 format!("`role` takes the role's name, and this is {kind}"),
                 format!("write `role = \"{}\"`", name.escape_default()),
@@ -179,7 +179,7 @@ impl Checker<'_> {
         let fits =
             (1..=64).contains(&role.len()) && role.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c));
         if !fits {
-            self.wrong(
+            self.report(
                 &place,
                 "this is not the name of an IAM role",
                 "1 to 64 letters, digits and +=,.@_-; the name as IAM shows it, not its ARN",
@@ -191,7 +191,7 @@ impl Checker<'_> {
         // AWS allows 50; cardsmith adds its own (serial, recipe, golden digest) and leaves some room.
         const MOST: usize = 40;
         if activation.tags.len() > MOST {
-            self.wrong(
+            self.report(
                 &["activation", "tags"],
                 format!("more than {MOST} tags"),
                 "AWS allows 50, and cardsmith adds its own",
@@ -201,15 +201,19 @@ impl Checker<'_> {
         for (key, value) in &activation.tags {
             let place = ["activation", "tags", key.as_str()];
             if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-                self.wrong(
+                self.report(
                     &place,
                     "this tag is too long or empty",
                     "1 to 128 characters for the key, at most 256 for the value",
                 );
             } else if !key.chars().chain(value.chars()).all(allowed) {
-                self.wrong(&place, "AWS does not take this character in a tag", "letters, digits, spaces and _.:/=+-@");
+                self.report(
+                    &place,
+                    "AWS does not take this character in a tag",
+                    "letters, digits, spaces and _.:/=+-@",
+                );
             } else if key.to_ascii_lowercase().starts_with("aws:") {
-                self.wrong(&place, "tags that begin with `aws:` are reserved", "take another key");
+                self.report(&place, "tags that begin with `aws:` are reserved", "take another key");
             }
         }
     }
@@ -222,7 +226,7 @@ impl Checker<'_> {
             ("tags", !activation.tags.is_empty()),
         ];
         for (key, _) in given.iter().filter(|(_, given)| *given) {
-            self.wrong(
+            self.report(
                 &["activation", key],
                 format!("`{key}` has no effect with `from = \"file\"`"),
                 "it was settled when the activations were issued; remove it, or say `from = \"aws\"`",
@@ -231,7 +235,11 @@ impl Checker<'_> {
         if let Some(path) = &activation.path
             && (path.as_os_str().is_empty() || path.as_os_str().as_encoded_bytes().contains(&0))
         {
-            self.wrong(&["activation", "path"], "no file is named", "a CSV or JSON file beside the recipe, not in git");
+            self.report(
+                &["activation", "path"],
+                "no file is named",
+                "a CSV or JSON file beside the recipe, not in git",
+            );
         }
     }
 
@@ -243,7 +251,7 @@ impl Checker<'_> {
                       and the result is a host name of 63 characters at most"
                     .to_owned(),
             };
-            self.wrong(&["card", "name"], format!("this cannot name cards: {error}"), help);
+            self.report(&["card", "name"], format!("this cannot name cards: {error}"), help);
         }
     }
 
@@ -253,7 +261,7 @@ impl Checker<'_> {
             let place = |key: &'static str| ["file", number.as_str(), key].map(str::to_owned);
             let mut wrong = |key: &'static str, what: String, help: &str| {
                 let keys = place(key);
-                self.wrong(&keys.each_ref().map(String::as_str), what, help);
+                self.report(&keys.each_ref().map(String::as_str), what, help);
             };
             if let Err(error) = ImagePath::new(&file.path) {
                 wrong(
@@ -302,16 +310,16 @@ impl Checker<'_> {
     /// wander off with `..` into somebody's home directory.
     fn host_path(&mut self, keys: &[&str], path: &Path) {
         if path.as_os_str().is_empty() || path.as_os_str().as_encoded_bytes().contains(&0) {
-            self.wrong(keys, "no file is named", "a path beside the recipe");
+            self.report(keys, "no file is named", "a path beside the recipe");
         } else if self.as_written(keys, path).components().any(|component| component == Component::ParentDir) {
-            self.wrong(keys, OUTSIDE.0, OUTSIDE.1);
+            self.report(keys, OUTSIDE.0, OUTSIDE.1);
         }
     }
 
     /// The path as it stands in its file: one of the base's was put behind the way from here to there.
     fn as_written<'p>(&self, keys: &[&str], path: &'p Path) -> &'p Path {
-        let is_base = self.places.texts.is_base(self.places.of(keys).start);
-        path.strip_prefix(&self.places.prefix).ok().filter(|_| is_base).unwrap_or(path)
+        let is_base = self.spans.texts.is_base(self.spans.of(keys).start);
+        path.strip_prefix(&self.spans.prefix).ok().filter(|_| is_base).unwrap_or(path)
     }
 
     fn host_file(&mut self, keys: &[&str], path: &Path) {
@@ -319,11 +327,11 @@ impl Checker<'_> {
         match std::fs::metadata(&path) {
             Ok(found) if found.is_file() => {}
             Ok(_) => {
-                self.wrong(keys, format!("{} is not a regular file", path.display()), "name a file beside the recipe")
+                self.report(keys, format!("{} is not a regular file", path.display()), "name a file beside the recipe")
             }
             Err(error) => {
                 let what = format!("cannot find {}: {error}", path.display());
-                self.wrong(keys, what, "paths count from the recipe's directory");
+                self.report(keys, what, "paths count from the recipe's directory");
             }
         }
     }

@@ -11,7 +11,7 @@ impl Checker<'_> {
         if let Some(hostname) = &network.hostname
             && *hostname != recipe.card.name
         {
-            self.wrong(
+            self.report(
                 &["network", "hostname"],
                 format!("[card] name is {:?}, and this is another name for the same thing", recipe.card.name),
                 "keep one of the two: a card's name is its host name",
@@ -24,7 +24,7 @@ impl Checker<'_> {
             let number = at.to_string();
             self.interface(&number, interface);
             if network.interfaces.iter().take(at).any(|other| other.name == interface.name) {
-                self.wrong(
+                self.report(
                     &["network", "interface", &number, "name"],
                     "an earlier [[network.interface]] has the same name",
                     "keep one of them",
@@ -35,21 +35,21 @@ impl Checker<'_> {
 
     pub(super) fn wifi(&mut self, wifi: &Wifi) {
         if !(1..=32).contains(&wifi.ssid.len()) || wifi.ssid.contains('\0') {
-            self.wrong(
+            self.report(
                 &["network", "wifi", "ssid"],
                 "this cannot be the name of a Wi-Fi network",
                 "1 to 32 bytes; letters that are not ASCII have two or more",
             );
         }
         if wifi.country.len() != 2 || !wifi.country.bytes().all(|b| b.is_ascii_uppercase()) {
-            self.wrong(
+            self.report(
                 &["network", "wifi", "country"],
                 "this is not a country",
                 "two capitals as ISO 3166 has them, for example \"DE\", \"GB\" or \"US\"",
             );
         }
         if let Some(problem) = wifi.psk.problem() {
-            self.wrong(
+            self.report(
                 &["network", "wifi", "psk"],
                 problem,
                 "`{ env = \"WIFI_PSK\" }`, `{ file = \"wifi.psk\" }` or `{ ssm-parameter = \"/fleet/wifi/psk\" }`",
@@ -63,7 +63,7 @@ impl Checker<'_> {
     fn interface(&mut self, number: &str, interface: &Interface) {
         let place = |key: &'static str| ["network", "interface", number, key];
         if !is_interface(&interface.name) {
-            self.wrong(
+            self.report(
                 &place("name"),
                 "this is not the name of a wired interface",
                 "for example \"eth0\"; Wi-Fi is [network.wifi]",
@@ -71,9 +71,9 @@ impl Checker<'_> {
         }
         match (interface.dhcp, interface.addresses.is_empty()) {
             (true, false) => {
-                self.wrong(&place("addresses"), "`dhcp` and `addresses` exclude each other", "keep one of them")
+                self.report(&place("addresses"), "`dhcp` and `addresses` exclude each other", "keep one of them")
             }
-            (false, true) => self.wrong(
+            (false, true) => self.report(
                 &place("name"),
                 "the interface gets no address",
                 "say `dhcp = true`, or give `addresses = [\"192.168.7.2/24\"]`",
@@ -84,7 +84,7 @@ impl Checker<'_> {
         for (at, cidr) in cidrs.iter().enumerate() {
             let at = at.to_string();
             if cidr.is_none_or(|cidr| !is_host_address(cidr.address)) {
-                self.wrong(
+                self.report(
                     &["network", "interface", number, "addresses", &at],
                     "this is not an address with its prefix",
                     "for example \"192.168.7.2/24\" or \"2001:db8::2/64\"",
@@ -93,9 +93,9 @@ impl Checker<'_> {
         }
         if let Some(gateway) = interface.gateway {
             if interface.dhcp {
-                self.wrong(&place("gateway"), "with `dhcp` the gateway comes from there", "remove it");
+                self.report(&place("gateway"), "with `dhcp` the gateway comes from there", "remove it");
             } else if cidrs.iter().all(Option::is_some) && !cidrs.iter().flatten().any(|cidr| cidr.holds(gateway)) {
-                self.wrong(
+                self.report(
                     &place("gateway"),
                     "the gateway is in the network of none of the addresses",
                     "correct it, or the prefix of the address",
@@ -107,7 +107,7 @@ impl Checker<'_> {
     pub(super) fn proxy(&mut self, proxy: &Proxy) {
         for (key, value) in [("http", &proxy.http), ("https", &proxy.https)] {
             if value.as_deref().is_some_and(|value| !is_proxy(value)) {
-                self.wrong(
+                self.report(
                     &["proxy", key],
                     "this is not a proxy's address",
                     "for example \"http://proxy.example.com:3128\", without user, password and path",
@@ -115,13 +115,13 @@ impl Checker<'_> {
             }
         }
         if proxy.http.is_none() && proxy.https.is_none() {
-            self.wrong(&["proxy"], "no proxy is named", "give `https = \"http://proxy.example.com:3128\"`");
+            self.report(&["proxy"], "no proxy is named", "give `https = \"http://proxy.example.com:3128\"`");
         }
         for (at, host) in proxy.no_proxy.iter().enumerate() {
             let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:/*[]".contains(c);
             if host.is_empty() || !host.chars().all(allowed) {
                 let at = at.to_string();
-                self.wrong(
+                self.report(
                     &["proxy", "no-proxy", &at],
                     "this is neither a host nor a domain nor an address",
                     "for example \"169.254.169.254\", \".example.com\"",

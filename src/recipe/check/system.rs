@@ -9,21 +9,21 @@ const LONGEST_CONFIG_LINE: usize = 98;
 impl Checker<'_> {
     pub(super) fn locale(&mut self, locale: &Locale) {
         if locale.time_zone.as_deref().is_some_and(|zone| !is_time_zone(zone)) {
-            self.wrong(
+            self.report(
                 &["locale", "time-zone"],
                 "this is not a time zone's name",
                 "as `timedatectl list-timezones` shows them: \"Europe/Berlin\", \"UTC\"",
             );
         }
         if locale.keyboard.as_deref().is_some_and(|keyboard| keyboard_parts(keyboard).is_none()) {
-            self.wrong(
+            self.report(
                 &["locale", "keyboard"],
                 "this is not a keyboard layout",
                 "a layout, with a variant in parentheses where it needs one: \"gb\", \"de(nodeadkeys)\"",
             );
         }
         if locale.locale.as_deref().is_some_and(|locale| !is_locale(locale)) {
-            self.wrong(
+            self.report(
                 &["locale", "locale"],
                 "this is not a locale's name",
                 "with its character set: \"en_GB.UTF-8\", \"C.UTF-8\"",
@@ -44,20 +44,20 @@ impl Checker<'_> {
                 None
             };
             if let Some((what, help)) = problem {
-                self.wrong(&["boot", "config", &at], what, help);
+                self.report(&["boot", "config", &at], what, help);
             }
         }
         for (at, word) in boot.cmdline.iter().enumerate() {
             let at = at.to_string();
             let key = word.split('=').next().unwrap_or_default();
             if word.is_empty() || !word.chars().all(|c| c.is_ascii_graphic()) || word.contains(['"', '\'']) {
-                self.wrong(
+                self.report(
                     &["boot", "cmdline", &at],
                     "this is not one word of cmdline.txt",
                     "one word each, without blanks and quotes: \"consoleblank=0\"",
                 );
             } else if ["root", "rootfstype", "rootflags", "init", "resize", "--"].contains(&key) {
-                self.wrong(
+                self.report(
                     &["boot", "cmdline", &at],
                     format!(
                         "`{}` decides whether the card starts at all, and the image has it right",
@@ -73,13 +73,13 @@ impl Checker<'_> {
         for (at, unit) in units.iter().enumerate() {
             let number = at.to_string();
             if !is_unit_name(&unit.name) {
-                self.wrong(
+                self.report(
                     &["unit", &number, "name"],
                     "this is not a unit's name",
                     "with its suffix: \"bluetooth.service\", \"fstrim.timer\", \"getty@tty2.service\"",
                 );
             } else if units.iter().take(at).any(|other| other.name == unit.name) {
-                self.wrong(&["unit", &number, "name"], "an earlier [[unit]] has the same name", "keep one of them");
+                self.report(&["unit", &number, "name"], "an earlier [[unit]] has the same name", "keep one of them");
             }
         }
     }

@@ -47,6 +47,7 @@ impl Command {
     /// # Errors
     /// What `files` reports.
     pub fn find<F: SudoersFiles>(files: &F, path: &str, arguments: Option<&str>) -> Result<Command, F::Error> {
+        // Here one program has two paths, because /bin is a link to /usr/bin on most systems.
         const PLACES: [&str; 6] = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
         let mut names = vec![path.as_bytes().to_vec()];
         let found = files.file(path.as_bytes())?;
@@ -251,6 +252,8 @@ impl<'a> Matcher<'a> {
 
     /// The last rule that says anything, and what it says.
     fn last_match(&mut self, now: Option<i64>) -> Option<(bool, &'a Grant)> {
+        // From the end: in sudo the last match wins, so what matches first on this way decides, and nothing before it
+        // counts.
         for rule in self.policy.rules.iter().rev() {
             if self.users(&rule.users) != Some(true) {
                 continue;
@@ -259,6 +262,7 @@ impl<'a> Matcher<'a> {
                 if self.hosts(&privilege.hosts) != Some(true) {
                     continue;
                 }
+                // Within a rule, too, what stands further to the right wins.
                 for grant in privilege.grants.iter().rev() {
                     let early = now.zip(grant.not_before).is_some_and(|(now, from)| now < from);
                     let late = now.zip(grant.not_after).is_some_and(|(now, to)| now > to);
@@ -268,6 +272,7 @@ impl<'a> Matcher<'a> {
                     {
                         continue;
                     }
+                    // `!command` is a match like any other: it says no, and ends the search.
                     if let Some(allowed) = self.command(&grant.command) {
                         return Some((allowed, grant));
                     }
@@ -278,11 +283,13 @@ impl<'a> Matcher<'a> {
     }
 
     fn password(&self, grant: &Grant) -> Decision {
+        // The rule's own tag counts before `Defaults authenticate`, whichever stands later in the file.
         let authenticate = grant.nopasswd.map_or(self.settings.authenticate, |nopasswd| !nopasswd);
         let exempt = self.settings.exempt_group.as_ref().is_some_and(|group| self.is_in_group(group));
         if !authenticate || exempt || self.who.uid == 0 {
             return Decision::NoPassword;
         }
+        // sudo asks in this order, so that rootpw wins where several are on.
         Decision::Password(if self.settings.rootpw {
             Whose::Root
         } else if self.settings.runaspw {

@@ -1,5 +1,6 @@
 //! Tokens of sudoers, as sudo's flex scanner makes them: in every state the longest match wins, and among equals the
-//! rule that stands first. The states and rules are those of `plugins/sudoers/toke.l` of sudo 1.9.13.
+//! rule that stands first. The states and rules are those of `plugins/sudoers/toke.l` of sudo 1.9.13, Copyright (c) 1996,
+//! 1998-2005, 2007-2023 Todd C. Miller <Todd.Miller@sudo.ws>; its license is in the file NOTICE.
 
 mod buffer;
 mod escapes;
@@ -139,8 +140,11 @@ impl Lexer {
         let buffer = self.stack.last_mut()?;
         let (start, line) = (buffer.at, buffer.line);
         let best = longest(state, buffer.rest(), buffer.starts_line);
+        // No rule matches: one byte is an error token, as with the last rule of `toke.l`, and the parser goes on at the
+        // next line.
         let (length, rule) = best.map_or((1, None), |(length, rule)| (length, Some(rule)));
         let matched: Vec<u8> = buffer.rest().get(..length).unwrap_or_default().to_vec();
+        // As flex's `^`, which only looks at the byte before. Whether the line is a continued one, `act` asks.
         buffer.starts_line = matched.last() == Some(&b'\n');
         let action = match rule {
             None => Action::Token(Kind::Bad("syntax error")),
@@ -161,6 +165,7 @@ impl Lexer {
             buffer.at = start + length;
         }
         let here = buffer.span(start, buffer.at, line);
+        // Strings and commands are put together from several matches: their token begins where the first of these did.
         let keeps = matches!(self.state, State::InString | State::GotCommand | State::GotRegex);
         let begun = if keeps && matches!(action, Action::Skip) { None } else { self.begun.take() };
         match action {
@@ -175,8 +180,10 @@ impl Lexer {
 
     /// How much of a match is consumed; the rest is read again.
     fn taken(&mut self, rule: Rule, length: usize, matched: &[u8]) -> usize {
+        // flex's yyless(): some rules look ahead to decide, and give back what belongs to the next token.
         let taken = match rule {
             Rule::CommandEnd | Rule::RegexBroken => 0,
+            // A first argument with `^` is a regular expression: all of it is read again, by the rules for those.
             Rule::Argument if self.command.1.is_none() && matched.starts_with(b"^") => 0,
             Rule::HashInclude => b"#include".len(),
             Rule::HashIncludeDirectory => b"#includedir".len(),
@@ -223,6 +230,8 @@ impl Lexer {
                 self.state = self.before;
                 let kind = match self.string.take() {
                     None => Kind::Bad("empty string"),
+                    // Quotes let names hold blanks, so `%` and `+` mean groups here as well; in the value of a setting
+                    // they mean nothing.
                     Some(text) if matches!(self.before, State::Initial | State::GotDefaults) => match text.as_slice() {
                         b"%" | b"%:" => Kind::Bad("empty group"),
                         b"+" => Kind::Bad("empty netgroup"),
@@ -283,6 +292,8 @@ impl Lexer {
                     (false, Some(b'=')) => 4 * bytes.div_ceil(3),
                     (false, _) => (4 * bytes).div_ceil(3),
                 };
+                // Of another length it is no token at all, as in sudo: the parser misses the digest and refuses the
+                // line.
                 if text.len() == right { Action::Token(Kind::Digest(text.to_vec())) } else { Action::Skip }
             }
             Rule::Include | Rule::HashInclude if !self.continued => go(self, State::GotInclude, Kind::Include),

@@ -214,6 +214,7 @@ fn common(state: State, text: &[u8], starts_line: bool, best: &mut Longest) {
     best.offer(p::user_group(text), Rule::Group);
     best.offer(p::network4(text), Rule::Network4);
     best.offer(p::network6(text), Rule::Network6);
+    // `ALL` and the names of options look like aliases, too: they stand before those, and win among equals.
     best.offer(p::literal(text, b"ALL"), Rule::All);
     if initial {
         for (word, name) in OPTIONS {
@@ -221,6 +222,8 @@ fn common(state: State, text: &[u8], starts_line: bool, best: &mut Longest) {
         }
     }
     best.offer(p::alias(text), Rule::Alias);
+    // After `Defaults!` a command has no arguments: there the rule for a plain command stands before those that read
+    // them.
     let sudoedit = p::literal(text, b"sudoedit");
     if state == State::GotDefaults {
         best.offer(p::path(text).max(p::regex(text)).max(sudoedit), Rule::PlainCommand);

@@ -9,13 +9,13 @@ const DAY: u64 = 24 * HOUR;
 
 /// How long an activation can be used. 30 days at most, as CreateActivation has it; by default 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lifetime {
+pub struct Expiry {
     seconds: u64,
 }
 
-/// A text that is no [`Lifetime`].
+/// A text that is no [`Expiry`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotALifetime {
+pub enum NotAnExpiry {
     /// Not a number and a unit.
     #[error("expires = {0:?} is not a duration; write a number and m, h, d or w, such as \"12h\" or \"7d\"")]
     Unreadable(String),
@@ -27,24 +27,24 @@ pub enum NotALifetime {
     TooShort(String),
 }
 
-impl Lifetime {
+impl Expiry {
     /// The same, in seconds.
     pub fn seconds(self) -> u64 {
         self.seconds
     }
 }
 
-impl Default for Lifetime {
-    fn default() -> Lifetime {
-        Lifetime { seconds: DAY }
+impl Default for Expiry {
+    fn default() -> Expiry {
+        Expiry { seconds: DAY }
     }
 }
 
-impl FromStr for Lifetime {
-    type Err = NotALifetime;
+impl FromStr for Expiry {
+    type Err = NotAnExpiry;
 
-    fn from_str(text: &str) -> Result<Lifetime, NotALifetime> {
-        let unreadable = || NotALifetime::Unreadable(text.chars().take(40).collect());
+    fn from_str(text: &str) -> Result<Expiry, NotAnExpiry> {
+        let unreadable = || NotAnExpiry::Unreadable(text.chars().take(40).collect());
         let mut chars = text.trim().chars();
         let unit = match chars.next_back() {
             Some('m') => MINUTE,
@@ -59,14 +59,14 @@ impl FromStr for Lifetime {
         }
         let seconds = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).unwrap_or(u64::MAX);
         match seconds {
-            n if n < 10 * MINUTE => Err(NotALifetime::TooShort(text.to_owned())),
-            n if n > 30 * DAY => Err(NotALifetime::TooLong(text.chars().take(40).collect())),
-            seconds => Ok(Lifetime { seconds }),
+            n if n < 10 * MINUTE => Err(NotAnExpiry::TooShort(text.to_owned())),
+            n if n > 30 * DAY => Err(NotAnExpiry::TooLong(text.chars().take(40).collect())),
+            seconds => Ok(Expiry { seconds }),
         }
     }
 }
 
-impl fmt::Display for Lifetime {
+impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.seconds {
             n if n.is_multiple_of(DAY) => write!(f, "{}d", n / DAY),
@@ -81,18 +81,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lifetimes_are_read_and_thirty_days_is_the_most() {
-        let seconds = |text: &str| text.parse::<Lifetime>().map(Lifetime::seconds);
+    fn expiries_are_read_and_thirty_days_is_the_most() {
+        let seconds = |text: &str| text.parse::<Expiry>().map(Expiry::seconds);
         assert_eq!(seconds("12h"), Ok(43_200));
         assert_eq!(seconds("30d"), Ok(2_592_000));
         assert_eq!(seconds("2w"), Ok(1_209_600));
         for long in ["31d", "721h", "99999999999999999999d"] {
-            assert!(matches!(seconds(long), Err(NotALifetime::TooLong(_))), "{long}");
+            assert!(matches!(seconds(long), Err(NotAnExpiry::TooLong(_))), "{long}");
         }
         for bad in ["", "d", "7", "-1d", "+1d", "1.5h", "7 d", "7D", "７d"] {
-            assert!(matches!(seconds(bad), Err(NotALifetime::Unreadable(_))), "{bad}");
+            assert!(matches!(seconds(bad), Err(NotAnExpiry::Unreadable(_))), "{bad}");
         }
-        assert!(matches!(seconds("0d"), Err(NotALifetime::TooShort(_))));
-        assert_eq!("14d".parse::<Lifetime>().unwrap().to_string(), "14d");
+        assert!(matches!(seconds("0d"), Err(NotAnExpiry::TooShort(_))));
+        assert_eq!("14d".parse::<Expiry>().unwrap().to_string(), "14d");
     }
 }

@@ -1,10 +1,10 @@
 //! What the TOML reader says of a recipe, in the words of somebody who writes one.
 
 use super::mistake::{Mistake, closest};
-use super::texts::Texts;
+use super::positions::RecipeTexts;
 
 /// A text that is no TOML; it begins at `start` of the texts.
-pub(super) fn syntax(texts: &Texts<'_>, start: usize, error: &toml::de::Error) -> Mistake {
+pub(super) fn explain_syntax(texts: &RecipeTexts<'_>, start: usize, error: &toml::de::Error) -> Mistake {
     let what = format!("not valid TOML: {}", first_line(error.message()));
     let span = error.span().unwrap_or(0..0);
     let span = span.start.saturating_add(start)..span.end.saturating_add(start);
@@ -12,7 +12,7 @@ pub(super) fn syntax(texts: &Texts<'_>, start: usize, error: &toml::de::Error) -
 }
 
 /// What serde says, in the words of somebody who writes a recipe.
-pub(super) fn shape(texts: &Texts<'_>, error: &toml::de::Error) -> Mistake {
+pub(super) fn explain_mismatch(texts: &RecipeTexts<'_>, error: &toml::de::Error) -> Mistake {
     let message = first_line(error.message());
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let (what, help) = match names.split_first() {

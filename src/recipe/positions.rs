@@ -10,20 +10,20 @@ use toml::de::{DeTable, DeValue};
 use super::mistake::Mistake;
 
 /// One or two files.
-pub(super) struct Texts<'t> {
+pub(super) struct RecipeTexts<'t> {
     own: (&'t Path, &'t str),
     base: Option<(PathBuf, String)>,
 }
 
-impl<'t> Texts<'t> {
+impl<'t> RecipeTexts<'t> {
     /// A recipe by itself.
-    pub(super) fn new(path: &'t Path, text: &'t str) -> Texts<'t> {
-        Texts { own: (path, text), base: None }
+    pub(super) fn new(path: &'t Path, text: &'t str) -> RecipeTexts<'t> {
+        RecipeTexts { own: (path, text), base: None }
     }
 
     /// With the recipe that it extends.
-    pub(super) fn with_base(self, path: PathBuf, text: String) -> Texts<'t> {
-        Texts { base: Some((path, text)), ..self }
+    pub(super) fn with_base(self, path: PathBuf, text: String) -> RecipeTexts<'t> {
+        RecipeTexts { base: Some((path, text)), ..self }
     }
 
     /// The base's path and text.
@@ -66,14 +66,14 @@ impl<'t> Texts<'t> {
 }
 
 /// Finds where in the texts a value stands.
-pub(super) struct Places<'a, 't> {
-    pub(super) texts: &'a Texts<'t>,
+pub(super) struct ValueSpans<'a, 't> {
+    pub(super) texts: &'a RecipeTexts<'t>,
     pub(super) document: &'a Spanned<DeTable<'a>>,
     /// What the base's relative paths were put behind, so that they count from the recipe's directory.
     pub(super) prefix: PathBuf,
 }
 
-impl Places<'_, '_> {
+impl ValueSpans<'_, '_> {
     /// The span of the value at `keys` (`["file", "0", "path"]`); of the nearest table above it where it is not there.
     pub(super) fn of(&self, keys: &[&str]) -> Range<usize> {
         self.look(keys).0

@@ -2,9 +2,7 @@
 //! have them in common.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Content, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, Content, View, Volume, pattern};
 use crate::recipe::schema::{Also, Strip};
 
 const LIMIT: u64 = 1 << 20;
@@ -19,12 +17,15 @@ pub fn propose(view: &mut View<'_>, strip: &Strip) -> Result<(), FsError> {
     wifi(view, strip.strips(Also::Wifi))
 }
 
-fn find(view: &View<'_>, path: &'static str) -> Result<Vec<ImagePath>, FsError> {
-    let mut found = Place::new(path, "", Class::Secret, Action::Keep, "").find(view)?;
+/// The files of settings that a pattern means, without what is too large for one.
+fn find_files(view: &View<'_>, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
     let mut files = Vec::new();
-    let volume = if path.starts_with("boot:") { Volume::Boot } else { Volume::Root };
-    for path in found.drain(..) {
-        if view.side(volume).stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT) {
+    for path in view.find(pattern)? {
+        if view
+            .tree(pattern::volume_of(pattern))
+            .stat(&path)?
+            .is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT)
+        {
             files.push(path);
         }
     }
@@ -32,10 +33,10 @@ fn find(view: &View<'_>, path: &'static str) -> Result<Vec<ImagePath>, FsError> 
 }
 
 fn authorized_keys(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
-    let found = find(view, "~/.ssh/authorized_keys*")?;
+    let found = find_files(view, "~/.ssh/authorized_keys*")?;
     if remove {
         for path in found {
-            view.remove(Volume::Root, &path, Class::Privilege, "who may log in by key", BY_RECIPE)?;
+            view.remove(Volume::Root, &path, Class::Privilege.because("who may log in by key", BY_RECIPE))?;
         }
     } else if !found.is_empty() {
         let names: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -50,38 +51,44 @@ fn authorized_keys(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
 fn wifi(view: &mut View<'_>, remove: bool) -> Result<(), FsError> {
     let mut kept = 0_usize;
     for pattern in ["/etc/NetworkManager/system-connections/*", "/etc/netplan/90-NM-*.yaml", "/var/lib/iwd/*"] {
-        for path in find(view, pattern)? {
+        for path in find_files(view, pattern)? {
             let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
             if !is_wifi(&path, &text) {
                 continue;
             }
             if remove {
-                view.remove(Volume::Root, &path, Class::Secret, "a saved Wi-Fi network", BY_RECIPE)?;
+                view.remove(Volume::Root, &path, Class::Secret.because("a saved Wi-Fi network", BY_RECIPE))?;
             } else {
                 kept += 1;
             }
         }
     }
     for pattern in ["/etc/wpa_supplicant/wpa_supplicant*.conf", "boot:/wpa_supplicant.conf"] {
-        let volume = if pattern.starts_with("boot:") { Volume::Boot } else { Volume::Root };
-        for path in find(view, pattern)? {
-            let text = view.side(volume).text(&path, LIMIT)?.unwrap_or_default();
+        let volume = pattern::volume_of(pattern);
+        for path in find_files(view, pattern)? {
+            let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             let (rest, networks) = without_networks(&text);
             if networks == 0 {
                 continue;
             }
-            let Some(stat) = view.side(volume).stat(&path)?.filter(|_| remove) else {
+            let Some(stat) = view.tree(volume).stat(&path)?.filter(|_| remove) else {
                 kept += networks;
                 continue;
             };
             let content = Content::Bytes(rest.into_bytes());
-            view.write(volume, &path, content, stat.attributes, Class::Secret, "saved Wi-Fi networks", BY_RECIPE)?;
+            view.write(
+                volume,
+                &path,
+                content,
+                stat.attributes,
+                Class::Secret.because("saved Wi-Fi networks", BY_RECIPE),
+            )?;
         }
     }
     for pattern in ["/etc/netplan/*.yaml", "boot:/network-config"] {
-        let volume = if pattern.starts_with("boot:") { Volume::Boot } else { Volume::Root };
-        for path in find(view, pattern)? {
-            let text = view.side(volume).text(&path, LIMIT)?.unwrap_or_default();
+        let volume = pattern::volume_of(pattern);
+        for path in find_files(view, pattern)? {
+            let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             if !is_netplan_wifi(&text) || path.as_bytes().starts_with(b"/etc/netplan/90-NM-") {
                 continue;
             }

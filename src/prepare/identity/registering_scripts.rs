@@ -2,9 +2,7 @@
 //! and home-made units. They are found by what they say, and shown by file and line, never by content.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::place::{Action, Place};
-use crate::prepare::plan::{Class, Volume};
-use crate::prepare::view::View;
+use crate::prepare::{Class, View, Volume, pattern};
 
 const LIMIT: u64 = 256 << 10;
 /// Where people put such scripts.
@@ -29,14 +27,13 @@ const LOOKED_AT: [&str; 11] = [
 pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     spent_firstrun(view)?;
     for pattern in LOOKED_AT {
-        let place = Place::new(pattern, "", Class::Secret, Action::Keep, "");
-        let volume = place.volume();
-        for path in place.find(view)? {
+        let volume = pattern::volume_of(pattern);
+        for path in view.find(pattern)? {
             let small = |stat: &crate::fs::Stat| stat.kind == FileKind::File && stat.size <= LIMIT;
-            if !view.side(volume).stat(&path)?.is_some_and(|stat| small(&stat)) {
+            if !view.tree(volume).stat(&path)?.is_some_and(|stat| small(&stat)) {
                 continue;
             }
-            let text = view.side(volume).text(&path, LIMIT)?.unwrap_or_default();
+            let text = view.tree(volume).text(&path, LIMIT)?.unwrap_or_default();
             let lines: Vec<String> = text
                 .lines()
                 .enumerate()
@@ -71,7 +68,7 @@ fn spent_firstrun(view: &mut View<'_>) -> Result<(), FsError> {
     let Some(words) = view.boot().text(&cmdline, LIMIT)? else { return Ok(()) };
     if !words.contains("firstrun.sh") {
         let why = "a first-boot script that nothing starts any more; such scripts hold passwords";
-        view.remove(Volume::Boot, &script, Class::Secret, why, "rpi-imager, firstrun.sh")?;
+        view.remove(Volume::Boot, &script, Class::Secret.because(why, "rpi-imager, firstrun.sh"))?;
     }
     Ok(())
 }
