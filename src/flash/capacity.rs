@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buffer::AlignedBuffer;
 use super::chunks::HEAD;
-use super::failure::Trouble;
+use super::failure::CardError;
 use super::medium::Medium;
 use super::write_check::noise;
 use super::write_report::ProbeReport;
@@ -82,7 +82,7 @@ pub(super) fn probe(
     image: ByteSize,
     keep: bool,
     cancel: &AtomicBool,
-) -> Result<ProbeReport, Trouble> {
+) -> Result<ProbeReport, CardError> {
     // New for each run: samples that an earlier run left on the card must not be taken for those of this one.
     let salt = uuid::Uuid::new_v4();
     let mut drawn = 0u64;
@@ -97,13 +97,13 @@ pub(super) fn probe(
     let sample = |at: ByteOffset| noise(&salt, at, len);
     let write = |at: ByteOffset, bytes: &[u8]| {
         let what = || format!("writing a sample at {at}, to see whether the card is as large as it says");
-        medium.write_at(at, bytes).map_err(|source| Trouble::Write { what: what(), source })
+        medium.write_at(at, bytes).map_err(|source| CardError::Write { what: what(), source })
     };
     let sync = || {
         let what = "the device could not bring samples onto the card".to_owned();
-        medium.sync().map_err(|source| Trouble::Write { what, source })
+        medium.sync().map_err(|source| CardError::Write { what, source })
     };
-    let go_on = || if cancel.load(Ordering::Relaxed) { Err(Trouble::Cancelled) } else { Ok(()) };
+    let go_on = || if cancel.load(Ordering::Relaxed) { Err(CardError::Cancelled) } else { Ok(()) };
 
     let mut before = Vec::new();
     for &at in &places {
@@ -131,11 +131,11 @@ pub(super) fn probe(
             Ok(()) if *found == *sample(at) => {}
             // Silence says nothing of the size: such a card is told as hung, not as suspect.
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                return Err(Trouble::Read { what: format!("a sample at {at}"), source: error });
+                return Err(CardError::Read { what: format!("a sample at {at}"), source: error });
             }
             Err(error) => {
                 let what = format!("it says that it holds {says}, but a sample at {at} cannot be read back ({error})");
-                return Err(Trouble::Suspect { what });
+                return Err(CardError::Suspect { what });
             }
             Ok(()) => {
                 let from = places.iter().find(|&&other| other != at && *found == *sample(other));
@@ -143,7 +143,7 @@ pub(super) fn probe(
                     Some(from) => format!("what was written at {from} came out at {at}"),
                     None => format!("a sample at {at} did not come back"),
                 };
-                return Err(Trouble::Suspect { what: format!("it says that it holds {says}, but {what}") });
+                return Err(CardError::Suspect { what: format!("it says that it holds {says}, but {what}") });
             }
         }
     }

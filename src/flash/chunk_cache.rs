@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::buffer::{Pool, Pooled};
-use super::failure::Trouble;
+use super::failure::CardError;
 use crate::image::{BlockMap, MappedRange};
 use crate::units::{ByteRange, ByteSize};
 
@@ -62,8 +62,8 @@ impl ChunkCache {
     pub(super) fn get(
         &self,
         which: MappedRange,
-        load: impl FnOnce(&mut [u8]) -> Result<(), Trouble>,
-    ) -> Result<ChunkBytes, Trouble> {
+        load: impl FnOnce(&mut [u8]) -> Result<(), CardError>,
+    ) -> Result<ChunkBytes, CardError> {
         if !self.golden.contains(&which) {
             return self.load(which.range, load);
         }
@@ -99,8 +99,8 @@ impl ChunkCache {
     pub(super) fn load(
         &self,
         range: ByteRange,
-        load: impl FnOnce(&mut [u8]) -> Result<(), Trouble>,
-    ) -> Result<ChunkBytes, Trouble> {
+        load: impl FnOnce(&mut [u8]) -> Result<(), CardError>,
+    ) -> Result<ChunkBytes, CardError> {
         let len = usize::try_from(range.len.0).map_err(std::io::Error::other)?;
         let mut buffer = self.pool.take(len);
         load(&mut buffer)?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::failure::Trouble;
+use super::failure::CardError;
 use crate::digest::Sha256Digest;
 use crate::image::{BlockMap, MappedRange, ReadAt};
 use crate::units::{ByteOffset, ByteRange, ByteSize};
@@ -122,7 +122,7 @@ pub(super) fn widen(range: ByteRange, alignment: u64) -> ByteRange {
 }
 
 /// The image's bytes; zeros behind its end.
-pub(super) fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> Result<(), Trouble> {
+pub(super) fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]) -> Result<(), CardError> {
     let inside = image.size().0.saturating_sub(range.start.0).min(buffer.len() as u64);
     let (data, behind) = buffer.split_at_mut(usize::try_from(inside).unwrap_or(0));
     behind.fill(0);
@@ -131,7 +131,7 @@ pub(super) fn read_image(image: &dyn ReadAt, range: ByteRange, buffer: &mut [u8]
     }
     image
         .read_at(range.start, data)
-        .map_err(|error| Trouble::Source { what: format!("reading {inside} bytes at {}: {error}", range.start) })
+        .map_err(|error| CardError::Source { what: format!("reading {inside} bytes at {}: {error}", range.start) })
 }
 
 /// Where the bytes of `range` are in a buffer that holds those of `whole`.

@@ -129,7 +129,7 @@ pub struct CardFailure {
 
 /// What went wrong before it is known what that leaves on the card.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum CardError {
     Cancelled,
     Read { what: String, source: io::Error },
     Write { what: String, source: io::Error },
@@ -143,17 +143,17 @@ pub(super) enum Trouble {
     Machine(io::Error),
 }
 
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Trouble {
-        Trouble::Machine(error)
+impl From<io::Error> for CardError {
+    fn from(error: io::Error) -> CardError {
+        CardError::Machine(error)
     }
 }
 
-impl Trouble {
+impl CardError {
     pub(super) fn into_failure(self, stage: Stage, left_on_card: LeftOnCard) -> CardFailure {
         let again = "put in another card; the number is free again";
         let (kind, what, detail, next) = match self {
-            Trouble::Read { what, source } | Trouble::Write { what, source }
+            CardError::Read { what, source } | CardError::Write { what, source }
                 if source.kind() == io::ErrorKind::TimedOut =>
             {
                 (
@@ -164,63 +164,63 @@ impl Trouble {
                      another reader; if it stops again, throw it away",
                 )
             }
-            Trouble::Cancelled => (
+            CardError::Cancelled => (
                 FailureKind::Cancelled,
                 "was stopped",
                 "cancelled before it was finished".to_owned(),
                 "run the command again to write it from the beginning",
             ),
-            Trouble::Read { what, source } => {
+            CardError::Read { what, source } => {
                 (FailureKind::Verification, "cannot be read back", join(what, source), again)
             }
-            Trouble::Write { what, source } => (
+            CardError::Write { what, source } => (
                 FailureKind::Device,
                 "does not take what is written",
                 join(what, source),
                 "push the card in again and run the command once more; if it fails again, throw the card away",
             ),
-            Trouble::Differs { what } => {
+            CardError::Differs { what } => {
                 (FailureKind::Verification, "does not keep what is written", what, "throw the card away")
             }
-            Trouble::Suspect { what } => (
+            CardError::Suspect { what } => (
                 FailureKind::Suspect,
                 "is suspect: it seems to be smaller than it says",
                 what,
                 "do not trust this card with anything; cards that lie about their size are sold as bargains. Where you \
                  know better, `--no-probe` leaves the question out",
             ),
-            Trouble::KeepsOld { what } => (
+            CardError::KeepsOld { what } => (
                 FailureKind::Verification,
                 "does not keep what is written",
                 what,
                 "throw the card away: a card that is worn out accepts writes and keeps its old data; destroy it if that \
                  matters",
             ),
-            Trouble::Exchanged { what } => (
+            CardError::Exchanged { what } => (
                 FailureKind::Exchanged,
                 "is not the one that was there at the start",
                 what,
                 "leave the card in its reader and run the command again",
             ),
-            Trouble::Source { what } => (
+            CardError::Source { what } => (
                 FailureKind::Source,
                 "was not finished, because the golden image cannot be used",
                 what,
                 "make the golden image again with `cardsmith golden`",
             ),
-            Trouble::Prepare { what } => (
+            CardError::Prepare { what } => (
                 FailureKind::Preparation,
                 "could not be prepared",
                 what,
                 "see to what is said above, then run the command again",
             ),
-            Trouble::Record { what } => (
+            CardError::Record { what } => (
                 FailureKind::Preparation,
                 "was not finished, because the ledger cannot be written",
                 what,
                 "see to the ledger, then run the command again",
             ),
-            Trouble::Machine(source) => (
+            CardError::Machine(source) => (
                 FailureKind::Preparation,
                 "was not finished, because this machine is short of something",
                 source.to_string(),

@@ -5,7 +5,7 @@
 //! They go where the partition table was, so that they are also the first step of wiping it.
 
 use super::buffer::AlignedBuffer;
-use super::failure::Trouble;
+use super::failure::CardError;
 use super::medium::Medium;
 use crate::digest::Sha256Digest;
 use crate::units::ByteOffset;
@@ -27,8 +27,8 @@ pub(super) fn noise(salt: &uuid::Uuid, at: ByteOffset, len: usize) -> AlignedBuf
 /// Writes the nonce with `write`, and reads it back from the medium.
 pub(super) fn prove_writable(
     medium: &dyn Medium,
-    write: impl Fn(ByteOffset, &[u8]) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    write: impl Fn(ByteOffset, &[u8]) -> Result<(), CardError>,
+) -> Result<(), CardError> {
     let at = ByteOffset(0);
     let len = LEN.min(usize::try_from(medium.size().0).unwrap_or(LEN));
     let mut before = AlignedBuffer::zeroed(len);
@@ -40,9 +40,9 @@ pub(super) fn prove_writable(
 
     write(at, &nonce)?;
     let unsynced = "the device could not bring the first block onto the card".to_owned();
-    medium.sync().map_err(|source| Trouble::Write { what: unsynced, source })?;
+    medium.sync().map_err(|source| CardError::Write { what: unsynced, source })?;
     let mut found = AlignedBuffer::zeroed(len);
-    medium.read_back(at, &mut found).map_err(|source| Trouble::Read {
+    medium.read_back(at, &mut found).map_err(|source| CardError::Read {
         what: "random bytes that were written to its first block".to_owned(),
         source,
     })?;
@@ -50,10 +50,10 @@ pub(super) fn prove_writable(
         return Ok(());
     }
     Err(match before {
-        Some(before) if *before == *found => Trouble::KeepsOld {
+        Some(before) if *before == *found => CardError::KeepsOld {
             what: "random bytes were written to its first block, and it still holds what it held before".to_owned(),
         },
-        _ => Trouble::Differs {
+        _ => CardError::Differs {
             what: "random bytes that were written to its first block came back different".to_owned(),
         },
     })

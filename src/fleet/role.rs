@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::aws::{AwsError, Iam, Ssm};
+use crate::aws::{AwsError, Iam, Ssm, partition_name};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,7 +54,7 @@ pub fn check(role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
     match iam.trust_policy(name) {
         Ok(document) => {
             findings.push(judge_trust(name, &document));
-            findings.extend(check_policies(&iam, name)?);
+            findings.extend(check_policies(&iam, name, region)?);
         }
         // Without the role there are no policies to look at.
         Err(error) if error.code.as_deref() == Some("NoSuchEntity") => findings.push(RoleFinding {
@@ -132,7 +132,12 @@ fn judge_trust(name: &str, document: &str) -> RoleFinding {
     RoleFinding { id: "trust", level, text, remedy }
 }
 
-fn check_policies(iam: &Iam<'_>, role: &str) -> Result<Vec<RoleFinding>, AwsError> {
+/// The address of a policy that AWS itself keeps. China and GovCloud have their own copies of them.
+fn policy_of_aws(region: &str, policy: &str) -> String {
+    format!("arn:{partition}:iam::aws:policy/{policy}", partition = partition_name(region))
+}
+
+fn check_policies(iam: &Iam<'_>, role: &str, region: &str) -> Result<Vec<RoleFinding>, AwsError> {
     let managed = match iam.managed_policies(role) {
         Ok(managed) => managed,
         Err(error) => return Ok(vec![unreadable("core-policy", &error)?]),
@@ -150,7 +155,7 @@ fn check_policies(iam: &Iam<'_>, role: &str) -> Result<Vec<RoleFinding>, AwsErro
             return RoleFinding { id, level: Level::Good, text: good.to_owned(), remedy: None };
         }
         let policy = names.first().copied().unwrap_or_default();
-        let arn = format!("arn:aws:iam::aws:policy/{policy}");
+        let arn = policy_of_aws(region, policy);
         let remedy = Some(format!("aws iam attach-role-policy --role-name {role} --policy-arn {arn}"));
         RoleFinding { id, level, text: bad.to_owned(), remedy }
     };
@@ -228,6 +233,15 @@ mod tests {
         }
         for (pattern, text) in [("", "ssm:x"), ("ssm:p*x", "ssm:put"), ("s3:*", "ssm:put"), ("ssm:", "ssm:put")] {
             assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_policy_of_aws_is_named_as_its_partition_does() {
+        for (region, arn) in
+            [("eu-west-1", "arn:aws:"), ("cn-north-1", "arn:aws-cn:"), ("us-gov-west-1", "arn:aws-us-gov:")]
+        {
+            assert_eq!(policy_of_aws(region, "X"), format!("{arn}iam::aws:policy/X"));
         }
     }
 

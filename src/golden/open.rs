@@ -77,18 +77,20 @@ impl Golden {
         match open_streaming(&path, expected, manifest.image.size, cache_dir, cancel)? {
             // Nothing to wait for: it is in the cache already, or is not packed.
             None => Golden::open_described(manifest, manifest_path, cache_dir, progress),
-            Some(arriving) => Ok(Golden::decoded_meanwhile(arriving, &path.display().to_string(), manifest, progress)),
+            Some(streaming) => {
+                Ok(Golden::decoded_meanwhile(streaming, &path.display().to_string(), manifest, progress))
+            }
         }
     }
 
     pub(super) fn decoded_meanwhile(
-        arriving: StreamingImage,
+        streaming: StreamingImage,
         name: &str,
         manifest: Manifest,
         progress: &dyn Progress,
     ) -> Golden {
         progress.note(&format!("{name} is decoded while cards are written"));
-        Golden::new(GoldenImage::Streaming(Arc::new(arriving)), manifest)
+        Golden::new(GoldenImage::Streaming(Arc::new(streaming)), manifest)
     }
 }
 

@@ -2,8 +2,8 @@
 //! that looks.
 
 mod activation;
+mod history_and_logs;
 mod identity;
-mod leftovers;
 mod privilege;
 mod residue;
 mod ssm;
@@ -33,10 +33,10 @@ pub static RULES: &[Rule] = &[
     privilege::NOPASSWD_FIRST_BOOT,
     privilege::AGENT_USERS,
     privilege::SSM_USER_GROUP,
-    leftovers::HISTORY,
-    leftovers::LOGS,
-    leftovers::WIFI,
-    leftovers::AUTHORIZED_KEYS,
+    history_and_logs::HISTORY,
+    history_and_logs::LOGS,
+    history_and_logs::WIFI,
+    history_and_logs::AUTHORIZED_KEYS,
     system::UNIT_SCRIPT,
     system::UNCLEAN,
     residue::RESIDUE,

@@ -87,11 +87,11 @@ impl BenchRun {
 
 impl From<BenchFileError> for Error {
     fn from(error: BenchFileError) -> Error {
-        let letter = Error::of(crate::cli::Exit::Usage, &error);
+        let message = Error::of(crate::cli::Exit::Usage, &error);
         match error {
-            BenchFileError::Mistake(mistake) => letter.state(mistake.excerpt.clone()).help(mistake.help.clone()),
-            BenchFileError::Write { .. } => letter.state("what was there before still is"),
-            _ => letter.help("`cardsmith devices --learn` writes one; `--bench-file FILE` names another"),
+            BenchFileError::Mistake(mistake) => message.state(mistake.excerpt.clone()).help(mistake.help.clone()),
+            BenchFileError::Write { .. } => message.state("what was there before still is"),
+            _ => message.help("`cardsmith devices --learn` writes one; `--bench-file FILE` names another"),
         }
     }
 }

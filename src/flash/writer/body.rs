@@ -11,7 +11,7 @@ use crate::digest::Sha256Digest;
 use crate::flash::buffer::{Pooled, SharedBytes};
 use crate::flash::chunk_cache::{ChunkBytes, ChunkCache};
 use crate::flash::chunks::{Chunk, Content, HEAD, not_golden, part, place, read_image, widen};
-use crate::flash::failure::Trouble;
+use crate::flash::failure::CardError;
 use crate::flash::parallel::in_parallel;
 use crate::image::{MappedRange, ReadAt};
 use crate::progress::Task;
@@ -61,7 +61,7 @@ enum Next {
 }
 
 impl Cutter<'_> {
-    fn next(&mut self) -> Result<Next, Trouble> {
+    fn next(&mut self) -> Result<Next, CardError> {
         if let Some(cutting) = &mut self.cutting {
             let len = cutting.rest.len.0.min(self.longest);
             let range = ByteRange::new(cutting.rest.start.0, len);
@@ -84,7 +84,7 @@ impl Cutter<'_> {
     }
 
     /// Reads a chunk, puts its part of the first MiB aside and gets the rest ready to be cut.
-    fn begin(&mut self, chunk: Chunk) -> Result<Next, Trouble> {
+    fn begin(&mut self, chunk: Chunk) -> Result<Next, CardError> {
         // A direct write moves whole sectors. What the image has around the chunk goes with it: completing the sector
         // from the card instead would take a read for each write.
         let wide = widen(chunk.range, self.alignment);
@@ -108,7 +108,7 @@ impl Cutter<'_> {
             (Content::Image(sha256), Some(bytes)) => {
                 // What is cut or widened is not read back as the manifest knows it: it is compared now.
                 if Sha256Digest::of(part(bytes, wide, chunk.range)) != sha256 {
-                    return Err(Trouble::Source { what: not_golden(chunk.range) });
+                    return Err(CardError::Source { what: not_golden(chunk.range) });
                 }
                 Expected::Bytes(Sha256Digest::of(part(bytes, wide, rest)))
             }
@@ -137,7 +137,7 @@ impl Writer<'_> {
         image: &dyn ReadAt,
         chunks: &[Chunk],
         task: &mut dyn Task,
-    ) -> Result<Vec<Written>, Trouble> {
+    ) -> Result<Vec<Written>, CardError> {
         let (medium, cancel, limits) = (self.medium, self.cancel, self.limits);
         // Whole sectors, and at least one, whatever the driver says.
         let longest = (limits.request - limits.request % self.alignment).max(self.alignment);
@@ -162,7 +162,7 @@ impl Writer<'_> {
         let next = || {
             loop {
                 if cancel.load(Ordering::Relaxed) {
-                    return Err(Trouble::Cancelled);
+                    return Err(CardError::Cancelled);
                 }
                 match cutter.next()? {
                     Next::Write(request) => return Ok(Some(request)),

@@ -17,7 +17,7 @@ use super::requests::read_whole;
 use super::state::Writer;
 use crate::digest::Sha256Digest;
 use crate::flash::chunks::{Chunk, Content, HEAD, part, widen};
-use crate::flash::failure::{Stage, Trouble};
+use crate::flash::failure::{CardError, Stage};
 use crate::flash::parallel::in_parallel;
 use crate::image::zeros::all_zeros;
 use crate::progress::Task;
@@ -29,7 +29,7 @@ impl Writer<'_> {
         &mut self,
         chunks: Vec<Chunk>,
         task: &mut dyn Task,
-    ) -> Result<(Vec<Chunk>, ByteSize), Trouble> {
+    ) -> Result<(Vec<Chunk>, ByteSize), CardError> {
         let total = ByteSize(chunks.iter().map(|chunk| chunk.range.len.0).sum());
         self.begin_stage(Stage::Compare, Some(total), task)?;
         let mut jobs = chunks.into_iter();
@@ -45,7 +45,7 @@ impl Writer<'_> {
             }
             *done += chunk.range.len.0;
             task.at(ByteSize(*done));
-            Ok::<(), Trouble>(())
+            Ok::<(), CardError>(())
         })?;
         // Threads finish in any order, and the writer wants them as they lie.
         let (mut differing, held, ..) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -55,7 +55,7 @@ impl Writer<'_> {
 
     /// Whether the medium holds this chunk already. Its sectors are read as wholes, and only its own bytes compared:
     /// what lies beside it in a sector is another chunk's, and is compared with that one.
-    fn already_holds(&self, chunk: &Chunk) -> Result<bool, Trouble> {
+    fn already_holds(&self, chunk: &Chunk) -> Result<bool, CardError> {
         let wide = widen(chunk.range, self.alignment);
         let buffer = self.cache.pool().take(usize::try_from(wide.len.0).map_err(io::Error::other)?);
         match read_whole(self.medium, wide.start, buffer) {
@@ -68,7 +68,7 @@ impl Writer<'_> {
             }
             Err(source) if source.kind() == io::ErrorKind::TimedOut => {
                 let what = format!("reading {} bytes at {}", wide.len.0, wide.start);
-                Err(Trouble::Read { what, source })
+                Err(CardError::Read { what, source })
             }
             // Flash that cannot be read can often be written: then it is verified, or fails, like any other.
             Err(_) => Ok(false),

@@ -6,7 +6,7 @@ use super::requests::TRIES;
 use super::state::Writer;
 use crate::flash::buffer::AlignedBuffer;
 use crate::flash::chunks::HEAD;
-use crate::flash::failure::{LeftOnCard, Trouble};
+use crate::flash::failure::{CardError, LeftOnCard};
 use crate::flash::write_check;
 use crate::image::zeros::all_zeros;
 use crate::units::ByteOffset;
@@ -15,7 +15,7 @@ impl Writer<'_> {
     /// Zeros over everything that a boot loader or a kernel takes for a partition table: the first MiB, and the last
     /// one, where GPT keeps its second copy. Before that a nonce, after it a look whether the medium took it: a worn
     /// card says yes and keeps its old data, and it is better known now than after ten minutes.
-    pub(super) fn erase(&mut self) -> Result<(), Trouble> {
+    pub(super) fn erase(&mut self) -> Result<(), CardError> {
         let zeros = AlignedBuffer::zeroed(self.head.len());
         // Set before the first write and not behind it: a write that fails may have reached the card all the same.
         self.touched = true;
@@ -24,7 +24,7 @@ impl Writer<'_> {
         }
         self.put(ByteOffset(0), &zeros)?;
         self.sync()?;
-        self.head_is_zero(Trouble::KeepsOld {
+        self.head_is_zero(CardError::KeepsOld {
             what: "its first MiB still holds what it held before zeros were written over it".to_owned(),
         })?;
         self.erased = true;
@@ -41,7 +41,7 @@ impl Writer<'_> {
     }
 
     /// The first MiB, from behind: the block with the partition table is the last write that the card sees.
-    pub(super) fn seal(&mut self) -> Result<(), Trouble> {
+    pub(super) fn seal(&mut self) -> Result<(), CardError> {
         self.sealing = true;
         // One write of a block is as near to all or nothing as a card comes.
         let last = 4096.min(self.head.len());
@@ -64,8 +64,8 @@ impl Writer<'_> {
                 if tries > TRIES {
                     let what = format!("its first MiB does not read back as written, after {TRIES} tries");
                     return Err(match read {
-                        Ok(()) => Trouble::Differs { what },
-                        Err(source) => Trouble::Read { what, source },
+                        Ok(()) => CardError::Differs { what },
+                        Err(source) => CardError::Read { what, source },
                     });
                 }
             }
@@ -73,11 +73,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn head_is_zero(&self, otherwise: Trouble) -> Result<(), Trouble> {
+    pub(super) fn head_is_zero(&self, otherwise: CardError) -> Result<(), CardError> {
         match self.read_head() {
             Ok(true) => Ok(()),
             Ok(false) => Err(otherwise),
-            Err(source) => Err(Trouble::Read { what: "its first MiB".to_owned(), source }),
+            Err(source) => Err(CardError::Read { what: "its first MiB".to_owned(), source }),
         }
     }
 

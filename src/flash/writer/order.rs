@@ -4,7 +4,7 @@ use super::card_source::CardSource;
 use super::state::Writer;
 use crate::flash::capacity;
 use crate::flash::chunks::{Chunk, mapped_chunks, unused_chunks};
-use crate::flash::failure::{CardFailure, Stage, Trouble};
+use crate::flash::failure::{CardError, CardFailure, Stage};
 use crate::flash::options::WriteOptions;
 use crate::flash::write_report::{ProbeReport, UnusedSpaceReport, WriteReport};
 use crate::progress::Task;
@@ -20,11 +20,11 @@ impl Writer<'_> {
         task: &mut dyn Task,
         before_seal: &mut dyn FnMut() -> Result<(), String>,
     ) -> Result<WriteReport, CardFailure> {
-        self.run(source, options, task, before_seal).map_err(|trouble| {
+        self.run(source, options, task, before_seal).map_err(|error| {
             // Who waits for bytes that are still being decoded hears of a stop as of an error.
-            let stopped = matches!(trouble, Trouble::Source { .. }) && self.check_cancelled().is_err();
+            let stopped = matches!(error, CardError::Source { .. }) && self.check_cancelled().is_err();
             let left = self.wipe_after_failure();
-            if stopped { Trouble::Cancelled } else { trouble }.into_failure(self.stage, left)
+            if stopped { CardError::Cancelled } else { error }.into_failure(self.stage, left)
         })
     }
 
@@ -34,11 +34,11 @@ impl Writer<'_> {
         options: WriteOptions,
         task: &mut dyn Task,
         before_seal: &mut dyn FnMut() -> Result<(), String>,
-    ) -> Result<WriteReport, Trouble> {
+    ) -> Result<WriteReport, CardError> {
         // The gate went by the size that the manifest promises. Here it is the image itself that counts.
         let (image, card) = (source.size(), self.medium.size());
         if image > card {
-            return Err(Trouble::Source { what: format!("the image needs {image}, the card holds {card}") });
+            return Err(CardError::Source { what: format!("the image needs {image}, the card holds {card}") });
         }
         self.begin_stage(Stage::Erase, None, task)?;
         // Getting an activation can take a while, and people change cards.
@@ -53,7 +53,7 @@ impl Writer<'_> {
         let (mut unused, mut zeros) = self.discard_unused(source, options, task)?;
 
         let early = self.write_early(source, task)?;
-        let unmade = || Trouble::Prepare { what: "the card's image was not made".to_owned() };
+        let unmade = || CardError::Prepare { what: "the card's image was not made".to_owned() };
         let card = source.card().ok_or_else(unmade)?;
         let mut chunks = mapped_chunks(&card.map);
         let fresh = self.medium.is_fresh();
@@ -82,7 +82,7 @@ impl Writer<'_> {
         self.begin_stage(Stage::Verify, Some(differing), task)?;
         let repeated = self.verify_body(&*card.image, &written, task)?;
         // A card that folds addresses puts bytes of the body where the head was: then all else is wrong, too.
-        self.head_is_zero(Trouble::Suspect {
+        self.head_is_zero(CardError::Suspect {
             what: "something that was written further behind came out at its beginning".to_owned(),
         })?;
         // Another card in the reader must not get the head of this one: it would be the only thing on it.
@@ -91,7 +91,7 @@ impl Writer<'_> {
         self.begin_stage(Stage::Seal, None, task)?;
         // The ledger first. If the power goes between the two, it knows of a card that may boot, and gives its number
         // and activation to no other. The other way round there could be two cards of one name.
-        before_seal().map_err(|what| Trouble::Record { what })?;
+        before_seal().map_err(|what| CardError::Record { what })?;
         self.seal()?;
         // Sealing reads back what it wrote; this tells from which card.
         self.check_identity()?;
@@ -107,7 +107,7 @@ impl Writer<'_> {
     }
 
     /// Asks the card whether it is as large as it says.
-    fn probe(&mut self, image: ByteSize, options: WriteOptions, task: &mut dyn Task) -> Result<ProbeReport, Trouble> {
+    fn probe(&mut self, image: ByteSize, options: WriteOptions, task: &mut dyn Task) -> Result<ProbeReport, CardError> {
         if self.medium.is_fresh() {
             return Ok(ProbeReport::New);
         }
@@ -119,7 +119,7 @@ impl Writer<'_> {
         // is touched. Elsewhere what they replace is lost anyway.
         let keep = options.unused_space == UnusedSpace::Keep || options.changed_only;
         let probe = capacity::probe(self.medium, image, keep, self.cancel)?;
-        self.head_is_zero(Trouble::Suspect {
+        self.head_is_zero(CardError::Suspect {
             what: "a sample that was written far behind its beginning came out at its beginning".to_owned(),
         })?;
         Ok(probe)

@@ -9,7 +9,7 @@ use super::state::Writer;
 use super::written::{Expected, Written};
 use crate::flash::buffer::Pooled;
 use crate::flash::chunks::{not_golden, read_image};
-use crate::flash::failure::{Stage, Trouble};
+use crate::flash::failure::{CardError, Stage};
 use crate::flash::parallel::in_parallel;
 use crate::image::ReadAt;
 use crate::progress::Task;
@@ -22,7 +22,7 @@ impl Writer<'_> {
         image: &dyn ReadAt,
         written: &[Written],
         task: &mut dyn Task,
-    ) -> Result<u64, Trouble> {
+    ) -> Result<u64, CardError> {
         let mut wrong = self.read_back(written, task)?;
         let mut repeated = 0u64;
         for _ in 0..TRIES {
@@ -53,8 +53,8 @@ impl Writer<'_> {
                     error.is_none().then(|| self.first_difference(image, first)).flatten().unwrap_or(first.range.start);
                 let what = format!("{bad} of {all} MiB read back different, first at {at}, after {TRIES} tries");
                 Err(match wrong.into_iter().find_map(|(_, error)| error) {
-                    Some(source) => Trouble::Read { what, source },
-                    None => Trouble::Differs { what },
+                    Some(source) => CardError::Read { what, source },
+                    None => CardError::Differs { what },
                 })
             }
         }
@@ -66,12 +66,12 @@ impl Writer<'_> {
         &self,
         written: &[Written],
         task: &mut dyn Task,
-    ) -> Result<Vec<(Written, Option<io::Error>)>, Trouble> {
+    ) -> Result<Vec<(Written, Option<io::Error>)>, CardError> {
         let (medium, cancel, pool) = (self.medium, self.cancel, self.cache.pool());
         let mut chunks = written.iter().copied();
         let found = Mutex::new((Vec::new(), 0, task));
         let next = || match cancel.load(Ordering::Relaxed) {
-            true => Err(Trouble::Cancelled),
+            true => Err(CardError::Cancelled),
             false => Ok(chunks.next()),
         };
         in_parallel(self.limits.in_flight, next, |chunk: Written| {
@@ -85,7 +85,7 @@ impl Writer<'_> {
             wrong.extend(wrong_now);
             *done += chunk.range.len.0;
             task.at(ByteSize(*done));
-            Ok::<(), Trouble>(())
+            Ok::<(), CardError>(())
         })?;
         let (mut wrong, ..) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         wrong.sort_by_key(|(chunk, _)| chunk.range.start);
@@ -93,14 +93,14 @@ impl Writer<'_> {
     }
 
     /// What the chunk was to be, or an error: writing something else would make verification meaningless.
-    fn expected_bytes(&self, image: &dyn ReadAt, chunk: &Written) -> Result<Pooled, Trouble> {
+    fn expected_bytes(&self, image: &dyn ReadAt, chunk: &Written) -> Result<Pooled, CardError> {
         let mut buffer = self.cache.pool().take(length(chunk.range)?);
         match chunk.expected {
             Expected::Zeros => buffer.fill(0),
             Expected::Bytes(_) => read_image(image, chunk.range, &mut buffer)?,
         }
         // Here a golden image that rotted is told from a card that does: the card is not blamed for the image.
-        if chunk.expected.is(&buffer) { Ok(buffer) } else { Err(Trouble::Source { what: not_golden(chunk.range) }) }
+        if chunk.expected.is(&buffer) { Ok(buffer) } else { Err(CardError::Source { what: not_golden(chunk.range) }) }
     }
 
     fn first_difference(&self, image: &dyn ReadAt, chunk: &Written) -> Option<ByteOffset> {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::flash::buffer::Pooled;
-use crate::flash::failure::Trouble;
+use crate::flash::failure::CardError;
 use crate::flash::medium::Medium;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
@@ -16,20 +16,20 @@ pub const TRIES: u32 = 3;
 const BEFORE_RETRY: Duration = Duration::from_millis(10);
 
 /// Puts `bytes` at `at`.
-pub(super) fn put(medium: &dyn Medium, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
+pub(super) fn put(medium: &dyn Medium, at: ByteOffset, bytes: &[u8]) -> Result<(), CardError> {
     let range = ByteRange { start: at, len: ByteSize(bytes.len() as u64) };
     with_retries(range, || medium.write_at(at, bytes))
 }
 
 /// A write that fails is tried again: a bad contact comes and goes, and the chunk is verified later in any case.
-pub(super) fn with_retries(range: ByteRange, write: impl Fn() -> io::Result<()>) -> Result<(), Trouble> {
+pub(super) fn with_retries(range: ByteRange, write: impl Fn() -> io::Result<()>) -> Result<(), CardError> {
     let mut tries = 0;
     loop {
         match write() {
             Ok(()) => return Ok(()),
             // A full disk does not get emptier by asking again.
             Err(source) if tries >= TRIES || source.kind() == io::ErrorKind::StorageFull => {
-                return Err(Trouble::Write {
+                return Err(CardError::Write {
                     what: format!("writing {} bytes at {}", range.len.0, range.start),
                     source,
                 });

@@ -7,7 +7,7 @@ use super::requests;
 use crate::flash::buffer::AlignedBuffer;
 use crate::flash::chunk_cache::ChunkCache;
 use crate::flash::chunks::HEAD;
-use crate::flash::failure::{Stage, Trouble};
+use crate::flash::failure::{CardError, Stage};
 use crate::flash::medium::Medium;
 use crate::flash::request_limits::RequestLimits;
 use crate::flash::write_report::StageDuration;
@@ -61,7 +61,7 @@ impl<'a> Writer<'a> {
         stage: Stage,
         total: Option<ByteSize>,
         task: &mut dyn Task,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), CardError> {
         self.end_stage();
         self.stage = stage;
         task.stage(&stage.to_string(), total);
@@ -84,21 +84,21 @@ impl<'a> Writer<'a> {
         std::mem::take(&mut self.durations)
     }
 
-    pub(super) fn check_cancelled(&self) -> Result<(), Trouble> {
-        if self.cancel.load(Ordering::Relaxed) { Err(Trouble::Cancelled) } else { Ok(()) }
+    pub(super) fn check_cancelled(&self) -> Result<(), CardError> {
+        if self.cancel.load(Ordering::Relaxed) { Err(CardError::Cancelled) } else { Ok(()) }
     }
 
-    pub(super) fn put(&self, at: ByteOffset, bytes: &[u8]) -> Result<(), Trouble> {
+    pub(super) fn put(&self, at: ByteOffset, bytes: &[u8]) -> Result<(), CardError> {
         requests::put(self.medium, at, bytes)
     }
 
-    pub(super) fn sync(&self) -> Result<(), Trouble> {
+    pub(super) fn sync(&self) -> Result<(), CardError> {
         let what = "the device could not bring what was written onto the card".to_owned();
-        self.medium.sync().map_err(|source| Trouble::Write { what, source })
+        self.medium.sync().map_err(|source| CardError::Write { what, source })
     }
 
     /// Whether the card that passed the gate is still the one that is there.
-    pub(super) fn check_identity(&self) -> Result<(), Trouble> {
-        self.medium.check_identity().map_err(|what| Trouble::Exchanged { what })
+    pub(super) fn check_identity(&self) -> Result<(), CardError> {
+        self.medium.check_identity().map_err(|what| CardError::Exchanged { what })
     }
 }

@@ -10,7 +10,7 @@ use super::card_source::CardSource;
 use super::state::Writer;
 use super::written::Written;
 use crate::flash::chunks::{Chunk, left_over, mapped_chunks, widen};
-use crate::flash::failure::{Stage, Trouble};
+use crate::flash::failure::{CardError, Stage};
 use crate::progress::Task;
 use crate::units::ByteSize;
 
@@ -41,7 +41,7 @@ impl Early {
 
 impl Writer<'_> {
     /// Where the golden image is still being decoded: writes what every card has of it, and has the card's image made.
-    pub(super) fn write_early(&mut self, source: &mut CardSource<'_>, task: &mut dyn Task) -> Result<Early, Trouble> {
+    pub(super) fn write_early(&mut self, source: &mut CardSource<'_>, task: &mut dyn Task) -> Result<Early, CardError> {
         let CardSource::Streaming { from, made } = source else { return Ok(Early::default()) };
         let mut chunks = mapped_chunks(from.golden);
         // A chunk that fills its sectors only in part shares them with one that may be the card's own: later.
@@ -51,9 +51,9 @@ impl Writer<'_> {
         let written = self.write_chunks(from.image, &chunks, task)?;
         // What was written so far was not compared with the manifest as a whole. Only now it is known to be right, and
         // no activation is spent on a golden image that is not.
-        from.image.wait().map_err(|error| Trouble::Source { what: error.to_string() })?;
+        from.image.wait().map_err(|error| CardError::Source { what: error.to_string() })?;
         self.begin_stage(Stage::Prepare, None, task)?;
-        *made = Some((from.make)().map_err(|what| Trouble::Prepare { what })?);
+        *made = Some((from.make)().map_err(|what| CardError::Prepare { what })?);
         Ok(Early { chunks, written })
     }
 }

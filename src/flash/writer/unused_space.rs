@@ -7,7 +7,7 @@ use std::io;
 use super::card_source::CardSource;
 use super::state::Writer;
 use crate::flash::chunks::{CHUNK, Chunk, HEAD, mapped_chunks, unused_chunks};
-use crate::flash::failure::{Stage, Trouble};
+use crate::flash::failure::{CardError, Stage};
 use crate::flash::options::WriteOptions;
 use crate::flash::write_report::UnusedSpaceReport;
 use crate::progress::Task;
@@ -38,7 +38,7 @@ impl Writer<'_> {
         source: &CardSource<'_>,
         options: WriteOptions,
         task: &mut dyn Task,
-    ) -> Result<(UnusedSpaceReport, Vec<Chunk>), Trouble> {
+    ) -> Result<(UnusedSpaceReport, Vec<Chunk>), CardError> {
         if self.medium.is_fresh() {
             return Ok((UnusedSpaceReport::New, Vec::new()));
         }
@@ -59,7 +59,7 @@ impl Writer<'_> {
         Ok((self.discard(&ranges, task)?, zeros))
     }
 
-    fn discard(&mut self, ranges: &[ByteRange], task: &mut dyn Task) -> Result<UnusedSpaceReport, Trouble> {
+    fn discard(&mut self, ranges: &[ByteRange], task: &mut dyn Task) -> Result<UnusedSpaceReport, CardError> {
         for range in ranges {
             let (mut at, end) = (range.start.0, range.end().0);
             while at < end {
@@ -69,7 +69,7 @@ impl Writer<'_> {
                     Ok(()) => at += len,
                     // It went silent, and every later request would only say so again.
                     Err(source) if source.kind() == io::ErrorKind::TimedOut => {
-                        return Err(Trouble::Write { what: format!("discarding {len} bytes at {at}"), source });
+                        return Err(CardError::Write { what: format!("discarding {len} bytes at {at}"), source });
                     }
                     // Not having it is no failure, and a device that fails at it may write well: the report says which.
                     Err(error) => return Ok(UnusedSpaceReport::NotDiscarded { why: error.to_string() }),
@@ -78,7 +78,7 @@ impl Writer<'_> {
             }
         }
         // A discard must not have touched the head, and some devices round generously.
-        self.head_is_zero(Trouble::KeepsOld {
+        self.head_is_zero(CardError::KeepsOld {
             what: "its first MiB is not zero any more, although nothing was written to it".to_owned(),
         })?;
         Ok(UnusedSpaceReport::Discarded)
