@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cardsmith::image::bmap::to_bmap;
+use cardsmith::image::bmap_write::to_bmap;
 use cardsmith::image::output::{OutputFormat, write_image};
 use cardsmith::image::{BlockMap, ImageFile, ReadAt, digest_of};
 use cardsmith::progress::{Progress, Silent};

@@ -1,4 +1,5 @@
-//! The safety gate: what may be written to. The writer accepts nothing that did not come from here.
+//! The safety gate: what may be written to. The writer accepts nothing that did not come from here. Why a device is
+//! refused stands in `refusal.rs`, and what uses it in `in_use.rs`.
 //!
 //! A device is judged twice: by what sysfs says before it is opened, so that a wrong disk is never even opened for
 //! writing, and again on the open descriptor, which the kernel gave to us alone (`O_EXCL` fails where anything is

@@ -1,4 +1,5 @@
-//! What disks are used for right now: mounts, swap, and other devices built on top of them.
+//! What disks are used for right now: mounts, swap, and other devices built on top of them. Which one is the system disk
+//! follows from it.
 //!
 //! Formats: proc_pid_mountinfo(5), swaps in proc(5), `holders` and `slaves` in `Documentation/ABI/stable/sysfs-block`.
 

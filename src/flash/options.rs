@@ -1,6 +1,6 @@
 //! How a card is written.
 
-use super::io_timeout::IoTimeout;
+use super::deadline::IoTimeout;
 use crate::recipe::schema::UnusedSpace;
 
 /// What may be chosen about writing a card. By default the recipe's default, with the probe.

@@ -9,7 +9,7 @@ use super::image::Golden;
 use super::outputs::Outputs;
 use crate::aws::s3::{Bucket, S3Error, Upload};
 use crate::digest::Sha256Digest;
-use crate::image::bmap::to_bmap;
+use crate::image::bmap_write::to_bmap;
 use crate::image::output::{OutputFormat, stream_image};
 use crate::progress::{Progress, Task};
 use crate::source::{Location, SourceError};

@@ -11,7 +11,7 @@ use super::provenance;
 use crate::atomic_file::AtomicFile;
 use crate::digest::Sha256Digest;
 use crate::image::ReadAt;
-use crate::image::bmap::to_bmap;
+use crate::image::bmap_write::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
 use crate::progress::Progress;
 use crate::units::{ByteRange, ByteSize};

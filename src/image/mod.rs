@@ -4,8 +4,8 @@
 
 mod block_ranges;
 pub mod blockmap;
-pub mod bmap;
-pub mod bmap_file;
+pub mod bmap_read;
+pub mod bmap_write;
 pub mod bytes;
 pub mod file;
 mod flushing;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::secrets;
+use super::secret_patterns;
 
 type Report<'a> = dyn FnMut(Range<usize>, String, &'static str) + 'a;
 
@@ -19,7 +19,7 @@ pub(super) fn report(table: &DeTable<'_>, out: &mut Report<'_>) {
     const HASH: &str = "write `password-hash` instead: `openssl passwd -6` or `mkpasswd -m yescrypt` asks for the password \
                         and prints its hash, which nobody can log in with";
     for (key, value) in table {
-        if secrets::is_secret_key(key.get_ref()) && !value.get_ref().is_table() {
+        if secret_patterns::is_secret_key(key.get_ref()) && !value.get_ref().is_table() {
             let is_login = matches!(key.get_ref().as_ref(), "password" | "passwd");
             out(
                 key.span(),
@@ -34,7 +34,7 @@ pub(super) fn report(table: &DeTable<'_>, out: &mut Report<'_>) {
 
 fn report_values(value: &Spanned<DeValue<'_>>, out: &mut Report<'_>) {
     match value.get_ref() {
-        DeValue::String(text) if secrets::is_secret_value(text) => out(
+        DeValue::String(text) if secret_patterns::is_secret_value(text) => out(
             value.span(),
             "this value is a private key, an AWS key or an address with a password, and a recipe must not hold one"
                 .into(),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::secrets;
+use super::secret_patterns;
 use crate::printable::is_harmless;
 
 /// Widest line that an excerpt shows, in characters.
@@ -69,7 +69,7 @@ fn floor(text: &str, at: usize) -> usize {
 
 fn excerpt(line: usize, column: usize, width: usize, content: &str) -> String {
     // The carets count characters, so each that must not reach a terminal becomes one blank rather than its number.
-    let shown = secrets::masked(content);
+    let shown = secret_patterns::masked(content);
     let shown: Vec<char> = shown.chars().map(|c| if is_harmless(c) { c } else { ' ' }).collect();
     let at = column.saturating_sub(1).min(shown.len());
     let from = at.saturating_sub(WIDEST / 2).min(shown.len().saturating_sub(WIDEST));

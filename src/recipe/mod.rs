@@ -15,8 +15,8 @@ mod region;
 mod renamed;
 mod resolved;
 pub mod schema;
+mod secret_patterns;
 mod secret_ref;
-mod secrets;
 mod template;
 mod toml_errors;
 

@@ -10,8 +10,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use super::error::SourceError;
-use crate::image::bmap_file;
-use crate::image::bmap_file::{BmapFile, BmapRange, LARGEST_BMAP};
+use crate::image::bmap_read;
+use crate::image::bmap_read::{BmapFile, BmapRange, LARGEST_BMAP};
 use crate::image::bytes::ReadAt;
 use crate::image::file::open_for_reading;
 use crate::image::hashing::AT_A_TIME;
@@ -33,7 +33,7 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
     // Without a map, all of the image counts.
     let Some(place) = beside(path) else { return Ok(image) };
     let unusable = |what| SourceError::Bmap { path: place.clone(), what };
-    let map = bmap_file::parse(&read(&place)?).map_err(unusable)?;
+    let map = bmap_read::parse(&read(&place)?).map_err(unusable)?;
     // A map of another release would call used blocks free, and they would be lost without a word.
     if map.image != image.size() {
         let (said, found) = (map.image.0, image.size().0);

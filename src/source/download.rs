@@ -248,3 +248,13 @@ fn clear(remote: &dyn Remote, received: &mut Received, sink: &mut dyn Sink) -> R
 fn failed(remote: &dyn Remote, what: String) -> SourceError {
     SourceError::Download { url: remote.name(), what }
 }
+
+/// What a `Content-Range` says, of https and of S3 alike: `bytes 5-99/100`, the first byte and the size of the file.
+pub(super) fn parse_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+    // A total of `*` is legal (RFC 9110, 14.4), but without it nobody sees where the file ends.
+    let total: u64 = total.parse().ok()?;
+    (first <= last && last < total).then_some((first, Some(total)))
+}

@@ -166,6 +166,15 @@ pub enum SourceError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// What talks to AWS could not be started; nothing was asked of the bucket.
+    #[error("could not start what talks to AWS, for {place}")]
+    NoClient {
+        /// The address of the bucket.
+        place: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// An upload failed.
     #[error("could not upload {place}: {what}")]
     Upload {

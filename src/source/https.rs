@@ -7,7 +7,7 @@ use ureq::http::{HeaderMap, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::download::{Answer, Refusal, Remote, shown};
+use super::download::{Answer, Refusal, Remote, parse_range, shown};
 use super::error::SourceError;
 
 /// A file on a web server.
@@ -78,15 +78,6 @@ fn version_of(headers: &HeaderMap) -> Option<String> {
 /// `Content-Range: bytes 5-99/100`: the first byte, and the size of the file.
 fn content_range(response: &Response<Body>) -> Option<(u64, Option<u64>)> {
     parse_range(response.headers().get("content-range")?.to_str().ok()?)
-}
-
-pub(super) fn parse_range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-    // A total of `*` is legal (RFC 9110, 14.4), but without it nobody sees where the file ends.
-    let total: u64 = total.parse().ok()?;
-    (first <= last && last < total).then_some((first, Some(total)))
 }
 
 fn refusal(error: &ureq::Error, resuming: bool) -> Refusal {

@@ -1,8 +1,7 @@
 //! Base images that are fetched from S3 buckets.
 
-use super::download::{Answer, Refusal, Remote};
+use super::download::{Answer, Refusal, Remote, parse_range};
 use super::error::SourceError;
-use super::https::parse_range;
 use crate::aws::s3::{Bucket, S3Error};
 
 /// An object that is fetched.
@@ -32,10 +31,7 @@ impl Remote for S3File {
 
 /// The bucket of an address. Nothing is asked yet.
 pub fn bucket(name: &str) -> Result<Bucket, SourceError> {
-    Bucket::connect(name).map_err(|error| SourceError::Upload {
-        place: format!("s3://{name}"),
-        what: format!("could not start what talks to AWS: {error}"),
-    })
+    Bucket::connect(name).map_err(|error| SourceError::NoClient { place: format!("s3://{name}"), source: error })
 }
 
 fn refusal(error: &S3Error, resuming: bool) -> Refusal {

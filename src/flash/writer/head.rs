@@ -1,4 +1,5 @@
-//! The first MiB: wiped first, looked at in between, written last, and wiped again when anything fails.
+//! The first MiB: wiped first, looked at in between, written last, and wiped again when anything fails. `body.rs` holds
+//! it back meanwhile, and `order.rs` says when it comes.
 
 use std::io;
 

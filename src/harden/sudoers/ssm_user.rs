@@ -1,4 +1,4 @@
-//! The agent's own user: its sudoers file, its groups, and who it is.
+//! The agent's own user: its sudoers file, its groups, and who it is. Rules for it in other files are `edits.rs`'s.
 //!
 //! The agent makes `ssm-user` when a session starts and it is not there, and with it the sudoers file, unless that file
 //! exists (amazon-ssm-agent, agent/session/utility/utility_unix.go). So the file must exist, be regular (a dangling link

@@ -6,6 +6,8 @@
 //! card. How long is long follows from how fast the device was so far; card readers pause for tens of seconds while a
 //! card tidies up, and must be allowed to.
 
+mod io_timeout;
+
 use std::io;
 use std::ops::Range;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
@@ -13,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub use io_timeout::IoTimeout;
+
 use super::buffer::{Pooled, SharedBytes};
-use super::io_timeout::IoTimeout;
 use super::medium::{Medium, MediumRecord, ReadBack};
 use super::request_limits::RequestLimits;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
