@@ -218,7 +218,7 @@ mod tests {
         ];
         let made = Plan { edits, findings: Vec::new() };
         let text = anstream::adapter::strip_str(&plan(&made, true)).to_string();
-        assert!(text.contains("- old\n") && text.contains("+ new?[2J\n") && text.contains("  keep\n"), "{text}");
+        assert!(text.contains("- old\n") && text.contains("+ new\\u{1b}[2J\n") && text.contains("  keep\n"), "{text}");
         assert!(text.contains("+ /etc/b (0440, secret)") && !text.contains("hush"), "{text}");
         assert!(text.ends_with("3 edits: 3 privilege\n"), "{text}");
         let json = serde_json::to_string(&records(&made)).unwrap();
