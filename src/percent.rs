@@ -19,6 +19,11 @@ pub fn encoded_name(name: &str) -> String {
     utf8_percent_encode(name, IN_A_NAME).to_string()
 }
 
+/// A value of a query or a form: nothing in it can be taken for the end of it.
+pub fn encoded_value(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
 /// The text that was encoded.
 pub fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
@@ -32,6 +37,7 @@ mod tests {
     fn only_what_means_something_else_in_an_address_is_encoded() {
         assert_eq!(encoded_path("/a b/ü?#%~-._+"), "/a%20b/%C3%BC%3F%23%25~-._%2B");
         assert_eq!(encoded_name("k+1 /x"), "k+1%20%2Fx");
+        assert_eq!(encoded_value("a&b=c d+/~"), "a%26b%3Dc%20d%2B%2F~");
         assert_eq!(decoded("%7B%22a%22%3a%20%C3%BC%7d"), "{\"a\": ü}");
         assert_eq!(decoded("100%"), "100%");
     }

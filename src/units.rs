@@ -124,6 +124,13 @@ impl fmt::Display for Sector {
 }
 
 /// Binary units with the unit named, as people read sizes of cards: `1,612 MiB`, `29.7 GiB`, `512 B`.
+impl ByteSize {
+    /// How much of `whole` it is, in percent, rounded down. Of nothing at all it counts as of one byte.
+    pub fn percent_of(self, whole: ByteSize) -> u64 {
+        u64::try_from(u128::from(self.0) * 100 / u128::from(whole.0.max(1))).unwrap_or(u64::MAX)
+    }
+}
+
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const KIB: u64 = 1 << 10;

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::error::{AwsError, THROTTLING, aws_error};
 use super::session::Session;
+use crate::percent::encoded_value;
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
@@ -188,17 +189,8 @@ fn has_path(url: &str) -> bool {
 
 fn form(first: &[(&str, &str)], fields: &[(&str, &str)]) -> String {
     let pairs = first.iter().chain(fields);
-    let pairs = pairs.map(|(key, value)| format!("{}={}", percent_encoded(key), percent_encoded(value)));
+    let pairs = pairs.map(|(key, value)| format!("{}={}", encoded_value(key), encoded_value(value)));
     pairs.collect::<Vec<_>>().join("&")
-}
-
-/// Everything but what RFC 3986 calls unreserved.
-fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
 }
 
 /// Told apart as the SDK does it: a connection that takes too long is a timeout, and no cause for a longer story.

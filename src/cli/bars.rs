@@ -1,5 +1,6 @@
 //! Bars on a terminal: one line per task with its stage, bytes of the medium, rate and time left.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -35,14 +36,14 @@ impl Bars {
     pub fn apart(&self, act: impl FnOnce()) {
         self.all.suspend(act);
     }
+}
 
-    fn line(&self, text: &str) {
-        self.all.suspend(|| {
-            use std::io::Write;
-            // A terminal that is gone is no reason to stop writing cards.
-            let _ = writeln!(anstream::stderr(), "{text}");
-        });
-    }
+/// Puts a line above the bars of `all`, which are drawn again below it.
+fn line(all: &MultiProgress, text: &str) {
+    all.suspend(|| {
+        // A terminal that is gone is no reason to stop writing cards.
+        let _ = writeln!(anstream::stderr(), "{text}");
+    });
 }
 
 impl Progress for Bars {
@@ -57,12 +58,12 @@ impl Progress for Bars {
     }
 
     fn note(&self, text: &str) {
-        self.line(&Printable::of(text).to_string());
+        line(&self.all, &Printable::of(text).to_string());
     }
 
     fn warn(&self, text: &str) {
         let style = anstyle::AnsiColor::Yellow.on_default().bold();
-        self.line(&format!("{style}warning:{style:#} {}", Printable::of(text)));
+        line(&self.all, &format!("{style}warning:{style:#} {}", Printable::of(text)));
     }
 }
 
@@ -94,11 +95,7 @@ impl BarTask {
         self.bar.finish_and_clear();
         self.all.remove(&self.bar);
         // The bar goes and a line stays: what one scrolls back to is outcomes.
-        let text = format!("{mark} {}: {}", self.label, Printable::of(summary));
-        self.all.suspend(|| {
-            use std::io::Write;
-            let _ = writeln!(anstream::stderr(), "{text}");
-        });
+        line(&self.all, &format!("{mark} {}: {}", self.label, Printable::of(summary)));
     }
 }
 

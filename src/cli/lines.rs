@@ -100,7 +100,7 @@ impl Task for LineTask {
             Some(total) => {
                 let done = done.min(total);
                 // 128 bits: a product of two sizes, and no size is trusted to be small.
-                let percent = u128::from(done.0) * 100 / u128::from(total.0.max(1));
+                let percent = done.percent_of(total);
                 self.say(&format!("{} {done} of {total} ({percent} %)", self.stage));
             }
             None => self.say(&format!("{} {done}", self.stage)),

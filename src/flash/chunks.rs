@@ -51,6 +51,11 @@ pub(super) enum Content {
     Zeros,
 }
 
+/// How many bytes they are together.
+pub(super) fn total(chunks: &[Chunk]) -> ByteSize {
+    ByteSize(chunks.iter().map(|chunk| chunk.range.len.0).sum())
+}
+
 /// What the map asks for.
 pub(super) fn mapped_chunks(map: &BlockMap) -> Vec<Chunk> {
     let chunk = |mapped: &MappedRange| Chunk { range: mapped.range, content: Content::Image(mapped.sha256) };

@@ -34,5 +34,5 @@ pub use outputs::{Extras, Outputs, check_output};
 pub use provenance::BUILDER;
 pub use records::{edit_records, finding_records};
 pub use signature::{SignatureError, Signer, TrustedKeys};
-pub use steps::{plan, rules, steps};
+pub use steps::{plan, steps};
 pub use upload::Destination;

@@ -10,9 +10,8 @@ use super::manifest::Manifest;
 use crate::digest::Sha256Digest;
 use crate::image::output::OutputFormat;
 use crate::progress::Progress;
-use crate::source;
-use crate::source::SourceSpec;
 use crate::source::streaming::{StreamingImage, open_streaming};
+use crate::source::{self, SourceSpec};
 
 impl Golden {
     /// Opens the golden image that a manifest describes, from the file beside it. The file's content is compared with

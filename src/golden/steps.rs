@@ -2,7 +2,7 @@
 
 use crate::fs::{Clock, Tree};
 use crate::harden::sudoers;
-use crate::prepare::{PathRule, Plan, Step, StepError, View, identity, remove, ssm};
+use crate::prepare::{Plan, Step, StepError, View, identity, remove, ssm};
 use crate::provision::{agent, boot_settings, files, locale, network, proxy, register, ssh, units, user, wifi};
 use crate::recipe::LoadedRecipe;
 
@@ -49,12 +49,6 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
     }
     steps.push(Box::new(sudoers::HardenSudo::new(&recipe.sudo)));
     steps
-}
-
-/// What is stripped, with the step that does it: the tables that documentation is printed from.
-pub fn rules() -> impl Iterator<Item = (&'static str, &'static PathRule)> {
-    let of = |step: &'static str, table: &'static [PathRule]| table.iter().map(move |rule| (step, rule));
-    of("ssm", ssm::RULES).chain(of("identity", identity::RULES))
 }
 
 /// The plan of a recipe for an image: what all of its steps want. `clock` is the time that its edits will carry.

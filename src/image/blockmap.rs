@@ -13,7 +13,7 @@ use crate::digest::Sha256Digest;
 use crate::progress::Task;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
-/// The grain of a map. Cards, loop devices and O_DIRECT all agree with it.
+/// The step of a map. Cards, loop devices and O_DIRECT all agree with it.
 pub const MAP_BLOCK: u64 = 4096;
 
 /// No range is longer, so that a bad spot on a card costs one small write more, not a whole card.

@@ -12,7 +12,7 @@ use super::block_ranges::{BlockRanges, Kind};
 use super::bytes::{ReadAt, WriteAt};
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
-/// The grain of copying: what one write of a byte costs.
+/// The step of copying: what one write of a byte costs.
 pub const OVERLAY_BLOCK: u64 = 4096;
 
 /// An image with edits on top of it.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::error::LedgerError;
-use super::state::{ActivationKey, ActivationState, CardKey};
+use super::state::{ActivationState, CardKey};
 use super::store::{Ledger, event, now};
 
 /// A row of a file of pre-issued activations, without its code.
@@ -136,15 +136,6 @@ impl Ledger {
                 row.card = db.query_row(select, [&row.id], |found| found.get(0)).optional()?;
             }
             Ok(rows)
-        })
-    }
-
-    /// The activation that a card has now: the one its run took or was given last and has not given back.
-    pub fn current_activation(&self, card: CardKey) -> Result<Option<(ActivationKey, String)>, LedgerError> {
-        self.read("find a card's activation", |db| {
-            let select = "SELECT id, activation_id FROM activations
-                WHERE card = ?1 AND activation_id IS NOT NULL AND state IN ('issued', 'held') ORDER BY id DESC LIMIT 1";
-            db.query_row(select, [card.0], |row| Ok((ActivationKey(row.get(0)?), row.get(1)?))).optional()
         })
     }
 }

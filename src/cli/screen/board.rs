@@ -152,9 +152,7 @@ impl Work {
 
     /// From 0 to 100.
     pub(super) fn percent(&self) -> Option<u64> {
-        let total = self.total?.0.max(1);
-        // 128 bits: a hundred times a size may not fit into 64.
-        u64::try_from(u128::from(self.done.0) * 100 / u128::from(total)).ok()
+        Some(self.done.percent_of(self.total?))
     }
 }
 

@@ -13,10 +13,10 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::requests::read_whole;
+use super::requests::{length, read_whole};
 use super::state::Writer;
 use crate::digest::Sha256Digest;
-use crate::flash::chunks::{Chunk, Content, HEAD, part, widen};
+use crate::flash::chunks::{Chunk, Content, HEAD, part, total, widen};
 use crate::flash::failure::{CardError, Stage};
 use crate::flash::parallel::in_parallel;
 use crate::image::zeros::all_zeros;
@@ -30,8 +30,7 @@ impl Writer<'_> {
         chunks: Vec<Chunk>,
         task: &mut dyn Task,
     ) -> Result<(Vec<Chunk>, ByteSize), CardError> {
-        let total = ByteSize(chunks.iter().map(|chunk| chunk.range.len.0).sum());
-        self.begin_stage(Stage::Compare, Some(total), task)?;
+        self.begin_stage(Stage::Compare, Some(total(&chunks)), task)?;
         let mut jobs = chunks.into_iter();
         let next = || self.check_cancelled().map(|()| jobs.next());
         let found = Mutex::new((Vec::new(), 0u64, 0u64, task));
@@ -57,7 +56,7 @@ impl Writer<'_> {
     /// what lies beside it in a sector is another chunk's, and is compared with that one.
     fn already_holds(&self, chunk: &Chunk) -> Result<bool, CardError> {
         let wide = widen(chunk.range, self.alignment);
-        let buffer = self.cache.pool().take(usize::try_from(wide.len.0).map_err(io::Error::other)?);
+        let buffer = self.cache.pool().take(length(wide)?);
         match read_whole(self.medium, wide.start, buffer) {
             Ok(buffer) => {
                 let bytes = part(&buffer, wide, chunk.range);

@@ -3,7 +3,7 @@
 use super::card_source::CardSource;
 use super::state::Writer;
 use crate::flash::capacity;
-use crate::flash::chunks::{Chunk, mapped_chunks, unused_chunks};
+use crate::flash::chunks::{mapped_chunks, total, unused_chunks};
 use crate::flash::failure::{CardError, CardFailure, Stage};
 use crate::flash::options::WriteOptions;
 use crate::flash::write_report::{ProbeReport, UnusedSpaceReport, WriteReport};
@@ -124,8 +124,4 @@ impl Writer<'_> {
         })?;
         Ok(probe)
     }
-}
-
-fn total(chunks: &[Chunk]) -> ByteSize {
-    ByteSize(chunks.iter().map(|chunk| chunk.range.len.0).sum())
 }

@@ -9,10 +9,9 @@ use std::collections::HashSet;
 use super::card_source::CardSource;
 use super::state::Writer;
 use super::written::Written;
-use crate::flash::chunks::{Chunk, left_over, mapped_chunks, widen};
+use crate::flash::chunks::{Chunk, left_over, mapped_chunks, total, widen};
 use crate::flash::failure::{CardError, Stage};
 use crate::progress::Task;
-use crate::units::ByteSize;
 
 /// What was written before the card's own image was made.
 #[derive(Default)]
@@ -46,8 +45,7 @@ impl Writer<'_> {
         let mut chunks = mapped_chunks(from.golden);
         // A chunk that fills its sectors only in part shares them with one that may be the card's own: later.
         chunks.retain(|chunk| widen(chunk.range, self.alignment) == chunk.range);
-        let total = ByteSize(chunks.iter().map(|chunk| chunk.range.len.0).sum());
-        self.begin_stage(Stage::Write, Some(total), task)?;
+        self.begin_stage(Stage::Write, Some(total(&chunks)), task)?;
         let written = self.write_chunks(from.image, &chunks, task)?;
         // What was written so far was not compared with the manifest as a whole. Only now it is known to be right, and
         // no activation is spent on a golden image that is not.
