@@ -2,10 +2,10 @@
 //!
 //! The ground: [`units`], [`digest`], [`progress`] and small things that every room may use. On it, from below: [`image`]
 //! (bytes), [`fs`] (files inside an image), [`aws`] (every call to AWS), [`source`] (where base images come from),
-//! [`recipe`], [`ledger`], [`activation`], [`secrets`], [`sudoers`], [`prepare`] (the plan and the view that steps share),
-//! [`provision`] and [`harden`] (the steps), [`golden`] (plan, apply, prove, output), [`flash`] (cards), [`inspect`],
-//! [`diff`], [`audit`], [`fleet`] and [`cli`]. Which room may import which stands in `rooms.txt` beside this file, and a
-//! test holds it.
+//! [`prepare`] (the plan and the view that steps share), [`strip`] (the table of what an image carries of its life),
+//! [`recipe`], [`ledger`], [`activation`], [`secrets`], [`sudoers`], [`provision`] and [`harden`] (the other steps),
+//! [`golden`] (plan, apply, prove, output), [`flash`] (cards), [`inspect`], [`diff`], [`audit`], [`fleet`] and [`cli`].
+//! Which room may import which stands in `rooms.txt` beside this file, and a test holds it.
 
 pub mod activation;
 pub mod atomic_file;
@@ -33,6 +33,7 @@ pub mod read_limited;
 pub mod recipe;
 pub mod secrets;
 pub mod source;
+pub mod strip;
 pub mod sudoers;
 pub mod units;
 pub mod xdg;

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cardsmith::prepare::identity::{RULES, StripIdentity};
 use cardsmith::prepare::{Plan, Severity, Step, StepError, View};
-use cardsmith::recipe::schema::{Also, Keep, Strip};
+use cardsmith::strip::{Also, IDENTITY, Keep, Strip, StripStep};
 
 use crate::support::host_tree::{HostTree, carry_out};
 use crate::support::{need, run};
@@ -22,7 +21,7 @@ const PASSWD: &str =
 
 fn proposed(root: &HostTree, boot: &HostTree, strip: &Strip) -> Result<Plan, StepError> {
     let mut view = View::new(root, boot);
-    let step = StripIdentity::new(strip);
+    let step = StripStep::identity(strip);
     view.enter(step.name());
     step.propose(&mut view)?;
     Ok(view.into_plan())
@@ -44,8 +43,8 @@ fn said(plan: &Plan, severity: Severity) -> String {
     found.map(|found| found.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-fn keep(what: Keep) -> Strip {
-    Strip { keep: vec![what], ..Strip::default() }
+fn keep(what: &str) -> Strip {
+    Strip { keep: vec![Keep::named(what).unwrap()], ..Strip::default() }
 }
 
 #[test]
@@ -240,7 +239,7 @@ fn systemd_accepts_our_own_regenerator() {
 fn ssh_is_left_alone_where_host_keys_are_kept_and_where_there_is_no_server() {
     let root = HostTree::root();
     with_host_keys(&root);
-    strip_with(&root, &HostTree::boot(), &keep(Keep::HostKeys));
+    strip_with(&root, &HostTree::boot(), &keep("host-keys"));
     assert_eq!(host_keys_left(&root).len(), 6);
     assert!(!root.has(OWN));
 
@@ -261,7 +260,7 @@ fn histories_of_every_home_go_unless_they_are_kept() {
         "/home/gone/.zsh_history",
         "/srv/svc/.lesshst",
     ];
-    for (strip, left) in [(Strip::default(), false), (keep(Keep::Histories), true)] {
+    for (strip, left) in [(Strip::default(), false), (keep("histories"), true)] {
         let root = HostTree::root();
         root.file("/etc/passwd", 0o644, PASSWD).file("/home/pi/.bashrc", 0o644, "x");
         files.iter().for_each(|path| {
@@ -309,16 +308,16 @@ fn logs_are_emptied_and_their_folders_and_owners_stay() {
 
     let root = HostTree::root();
     root.file("/var/log/auth.log", 0o640, "kept").file("/var/log/journal/x/system.journal", 0o640, "kept");
-    strip_with(&root, &HostTree::boot(), &keep(Keep::Logs));
+    strip_with(&root, &HostTree::boot(), &keep("logs"));
     assert!(root.text_of("/var/log/auth.log").unwrap() == "kept" && root.has("/var/log/journal/x/system.journal"));
 }
 
 #[test]
 fn seeds_leases_and_cloud_inits_state_go_by_name_in_the_recipe() {
-    let groups: [(Keep, &[&str]); 3] = [
-        (Keep::RandomSeed, &["/var/lib/systemd/random-seed"]),
+    let groups: [(&str, &[&str]); 3] = [
+        ("random-seed", &["/var/lib/systemd/random-seed"]),
         (
-            Keep::Leases,
+            "leases",
             &[
                 "/var/lib/dhcp/dhclient.eth0.leases",
                 "/var/lib/dhcpcd/duid",
@@ -326,7 +325,7 @@ fn seeds_leases_and_cloud_inits_state_go_by_name_in_the_recipe() {
             ],
         ),
         (
-            Keep::CloudInit,
+            "cloud-init",
             &[
                 "/var/lib/cloud/instances/i-1/user-data.txt",
                 "/var/lib/cloud/data/instance-id",
@@ -345,11 +344,14 @@ fn seeds_leases_and_cloud_inits_state_go_by_name_in_the_recipe() {
             "#!/bin/sh\n",
         );
         root.link("/var/lib/cloud/instance", "/var/lib/cloud/instances/i-1");
-        let strip = Strip { keep: groups.get(kept).map(|(keep, _)| *keep).into_iter().collect(), ..Strip::default() };
+        let strip = Strip {
+            keep: groups.get(kept).and_then(|(keep, _)| Keep::named(keep)).into_iter().collect(),
+            ..Strip::default()
+        };
         strip_with(&root, &HostTree::boot(), &strip);
         for (index, (keep, paths)) in groups.iter().enumerate() {
             for path in *paths {
-                assert_eq!(root.has(path), index == kept, "{keep:?} {path}");
+                assert_eq!(root.has(path), index == kept, "{keep} {path}");
             }
         }
         assert!(root.has("/var/lib/cloud/seed/nocloud/user-data") && root.has("/var/lib/cloud/scripts/per-boot/x"));
@@ -357,6 +359,14 @@ fn seeds_leases_and_cloud_inits_state_go_by_name_in_the_recipe() {
 }
 
 const WIFI: &str = "[connection]\nid=home\ntype=wifi\n[wifi-security]\npsk=hunter2\n";
+
+/// Where [`with_access`] leaves networks.
+const WIFI_PLACES: [&str; 4] = [
+    "/etc/NetworkManager/system-connections/home.nmconnection",
+    "/etc/netplan/90-NM-1.yaml",
+    "/etc/wpa_supplicant/wpa_supplicant.conf",
+    "boot:/wpa_supplicant.conf",
+];
 
 fn with_access(root: &HostTree, boot: &HostTree) {
     root.file("/etc/passwd", 0o644, PASSWD)
@@ -373,13 +383,24 @@ fn with_access(root: &HostTree, boot: &HostTree) {
 fn keys_and_networks_of_the_operator_stay_unless_the_recipe_says_otherwise() {
     let (root, boot) = (HostTree::root(), HostTree::boot());
     with_access(&root, &boot);
-    let plan = strip_with(&root, &boot, &keep(Keep::Wifi));
+    let plan = strip_with(&root, &boot, &keep("wifi"));
     assert!(root.has("/home/pi/.ssh/authorized_keys") && root.has("/etc/netplan/90-NM-1.yaml"));
     assert!(boot.text_of("/wpa_supplicant.conf").unwrap().contains("hunter2"));
     let notes = said(&plan, Severity::Note);
-    assert!(notes.contains("/home/pi/.ssh/authorized_keys") && notes.contains("4 saved Wi-Fi networks"), "{notes}");
+    assert!(notes.contains("/home/pi/.ssh/authorized_keys"), "{notes}");
+    assert!(WIFI_PLACES.iter().all(|place| !notes.contains(place)), "what is kept by name is meant: {notes}");
 
-    let strip = Strip { also: vec![Also::Wifi, Also::AuthorizedKeys], ..Strip::default() };
+    let plan = strip_with(&root, &boot, &Strip::default());
+    let notes = said(&plan, Severity::Note);
+    for place in WIFI_PLACES {
+        let line = notes.lines().find(|line| line.contains(place)).unwrap_or_else(|| panic!("{place}: {notes}"));
+        assert!(line.contains("Wi-Fi") && line.contains("also = [") && line.contains("keep = ["), "{line}");
+    }
+    assert!(!notes.contains("eth0.nmconnection"), "{notes}");
+    assert!(root.has("/etc/NetworkManager/system-connections/home.nmconnection"));
+
+    let strip =
+        Strip { also: vec![Also::named("wifi").unwrap(), Also::named("authorized-keys").unwrap()], ..Strip::default() };
     strip_with(&root, &boot, &strip);
     for path in [
         "/home/pi/.ssh/authorized_keys",
@@ -396,13 +417,17 @@ fn keys_and_networks_of_the_operator_stay_unless_the_recipe_says_otherwise() {
 
 #[test]
 fn a_recipe_that_keeps_and_strips_the_same_is_refused() {
-    let strip = Strip { keep: vec![Keep::Wifi], also: vec![Also::Wifi], ..Strip::default() };
+    let strip = Strip {
+        keep: vec![Keep::named("wifi").unwrap()],
+        also: vec![Also::named("wifi").unwrap()],
+        ..Strip::default()
+    };
     let refused = proposed(&HostTree::root(), &HostTree::boot(), &strip);
     assert!(refused.err().unwrap().to_string().contains("wifi"));
 }
 
 #[test]
-fn a_swap_file_goes_only_where_something_makes_it_again() {
+fn a_swap_file_goes_where_something_makes_it_again_or_nothing_uses_it() {
     let mut swap = vec![7_u8; 8192];
     swap[4086..4096].copy_from_slice(b"SWAPSPACE2");
     let root = HostTree::root();
@@ -412,16 +437,30 @@ fn a_swap_file_goes_only_where_something_makes_it_again() {
     strip(&root);
     assert!(!root.has("/var/swap") && !root.has("/srv/swap"));
 
+    // Nothing swaps to it any more: it only holds the old machine's memory.
     let root = HostTree::root();
     root.file("/var/swap", 0o600, &swap);
-    assert!(said(&strip(&root), Severity::Warning).contains("/var/swap") && root.has("/var/swap"));
+    strip(&root);
+    assert!(!root.has("/var/swap"));
 
     let root = HostTree::root();
     root.file("/etc/dphys-swapfile", 0o644, "")
         .file("/etc/fstab", 0o644, "/swap none swap sw 0 0\n#/x none swap\n")
+        .file("/etc/systemd/system/srv-memory.swap", 0o644, "[Swap]\nWhat=/srv/memory\n")
         .file("/swap", 0o600, &swap)
+        .file("/srv/memory", 0o600, &swap)
         .file("/var/swap", 0o600, "no swap at all");
-    assert!(said(&strip(&root), Severity::Warning).contains("/swap") && root.has("/swap") && root.has("/var/swap"));
+    let warned = said(&strip(&root), Severity::Warning);
+    for path in ["/swap", "/srv/memory"] {
+        assert!(warned.lines().any(|line| line.starts_with(&format!("{path} is a swap file"))), "{warned}");
+        assert!(root.has(path), "{path}");
+    }
+    assert!(root.has("/var/swap"));
+
+    let root = HostTree::root();
+    root.file("/var/swap", 0o600, &swap);
+    strip_with(&root, &HostTree::boot(), &keep("swap"));
+    assert!(root.has("/var/swap"));
 }
 
 #[test]
@@ -441,34 +480,40 @@ fn a_first_boot_script_that_has_run_goes_and_one_that_would_register_is_reported
     let plan = strip_with(&root, &boot, &Strip::default());
     assert!(!boot.has("/firstrun.sh"));
     let warned = said(&plan, Severity::Warning);
-    assert!(
-        warned.contains("/user-data on the boot partition (line 3)")
-            && warned.contains("/etc/systemd/system/old.service (line 2)"),
-        "{warned}"
-    );
+    assert!(warned.contains("boot:/user-data:3") && warned.contains("/etc/systemd/system/old.service:2"), "{warned}");
     assert!(!warned.contains("AbC"), "{warned}");
 
     let boot = HostTree::boot();
     boot.file("/cmdline.txt", 0o644, "root=x systemd.run=/boot/firstrun.sh").file("/firstrun.sh", 0o755, script);
     let plan = strip_with(&HostTree::root(), &boot, &Strip::default());
-    assert!(
-        boot.has("/firstrun.sh")
-            && said(&plan, Severity::Warning).contains("/firstrun.sh on the boot partition (line 3)")
-    );
+    assert!(boot.has("/firstrun.sh") && said(&plan, Severity::Warning).contains("boot:/firstrun.sh:3"));
 }
 
 #[test]
 fn what_a_fleet_must_not_share_is_said_where_it_stays() {
     let root = HostTree::root();
     root.file("/etc/passwd", 0o644, PASSWD)
-        .file("/home/pi/.ssh/id_ed25519", 0o600, "k")
-        .file("/home/pi/.ssh/id_ed25519.pub", 0o600, "k")
+        .file(
+            "/home/pi/.ssh/id_ed25519",
+            0o600,
+            ["-----BEGIN OPENSSH PRIV", "ATE KEY-----\nb3BlbnNzaC1rZXk=\n"].concat(),
+        )
+        .file("/home/pi/.ssh/id_ed25519.pub", 0o600, "ssh-ed25519 AAAA pi@old\n")
         .file("/var/lib/tailscale/tailscaled.state", 0o600, "k");
     let plan = strip(&root);
     let warned = said(&plan, Severity::Warning);
     assert_eq!(warned.lines().filter(|line| line.contains("id_ed25519")).count(), 1, "{warned}");
+    assert!(!warned.contains("id_ed25519.pub"), "a public key is no secret: {warned}");
     assert!(warned.contains("tailscaled.state"));
     assert!(root.has("/home/pi/.ssh/id_ed25519"));
+    let strip = Strip {
+        also: vec![Also::named("tailscale").unwrap()],
+        keep: vec![Keep::named("keys").unwrap()],
+        ..Strip::default()
+    };
+    let plan = strip_with(&root, &HostTree::boot(), &strip);
+    assert!(!root.has("/var/lib/tailscale/tailscaled.state") && root.has("/home/pi/.ssh/id_ed25519"));
+    assert_eq!(said(&plan, Severity::Warning), "", "what goes or is kept by name is no warning");
 }
 
 #[test]
@@ -479,17 +524,17 @@ fn a_plan_shows_nothing_of_what_it_strips() {
     root.file("/etc/machine-id", 0o444, "0123456789abcdef0123456789abcdef\n")
         .file("/var/log/auth.log", 0o640, "hunter2")
         .file("/home/pi/.bash_history", 0o600, "hunter2");
-    let strip = Strip { also: vec![Also::Wifi, Also::AuthorizedKeys], ..Strip::default() };
+    let strip =
+        Strip { also: vec![Also::named("wifi").unwrap(), Also::named("authorized-keys").unwrap()], ..Strip::default() };
     for edit in proposed(&root, &boot, &strip).unwrap().edits {
         assert!(edit.before.is_none(), "{}", edit.path);
         assert!(!edit.reason.text.is_empty() && !edit.reason.source.is_empty(), "{}", edit.path);
     }
-    for rule in RULES {
-        assert!(
-            ["/", "~/", "boot:/"].iter().any(|start| rule.path.starts_with(start)) && !rule.source.is_empty(),
-            "{}",
-            rule.path
-        );
+    for rule in IDENTITY.iter().flat_map(|subject| subject.rules) {
+        for place in rule.places {
+            assert!(["/", "~/", "boot:/"].iter().any(|start| place.starts_with(start)), "{}: {place}", rule.id);
+        }
+        assert!(!rule.places.is_empty() && !rule.source.is_empty(), "{}", rule.id);
     }
 }
 

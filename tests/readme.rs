@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cardsmith::prepare::PathRule;
-use cardsmith::prepare::{identity, ssm};
 use cardsmith::recipe;
+use cardsmith::strip::{AGENT, Counts, Fate, IDENTITY, Keep, Rule, Subject};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -69,40 +68,129 @@ fn the_readme_s_recipe_and_every_recipe_in_recipes_is_a_good_one() {
     assert!(found >= 4);
 }
 
-fn table(rules: &[PathRule]) -> String {
-    let mut text = String::from("| path | what it is | class | what happens | `keep` |\n|---|---|---|---|---|\n");
-    for rule in rules {
-        let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let action = match word(serde_json::to_value(rule.action).unwrap()).as_str() {
-            "remove" => "goes",
-            "clear" => "is emptied",
-            "empty" => "loses its content",
-            "keep" => "stays",
-            "warn" => "stays, with a warning",
-            _ => "partly",
-        };
-        let keep = rule.kept_by.map(|keep| format!("`{}`", word(serde_json::to_value(keep).unwrap())));
-        let what = rule.what.replace('|', "\\|");
-        let class = word(serde_json::to_value(rule.class).unwrap());
-        text.push_str(&format!("| `{}` | {what} | {class} | {action} | {} |\n", rule.path, keep.unwrap_or_default()));
+/// Text of the table as Markdown shows it: what stands in backquotes stays as it is.
+fn shown(text: &str) -> String {
+    let pieces = text.split('`').enumerate().map(|(index, piece)| match index % 2 {
+        0 => piece.replace('<', "\\<").replace('*', "\\*").replace('|', "\\|"),
+        _ => piece.to_owned(),
+    });
+    pieces.collect::<Vec<_>>().join("`")
+}
+
+fn quoted(words: &[&str]) -> String {
+    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn word(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).unwrap().as_str().unwrap_or_default().to_owned()
+}
+
+/// A rule in the documentation: everything that the table says of it.
+fn described(rule: &Rule) -> String {
+    let audit = match rule.severity {
+        Some(severity) => format!("{} `{}`", word(severity), rule.id),
+        None if rule.fate == Fate::Wanted => "silent".to_owned(),
+        None => format!("`{}`", rule.audited_as),
+    };
+    let mut text = format!(
+        "### `{}`\n\n{}.\n\n- what happens: {}\n- class: {}; audit: {audit}\n- where: {}\n",
+        rule.id,
+        shown(rule.what),
+        rule.fate.words(),
+        word(rule.class),
+        quoted(rule.places),
+    );
+    match rule.counts {
+        Counts::Text(_) => text.push_str("- counts: where the text holds such a thing\n"),
+        Counts::HostName => text.push_str("- counts: where the text holds the machine's name\n"),
+        Counts::Filled | Counts::There => {}
+    }
+    if !rule.names.is_empty() {
+        let sections = if matches!(rule.fate, Fate::Stays | Fate::Named) { "`keep`, `also`" } else { "`keep`" };
+        text.push_str(&format!("- {sections}: {}\n", quoted(rule.names)));
+    }
+    if !rule.back.is_empty() {
+        text.push_str(&format!("- on a new card: {}\n", shown(rule.back)));
+    }
+    text.push_str(&format!("- source: {}\n\n", shown(rule.source)));
+    text
+}
+
+/// Names that several rules have, and the rules.
+fn groups() -> String {
+    let mut text = String::from("| name | rules |\n|---|---|\n");
+    for name in Keep::names() {
+        let rules: Vec<&str> =
+            cardsmith::strip::rules().filter(|rule| rule.is_named(name)).map(|rule| rule.id).collect();
+        if rules.len() > 1 {
+            text.push_str(&format!("| `{name}` | {} |\n", quoted(&rules)));
+        }
     }
     text
 }
 
-/// Writes the tables when `CARDSMITH_WRITE_README` is set: a new line in a table of places is a new line here.
-#[test]
-fn the_readme_s_tables_are_those_of_the_code() {
-    let mut text = readme();
-    for (name, rules) in [("ssm", ssm::RULES), ("identity", identity::RULES)] {
-        let begin = format!("<!-- places: {name} -->\n");
-        let start = text.find(&begin).unwrap() + begin.len();
-        let end = start + text[start..].find("<!-- /places -->").unwrap();
-        text.replace_range(start..end, &table(rules));
-    }
+fn subjects() -> impl Iterator<Item = &'static Subject> {
+    AGENT.iter().chain(IDENTITY)
+}
+
+const WRITTEN_BY: &str = "run: CARDSMITH_WRITE_README=1 cargo nextest run readme";
+
+/// Compares a file with what it should hold, or writes it when `CARDSMITH_WRITE_README` is set.
+fn assert_current(path: &str, text: &str) {
+    let path = root().join(path);
     if std::env::var_os("CARDSMITH_WRITE_README").is_some() {
-        std::fs::write(root().join("README.md"), &text).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
     }
-    assert!(readme() == text, "run: CARDSMITH_WRITE_README=1 cargo nextest run readme");
+    assert!(std::fs::read_to_string(&path).unwrap_or_default() == text, "{}: {WRITTEN_BY}", path.display());
+}
+
+const STRIPPED: &str = "docs/what-is-stripped.md";
+
+#[test]
+fn the_list_of_what_is_stripped_is_the_table() {
+    let mut text = format!(
+        "# What is stripped\n\n<!-- Made from the table in src/strip. {WRITTEN_BY} -->\n\n\
+         Every rule that `cardsmith golden` works by, and `cardsmith audit` looks by. `*` stands for any part of one name,\n\
+         `**` for every file below, `~/` for every home directory, `boot:/` for the boot partition. `keep` and `also` are\n\
+         those of `[strip]` in a [recipe](../README.md#what-is-stripped-and-why).\n\n"
+    );
+    for subject in subjects() {
+        text.push_str(&format!("- [{}](#{})\n", subject.title, anchor(subject.title)));
+    }
+    text.push_str("- [Groups](#groups)\n\n");
+    for subject in subjects() {
+        text.push_str(&format!("## {}\n\n", subject.title));
+        text.extend(subject.rules.iter().map(described));
+    }
+    text.push_str(&format!("## Groups\n\nNames in `keep` and `also` that mean several rules.\n\n{}", groups()));
+    assert_current(STRIPPED, &text);
+}
+
+/// The anchor that GitHub gives a heading.
+fn anchor(title: &str) -> String {
+    let kept = title.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+    kept.replace(' ', "-")
+}
+
+#[test]
+fn the_readme_s_table_of_subjects_is_that_of_the_code() {
+    let mut table = String::from("| subject | go | stay, and are named | such as |\n|---|---|---|---|\n");
+    for subject in subjects() {
+        const SHOWN: usize = 4;
+        let stays = subject.rules.iter().filter(|rule| matches!(rule.fate, Fate::Stays | Fate::Named)).count();
+        let wanted = subject.rules.iter().filter(|rule| rule.fate == Fate::Wanted).count();
+        let goes = subject.rules.len() - stays - wanted;
+        let ids: Vec<&str> = subject.rules.iter().map(|rule| rule.id).take(SHOWN).collect();
+        let (title, anchor) = (subject.title, anchor(subject.title));
+        table.push_str(&format!("| [{title}]({STRIPPED}#{anchor}) | {goes} | {stays} | {} |\n", quoted(&ids)));
+    }
+    let mut text = readme();
+    let begin = "<!-- subjects -->\n";
+    let start = text.find(begin).unwrap() + begin.len();
+    let end = start + text[start..].find("<!-- /subjects -->").unwrap();
+    text.replace_range(start..end, &table);
+    assert_current("README.md", &text);
 }
 
 #[test]

@@ -91,7 +91,16 @@ fn a_wrong_type_or_value_is_pointed_at() {
     assert!(mistake.what.contains("boolean"), "{}", mistake.what);
     let mistake = one("\n[strip]\nkeep = [\"wfi\"]\n");
     assert_eq!((mistake.line, mistake.column), (7, 9));
-    assert!(mistake.help.contains("did you mean `wifi`"), "{}", mistake.help);
+    assert_eq!(mistake.what, "`wfi` is not a value that is known here");
+    assert!(mistake.help.contains("did you mean `wifi`") && mistake.help.contains("recipe schema"), "{}", mistake.help);
+    // What goes by itself is no name for `also`.
+    let mistake = one("\n[strip]\nalso = [\"wifi\", \"machine-id\"]\n");
+    assert_eq!((mistake.line, mistake.column), (7, 17));
+    assert!(mistake.what.contains("goes by itself"), "{}", mistake.what);
+    assert_eq!(mistake.help, "take `machine-id` out of `also`");
+    // Nobody reads hundreds of names.
+    let mistake = one("\n[strip]\nalso = [\"qqqq\"]\n");
+    assert!(mistake.help.contains("recipe schema") && mistake.help.len() < 200, "{}", mistake.help);
     let mistake = one("sha256 = \"abc\"\n");
     assert_eq!(mistake.line, 5);
     assert!(mistake.what.contains("64 hexadecimal digits"), "{}", mistake.what);

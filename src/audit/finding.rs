@@ -2,17 +2,7 @@
 
 use serde::Serialize;
 
-/// How serious a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing; does not make an image dirty.
-    Note,
-    /// Should not be on an image that many cards are made from.
-    Warning,
-    /// Cards made from it would share an identity or a secret, would not come up, or anybody could become root.
-    Error,
-}
+pub use crate::strip::Severity;
 
 /// One thing that a rule found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -17,6 +17,8 @@ pub struct AuditOptions {
     pub kind: Kind,
     /// Also compare every byte of the image with what its files hold, to find what deleting left behind.
     pub deep: bool,
+    /// Rules of a recipe's own: where, and what is there.
+    pub own_rules: Vec<(String, String)>,
     /// Rule ids that may be found.
     pub allow: Vec<String>,
 }

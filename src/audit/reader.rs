@@ -1,10 +1,14 @@
 //! The audit's own eyes: ext4 through `ext4-view`, FAT through `fatfs`, both read-only.
 
+use std::cell::OnceCell;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 
+use super::listings::Listings;
+use super::looked_through::LookedThrough;
+use super::path_stat::PathStat;
 use crate::image::partition_table::PartitionTable;
 use crate::image::{ReadAt, Window};
 use crate::read_limited::read_beginning;
@@ -40,30 +44,15 @@ pub enum AuditError {
         #[source]
         source: Ext4Error,
     },
+    /// A directory has more in it, or deeper, than any system has.
+    #[error("{place} holds more, or holds it deeper, than can be looked through: nothing is said of the image")]
+    TooMuch {
+        /// Path.
+        place: String,
+    },
     /// The image could not be read.
     #[error("could not read the image")]
     Io(#[from] io::Error),
-}
-
-/// What is known of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PathStat {
-    /// Regular file, directory, symlink, …
-    pub kind: FileType,
-    /// Permission bits.
-    pub mode: u16,
-    /// Numeric user.
-    pub uid: u32,
-    /// Numeric group.
-    pub gid: u32,
-    /// Bytes.
-    pub size: u64,
-}
-
-impl From<&ext4_view::Metadata> for PathStat {
-    fn from(m: &ext4_view::Metadata) -> PathStat {
-        PathStat { kind: m.file_type(), mode: m.mode() & 0o7777, uid: m.uid(), gid: m.gid(), size: m.len() }
-    }
 }
 
 /// An image, open for the rules.
@@ -74,6 +63,10 @@ pub struct AuditImage {
     pub untouched_root: Window<dyn ReadAt>,
     root: Ext4,
     boot: Option<fatfs::FileSystem<Cursor>>,
+    /// What was found by looking through files: two rules tell of it.
+    looked_through: OnceCell<LookedThrough>,
+    listings: Listings,
+    homes: OnceCell<Vec<String>>,
 }
 
 impl AuditImage {
@@ -107,10 +100,47 @@ impl AuditImage {
             Some((root_window, root)) => {
                 // For the rule about unclean file systems alone: a replayed copy is always clean.
                 let untouched_root = Window::new(untouched.clone(), root_window.range())?;
-                Ok(AuditImage { root_window, untouched_root, root, boot })
+                Ok(AuditImage {
+                    root_window,
+                    untouched_root,
+                    root,
+                    boot,
+                    looked_through: OnceCell::new(),
+                    listings: Listings::default(),
+                    homes: OnceCell::new(),
+                })
             }
             None => Err(AuditError::NoRoot { partitions: table.partitions.len(), reasons }),
         }
+    }
+
+    /// What looking through the files of the image found; `look` looks the first time.
+    ///
+    /// # Errors
+    /// Those of `look`.
+    pub(super) fn looked_through(
+        &self,
+        look: impl FnOnce(&AuditImage) -> Result<LookedThrough, AuditError>,
+    ) -> Result<&LookedThrough, AuditError> {
+        match self.looked_through.get() {
+            Some(walk) => Ok(walk),
+            None => {
+                let walk = look(self)?;
+                Ok(self.looked_through.get_or_init(|| walk))
+            }
+        }
+    }
+
+    pub(super) fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
+    pub(super) fn root(&self) -> &Ext4 {
+        &self.root
+    }
+
+    pub(super) fn boot(&self) -> Option<&fatfs::FileSystem<Cursor>> {
+        self.boot.as_ref()
     }
 
     /// What is at `path` (the last component is not followed); `None` where nothing is.
@@ -203,6 +233,41 @@ impl AuditImage {
         Ok(self.bytes(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// The first `most` bytes of a regular file; nothing where there is none.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn beginning(&self, path: &[u8], most: u64) -> Result<Vec<u8>, AuditError> {
+        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(Vec::new()) };
+        let shown = || String::from_utf8_lossy(path).into_owned();
+        let mut file = match self.root.open(at) {
+            Ok(file) => file,
+            Err(error) => return Ok(absent(error, &shown())?.unwrap_or_default()),
+        };
+        let mut content = vec![0; usize::try_from(file.metadata().len().min(most)).unwrap_or_default()];
+        let mut filled = 0;
+        while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_bytes(rest).map_err(|source| AuditError::Root { place: shown(), source })? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        content.truncate(filled);
+        Ok(content)
+    }
+
+    /// [`AuditImage::text`] of a path that need not be UTF-8.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn text_bytes(&self, path: &[u8]) -> Result<Option<String>, AuditError> {
+        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(None) };
+        match self.root.read(at) {
+            Ok(content) => Ok(Some(String::from_utf8_lossy(&content).into_owned())),
+            Err(error) => absent(error, &String::from_utf8_lossy(path)),
+        }
+    }
+
     /// The path with every symlink followed.
     ///
     /// # Errors
@@ -271,6 +336,16 @@ impl AuditImage {
         Ok(found)
     }
 
+    /// The first `most` bytes of a file of the boot partition; nothing where there is none.
+    ///
+    /// # Errors
+    /// The image's.
+    pub fn boot_beginning(&self, name: &str, most: u64) -> Result<Vec<u8>, AuditError> {
+        let Some(boot) = &self.boot else { return Ok(Vec::new()) };
+        let Ok(file) = boot.root_dir().open_file(name) else { return Ok(Vec::new()) };
+        Ok(read_beginning(file, most)?)
+    }
+
     /// A text file of the boot partition; `None` where there is none.
     ///
     /// # Errors
@@ -287,13 +362,26 @@ impl AuditImage {
     ///
     /// # Errors
     /// Damage.
-    pub fn homes(&self) -> Result<Vec<String>, AuditError> {
+    pub fn homes(&self) -> Result<&[String], AuditError> {
+        match self.homes.get() {
+            Some(homes) => Ok(homes),
+            None => {
+                let homes = self.find_homes()?;
+                Ok(self.homes.get_or_init(|| homes))
+            }
+        }
+    }
+
+    fn find_homes(&self) -> Result<Vec<String>, AuditError> {
         let passwd = self.text("/etc/passwd")?.unwrap_or_default();
         let mut homes: Vec<String> = passwd
             .lines()
             .filter_map(|line| line.split(':').nth(5))
-            // System accounts live in `/usr/sbin` and the like, which are no person's.
-            .filter(|home| home.starts_with("/home/") || *home == "/root")
+            // Accounts of the system have its own directories for homes (`daemon`: /usr/sbin), which are nobody's.
+            .filter(|home| {
+                let first = home.strip_prefix('/').and_then(|home| home.split('/').next()).unwrap_or_default();
+                !["", "usr", "bin", "sbin", "lib", "dev", "proc", "sys", "run", "etc"].contains(&first)
+            })
             .map(str::to_owned)
             // Also of users who were deleted: their files are still given away.
             .chain(self.names("/home")?.into_iter().map(|name| format!("/home/{name}")))
@@ -301,16 +389,26 @@ impl AuditImage {
             .collect();
         homes.sort_unstable();
         homes.dedup();
-        Ok(homes)
+        let mut there = Vec::new();
+        for home in homes {
+            if self.resolved(&home)?.is_some_and(|stat| stat.kind == FileType::Directory) {
+                there.push(home);
+            }
+        }
+        Ok(there)
     }
 }
 
 fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, AuditError> {
     match error {
         // Something else stands in its place, so what was asked for is not there.
-        Ext4Error::NotFound | Ext4Error::NotADirectory | Ext4Error::IsADirectory | Ext4Error::IsASpecialFile => {
-            Ok(None)
-        }
+        Ext4Error::NotFound
+        | Ext4Error::NotADirectory
+        | Ext4Error::IsADirectory
+        | Ext4Error::IsASpecialFile
+        | Ext4Error::TooManySymlinks
+        | Ext4Error::MalformedPath
+        | Ext4Error::PathTooLong => Ok(None),
         source => Err(AuditError::Root { place: path.to_owned(), source }),
     }
 }
@@ -337,7 +435,7 @@ impl Ext4Read for Eyes {
 }
 
 /// `fatfs` wants a cursor that could write; this one cannot.
-struct Cursor {
+pub(super) struct Cursor {
     window: Window<dyn ReadAt>,
     at: u64,
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::finding::{Finding, Severity};
-use super::rules::RULES;
+use super::rules::rules;
 use crate::printable::Printable;
 
 /// The outcome of an audit.
@@ -33,7 +33,7 @@ impl Report {
         let mut out = String::new();
         // Worst first: long reports are read from the top.
         for severity in [Severity::Error, Severity::Warning, Severity::Note] {
-            for rule in RULES.iter().filter(|rule| rule.severity == severity) {
+            for rule in rules().filter(|rule| rule.severity == severity) {
                 let found: Vec<_> = self.findings.iter().filter(|finding| finding.rule == rule.id).collect();
                 if found.is_empty() {
                     continue;
@@ -51,13 +51,17 @@ impl Report {
             }
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
+        let counted = |severity| {
+            let count = count(severity);
+            format!("{count} {}{}", word(severity), if count == 1 { "" } else { "s" })
+        };
         let _ = write!(
             out,
-            "{} rules checked: {} errors, {} warnings, {} notes",
+            "{} rules checked: {}, {}, {}",
             self.rules_checked,
-            count(Severity::Error),
-            count(Severity::Warning),
-            count(Severity::Note)
+            counted(Severity::Error),
+            counted(Severity::Warning),
+            counted(Severity::Note)
         );
         match self.allowed.len() {
             0 => out.push('\n'),

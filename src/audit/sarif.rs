@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::finding::Severity;
 use super::report::Report;
-use super::rules::RULES;
+use super::rules::rules;
 use crate::percent::encoded_path;
 
 /// The report as a SARIF log about `image`, a path relative to the repository where CI runs.
@@ -14,19 +14,19 @@ pub fn sarif(report: &Report, image: &str) -> Value {
         Severity::Warning => "warning",
         Severity::Note => "note",
     };
-    let rules: Vec<Value> = RULES
-        .iter()
+    let known: Vec<Value> = rules()
         .map(|rule| {
+            let page = rule.page();
             json!({
                 "id": rule.id,
                 "shortDescription": { "text": rule.title },
-                "fullDescription": { "text": rule.page },
-                "help": { "text": rule.page },
+                "fullDescription": { "text": page },
+                "help": { "text": page },
                 "defaultConfiguration": { "level": level(rule.severity) },
             })
         })
         .collect();
-    let index = |id: &str| RULES.iter().position(|rule| rule.id == id);
+    let index = |id: &str| rules().position(|rule| rule.id == id);
     let results: Vec<Value> = report
         .findings
         .iter()
@@ -56,7 +56,7 @@ pub fn sarif(report: &Report, image: &str) -> Value {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
-            "tool": { "driver": { "name": "cardsmith", "version": env!("CARGO_PKG_VERSION"), "rules": rules } },
+            "tool": { "driver": { "name": "cardsmith", "version": env!("CARGO_PKG_VERSION"), "rules": known } },
             "results": results,
             "columnKind": "unicodeCodePoints",
         }],

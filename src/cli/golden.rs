@@ -135,6 +135,15 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         manifest.traces.found,
         manifest.checks.join("; ")
     ));
+    // Whoever reads on only here must not believe that the image is clean.
+    let left: usize =
+        manifest.findings.iter().filter(|found| found.rule.is_some()).map(|found| found.places.len()).sum();
+    if left > 0 {
+        let are = if left == 1 { "place holds what stays" } else { "places hold what stays" };
+        ui.say(&format!(
+            "{left} {are} on every card; `cardsmith plan` says how each is removed or accepted, and `cardsmith audit` counts them"
+        ));
+    }
     ui.say(&format!("next: cardsmith flash {} --to /dev/sdX", outputs.manifest.display()));
     Ok(Exit::Done)
 }

@@ -170,9 +170,14 @@ fn show_facts(ui: &Ui, facts: &Facts, repaired: Option<&str>) {
     }
     if !facts.ties.is_empty() {
         ui.answer("\nwhat ties it to one machine or person:");
-        for tie in &facts.ties {
+        let mut ties = facts.ties.iter().peekable();
+        while let Some(tie) = ties.next() {
             let volume = if tie.volume == crate::prepare::Volume::Boot { "boot:" } else { "" };
-            ui.answer(&format!("  {volume}{}\n      {}", Printable::of(&tie.path), tie.what));
+            ui.answer(&format!("  {volume}{}", Printable::of(&tie.path)));
+            // Said once, below the last of its paths.
+            if ties.peek().is_none_or(|next| next.what != tie.what) {
+                ui.answer(&format!("      {}", tie.what));
+            }
         }
     }
 }

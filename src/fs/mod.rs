@@ -21,6 +21,6 @@ pub mod tree;
 
 pub use bootfs::BootFs;
 pub use clock::Clock;
-pub use path::ImagePath;
+pub use path::{BadPath, ImagePath};
 pub use rootfs::RootFs;
 pub use tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut};

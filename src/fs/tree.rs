@@ -6,6 +6,8 @@
 
 use std::io::Read;
 
+use zeroize::Zeroizing;
+
 use super::path::{BadPath, ImagePath};
 
 /// What kind of thing a directory entry names.
@@ -195,6 +197,24 @@ pub trait Tree {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The first `most` bytes of a regular file, or all of a shorter one. It may hold a secret, and is wiped.
+    ///
+    /// # Errors
+    /// Damage.
+    fn beginning(&self, path: &ImagePath, most: u64) -> Result<Zeroizing<Vec<u8>>, FsError> {
+        let size = self.stat(path)?.map_or(0, |stat| stat.size).min(most);
+        let mut content = Zeroizing::new(vec![0; usize::try_from(size).unwrap_or_default()]);
+        let mut filled = 0;
+        while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read_part(path, filled as u64, rest)? {
+                0 => break,
+                n => filled += n,
+            }
+        }
+        content.truncate(filled);
+        Ok(content)
     }
 }
 

@@ -140,10 +140,16 @@ pub struct EditRecord {
 pub struct FindingRecord {
     /// The step.
     pub step: String,
+    /// The rule of the strip table that it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// `note` or `warning`.
     pub severity: String,
     /// In words.
     pub text: String,
+    /// All the places that it is about, where the words name only the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
 }
 
 /// What was searched for in the finished image. The traces themselves are never kept.

@@ -61,8 +61,10 @@ pub fn edit_records(plan: &Plan) -> Vec<EditRecord> {
 pub fn finding_records(plan: &Plan) -> Vec<FindingRecord> {
     let record = |finding: &crate::prepare::Finding| FindingRecord {
         step: finding.step.to_owned(),
+        rule: finding.rule.map(str::to_owned),
         severity: word(&finding.severity),
         text: finding.text.clone(),
+        places: finding.places.clone(),
     };
     plan.findings.iter().map(record).collect()
 }

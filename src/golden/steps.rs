@@ -2,9 +2,10 @@
 
 use crate::fs::{Clock, Tree};
 use crate::harden::sudoers;
-use crate::prepare::{Plan, Step, StepError, View, identity, remove, ssm};
+use crate::prepare::{Plan, Step, StepError, View};
 use crate::provision::{agent, boot_settings, files, locale, network, proxy, register, ssh, units, user, wifi};
 use crate::recipe::LoadedRecipe;
+use crate::strip::{FindSecrets, RemovePaths, StripStep};
 
 /// The steps of a recipe, in the order in which they look and propose.
 ///
@@ -15,9 +16,9 @@ use crate::recipe::LoadedRecipe;
 pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
     let recipe = &loaded.recipe;
     let mut steps: Vec<Box<dyn Step + '_>> = vec![
-        Box::new(ssm::StripSsm::new(&recipe.strip)),
-        Box::new(identity::StripIdentity::new(&recipe.strip)),
-        Box::new(remove::RemovePaths::new(&recipe.strip)),
+        Box::new(StripStep::agent(&recipe.strip)),
+        Box::new(StripStep::identity(&recipe.strip)),
+        Box::new(RemovePaths::new(&recipe.strip)),
     ];
     if let Some(user) = &recipe.user {
         steps.push(Box::new(user::SetUser::new(loaded, user)));
@@ -48,6 +49,8 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
         steps.push(Box::new(register::Register));
     }
     steps.push(Box::new(sudoers::HardenSudo::new(&recipe.sudo)));
+    // Looks at what all others made of the image, and changes nothing.
+    steps.push(Box::new(FindSecrets::new(&recipe.strip)));
     steps
 }
 

@@ -12,7 +12,8 @@ pub use agent::{AgentFacts, Registration};
 pub use system::SystemFacts;
 
 use crate::fs::{FsError, ImagePath, Tree};
-use crate::prepare::{Action, Class, PathRule, View, Volume, identity, ssm};
+use crate::prepare::{Class, View, Volume};
+use crate::strip::{self, Fate, Rule};
 use crate::sudoers::{Policy, TreeFiles};
 
 /// Everything known of the files in an image.
@@ -73,20 +74,23 @@ pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
     })
 }
 
-/// What the strip tables find.
+/// What the rules of the strip table find.
 fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
     let view = View::new(root, boot);
     let mut found: Vec<Tie> = Vec::new();
-    for rule in ssm::RULES.iter().chain(identity::RULES) {
-        // What is kept, made anew or wanted ties an image to nobody.
-        if matches!(rule.action, Action::Keep) || matches!(rule.class, Class::Transient | Class::Configuration) {
+    for rule in strip::rules() {
+        // What is made anew or wanted ties an image to nobody.
+        if rule.fate == Fate::Wanted || matches!(rule.class, Class::Transient | Class::Configuration) {
             continue;
         }
-        for path in view.find(rule.path)? {
-            // A path that two lines mean is one tie; the first line says it best.
-            let known = found.iter().any(|tie| tie.volume == rule.volume() && tie.path == path.to_string());
-            if !known && holds_something(if rule.volume() == Volume::Boot { boot } else { root }, &path, rule)? {
-                found.push(Tie { volume: rule.volume(), path: path.to_string(), what: rule.what, class: rule.class });
+        for (volume, path) in strip::found(rule, &view)? {
+            // A path that two rules mean is one tie; the first says it best.
+            let shown = path.to_string();
+            let is_in =
+                |above: &str| shown.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            let known = found.iter().any(|tie| tie.volume == volume && is_in(&tie.path));
+            if !known && holds_something(if volume == Volume::Boot { boot } else { root }, &path, rule)? {
+                found.push(Tie { volume, path: path.to_string(), what: rule.what, class: rule.class });
             }
         }
     }
@@ -94,13 +98,13 @@ fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
 }
 
 /// An empty machine-id and an empty log directory tie nothing to anything.
-fn holds_something(tree: &dyn Tree, path: &ImagePath, rule: &PathRule) -> Result<bool, FsError> {
+fn holds_something(tree: &dyn Tree, path: &ImagePath, rule: &Rule) -> Result<bool, FsError> {
     let Some(stat) = tree.stat(path)? else { return Ok(false) };
     Ok(match stat.kind {
         // What it leads to is found in its own place.
         crate::fs::FileKind::Symlink => false,
         crate::fs::FileKind::Directory => !tree.list(path)?.is_empty(),
-        _ if rule.path.ends_with("machine-id") => {
+        _ if rule.id == "machine-id" => {
             let text = tree.text(path, look_up::TEXT_LIMIT)?.unwrap_or_default();
             !matches!(text.trim(), "" | "uninitialized")
         }

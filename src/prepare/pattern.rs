@@ -1,8 +1,9 @@
 //! Path patterns, by which tables and steps name what they look for.
 //!
-//! `*` stands for any part of one name. `~/` means every home directory, `boot:/` the root of the boot file system, and
-//! every other pattern is a path in the root file system.
+//! `*` stands for any part of one name, and `**` at the end for every regular file below. `~/` means every home directory,
+//! `boot:/` the root of the boot file system, and every other pattern is a path in the root file system.
 
+use super::listings::Listings;
 use super::plan::Volume;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 
@@ -12,19 +13,29 @@ pub fn volume_of(pattern: &str) -> Volume {
 }
 
 /// What is there that a pattern means, sorted.
-pub(super) fn find(root: &dyn Tree, boot: &dyn Tree, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
-    let tree = match volume_of(pattern) {
+pub(super) fn find(
+    root: &dyn Tree,
+    boot: &dyn Tree,
+    listings: &Listings,
+    pattern: &str,
+) -> Result<Vec<ImagePath>, FsError> {
+    let volume = volume_of(pattern);
+    let tree = match volume {
         Volume::Root => root,
         Volume::Boot => boot,
     };
+    let look = Look { tree, volume, listings };
     let (mut found, below) = match pattern.strip_prefix("~/") {
-        Some(below) => (homes(root)?, below),
+        Some(below) => (listings.homes(|| homes(root))?.to_vec(), below),
         None => (vec![ImagePath::root()], pattern.strip_prefix("boot:").unwrap_or(pattern)),
     };
     for part in below.split('/').filter(|part| !part.is_empty()) {
         let mut next = Vec::new();
         for directory in &found {
-            next.extend(step_down(tree, directory, part)?);
+            match part {
+                "**" => look.files_below(directory, 0, &mut next)?,
+                _ => look.step_down(directory, part, &mut next)?,
+            }
         }
         found = next;
     }
@@ -33,27 +44,68 @@ pub(super) fn find(root: &dyn Tree, boot: &dyn Tree, pattern: &str) -> Result<Ve
     Ok(found)
 }
 
-/// The entries of `directory` whose name is like `part`. A directory that is not there has none.
-fn step_down(tree: &dyn Tree, directory: &ImagePath, part: &str) -> Result<Vec<ImagePath>, FsError> {
-    if !part.contains('*') {
-        let path = directory.join(part)?;
-        return Ok(tree.stat(&path)?.map(|_| path).into_iter().collect());
-    }
-    let directory = tree.resolve(directory)?;
-    if tree.stat(&directory)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    for entry in tree.list(&directory)? {
-        if is_like(&entry.name, part.as_bytes()) {
-            found.push(directory.join(&entry.name)?);
+/// One file system, and what was read of it before.
+struct Look<'l> {
+    tree: &'l dyn Tree,
+    volume: Volume,
+    listings: &'l Listings,
+}
+
+impl Look<'_> {
+    /// Every regular file below a directory. Links on the way are not followed.
+    fn files_below(&self, directory: &ImagePath, depth: usize, files: &mut Vec<ImagePath>) -> Result<(), FsError> {
+        // Deeper than any system's: an image is untrusted, and a damaged one may hold a circle.
+        const DEEPEST: usize = 128;
+        let Some(listing) = self.listings.of(self.tree, self.volume, directory)? else { return Ok(()) };
+        if depth > DEEPEST {
+            let what = format!("{directory} is more than {DEEPEST} folders deep; remove it from the base image");
+            return Err(FsError::Unsupported { volume: "root", what });
         }
+        for entry in &listing.entries {
+            let path = listing.at.join(&entry.name)?;
+            match entry.kind {
+                FileKind::Directory => self.files_below(&path, depth + 1, files)?,
+                FileKind::File => files.push(path),
+                FileKind::Symlink | FileKind::Special => {}
+            }
+        }
+        Ok(())
     }
-    Ok(found)
+
+    /// The entries of `directory` whose name is like `part`. A directory that is not there has none.
+    fn step_down(&self, directory: &ImagePath, part: &str, found: &mut Vec<ImagePath>) -> Result<(), FsError> {
+        let Some(listing) = self.listings.of(self.tree, self.volume, directory)? else { return Ok(()) };
+        let part = part.as_bytes();
+        if part.contains(&b'*') {
+            // `/var/crash -> /` makes nothing of the system a crash dump.
+            if listing.at != *directory && makes_up_the_system(&listing.at) {
+                return Ok(());
+            }
+            for entry in listing.entries.iter().filter(|entry| is_like(&entry.name, part)) {
+                found.push(listing.at.join(&entry.name)?);
+            }
+        } else if listing.holds(part) || self.is_there_in_fat(directory, part)? {
+            found.push(directory.join(part)?);
+        }
+        Ok(())
+    }
+
+    /// FAT knows names without regard to case, as the firmware does.
+    fn is_there_in_fat(&self, directory: &ImagePath, name: &[u8]) -> Result<bool, FsError> {
+        Ok(self.volume == Volume::Boot && self.tree.stat(&directory.join(name)?)?.is_some())
+    }
+}
+
+/// Whether a directory is the root, or one of those in it that every system has.
+fn makes_up_the_system(directory: &ImagePath) -> bool {
+    const SYSTEM: [&[u8]; 13] =
+        [b"bin", b"boot", b"dev", b"etc", b"home", b"lib", b"opt", b"proc", b"root", b"sbin", b"sys", b"usr", b"var"];
+    let parts: Vec<&[u8]> = directory.components().collect();
+    matches!(parts.as_slice(), []) || matches!(parts.as_slice(), [one] if SYSTEM.contains(one))
 }
 
 /// Whether `name` matches a pattern in which `*` stands for any run of bytes.
-fn is_like(name: &[u8], pattern: &[u8]) -> bool {
+pub fn is_like(name: &[u8], pattern: &[u8]) -> bool {
     // Greedy with one point to come back to: linear in practice, and never exponential whatever a name holds.
     let (mut n, mut p) = (0, 0);
     let mut back: Option<(usize, usize)> = None;
@@ -81,26 +133,41 @@ fn is_like(name: &[u8], pattern: &[u8]) -> bool {
 }
 
 /// Every home directory there is: root's, those in `/etc/passwd`, and whatever lies in `/home`.
-///
-/// # Errors
-/// Where the image cannot be read.
-pub fn homes(root: &dyn Tree) -> Result<Vec<ImagePath>, FsError> {
+fn homes(root: &dyn Tree) -> Result<Vec<ImagePath>, FsError> {
     const PASSWD_LIMIT: u64 = 4 << 20;
     let mut named = vec![ImagePath::new("/root")?];
     let passwd = root.text(&root.resolve(&ImagePath::new("/etc/passwd")?)?, PASSWD_LIMIT)?.unwrap_or_default();
     let fields = passwd.lines().filter_map(|line| line.split(':').nth(5));
-    named.extend(fields.filter_map(|home| ImagePath::new(home).ok()).filter(|home| *home != ImagePath::root()));
-    named.extend(step_down(root, &ImagePath::new("/home")?, "*")?);
+    named.extend(fields.filter_map(|home| ImagePath::new(home).ok()).filter(|home| !is_the_systems(home)));
+    let in_home = ImagePath::new("/home")?;
+    if let Some(home) = directory_at(root, &in_home)? {
+        for entry in root.list(&home)? {
+            named.push(in_home.join(&entry.name)?);
+        }
+    }
     let mut homes = Vec::new();
     for home in named {
-        let home = root.resolve(&home)?;
-        if root.stat(&home)?.is_some_and(|stat| stat.kind == FileKind::Directory) {
-            homes.push(home);
-        }
+        homes.extend(directory_at(root, &home)?);
     }
     homes.sort();
     homes.dedup();
     Ok(homes)
+}
+
+/// Accounts of the system have its own directories for homes (`daemon`: /usr/sbin), which are nobody's.
+fn is_the_systems(home: &ImagePath) -> bool {
+    const SYSTEM: [&[u8]; 9] = [b"usr", b"bin", b"sbin", b"lib", b"dev", b"proc", b"sys", b"run", b"etc"];
+    home.components().next().is_none_or(|first| SYSTEM.contains(&first))
+}
+
+/// The directory that a path leads to, if it leads to one.
+fn directory_at(tree: &dyn Tree, path: &ImagePath) -> Result<Option<ImagePath>, FsError> {
+    let at = match tree.resolve(path) {
+        Ok(at) => at,
+        Err(FsError::LinkLoop { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(tree.stat(&at)?.filter(|stat| stat.kind == FileKind::Directory).map(|_| at))
 }
 
 #[cfg(test)]
@@ -110,7 +177,7 @@ mod tests {
 
     fn found(root: &MemTree, path: &'static str) -> Vec<String> {
         let boot = MemTree::with(&[("/ssh", ""), ("/user-data", "")]);
-        find(root, &boot, path).unwrap().iter().map(ToString::to_string).collect()
+        find(root, &boot, &Listings::default(), path).unwrap().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -120,6 +187,8 @@ mod tests {
         assert_eq!(found(&root, "/link/mi-*"), ["/d/mi-1", "/d/mi-2"]);
         assert_eq!(found(&root, "/d/*/mi-*"), ["/d/other/mi-3"]);
         assert_eq!(found(&root, "/none/*"), [""; 0]);
+        let astray = MemTree::with(&[("/crash", "-> /"), ("/d/x", "")]);
+        assert_eq!(found(&astray, "/crash/*"), [""; 0]);
         assert_eq!(found(&root, "boot:/user-*"), ["/user-data"]);
         assert!(is_like(b"ssh_host_rsa_key.pub", b"ssh_host_*_key*"));
         assert!(!is_like(b"ssh_host_key", b"ssh_host_*_key"));

@@ -117,10 +117,16 @@ pub enum Severity {
 pub struct Finding {
     /// The step that says it.
     pub step: &'static str,
+    /// The rule of the strip table that it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'static str>,
     /// How serious.
     pub severity: Severity,
     /// One or two sentences for a person.
     pub text: String,
+    /// All the places that it is about, where the text names only the first few: `/path`, or `boot:/path`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<String>,
 }
 
 /// The ordered list of edits, and what the steps have to say.

@@ -1,11 +1,11 @@
 //! What every step is: something that reads an image and proposes edits, or says why it cannot go on.
 
 use super::View;
-use crate::fs::FsError;
+use crate::fs::{BadPath, FsError};
 
 /// Reads an image and proposes edits.
 pub trait Step {
-    /// The step's name as plans and manifests show it: `ssm`, `identity`, `remove`, `user`, `files`, `ssh`, `network`, `wifi`,
+    /// The step's name as plans and manifests show it: `ssm`, `identity`, `remove`, `secrets`, `user`, `files`, `ssh`, `network`, `wifi`,
     /// `locale`, `boot`, `units`, `proxy`, `agent`, `register`, `sudoers`.
     fn name(&self) -> &'static str;
 
@@ -42,4 +42,10 @@ pub enum StepError {
         /// The next step.
         next: String,
     },
+}
+
+impl From<BadPath> for StepError {
+    fn from(error: BadPath) -> StepError {
+        StepError::Fs(error.into())
+    }
 }

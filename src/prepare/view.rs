@@ -2,6 +2,7 @@
 
 use super::content::Content;
 use super::edited_tree::EditedTree;
+use super::listings::Listings;
 use super::pattern;
 use super::plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
 use super::proposed::Proposed;
@@ -11,6 +12,7 @@ use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
 pub struct View<'a> {
     proposed: Proposed<'a>,
+    listings: Listings,
     step: &'static str,
     clock: Clock,
 }
@@ -18,7 +20,12 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A view of an image with nothing proposed yet, at the beginning of 1970.
     pub fn new(root: &'a dyn Tree, boot: &'a dyn Tree) -> View<'a> {
-        View { proposed: Proposed::new(root, boot), step: "", clock: Clock { seconds: 0 } }
+        View {
+            proposed: Proposed::new(root, boot),
+            listings: Listings::default(),
+            step: "",
+            clock: Clock { seconds: 0 },
+        }
     }
 
     /// From now on, edits and findings belong to this step.
@@ -56,22 +63,38 @@ impl<'a> View<'a> {
     /// # Errors
     /// Where the image cannot be read.
     pub fn find(&self, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
-        pattern::find(&self.root(), &self.boot(), pattern)
+        pattern::find(&self.root(), &self.boot(), &self.listings, pattern)
     }
 
     /// Says something without changing anything.
     pub fn note(&mut self, text: impl Into<String>) {
-        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Note, text: text.into() });
+        self.say(Severity::Note, text.into());
     }
 
     /// Says something that a person should look at.
     pub fn warn(&mut self, text: impl Into<String>) {
-        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Warning, text: text.into() });
+        self.say(Severity::Warning, text.into());
+    }
+
+    /// Says what a rule of the strip table found and leaves, and where: the first few places begin the text, and the
+    /// finding has them all.
+    pub fn leave(&mut self, rule: &'static str, severity: Severity, places: Vec<String>, text: &str) {
+        /// So many places are named in one line for a person.
+        const MOST_NAMED: usize = 5;
+        let mut shown: Vec<&str> = places.iter().take(MOST_NAMED).map(String::as_str).collect();
+        let more = places.len().checked_sub(MOST_NAMED).filter(|more| *more > 0).map(|more| format!("{more} more"));
+        shown.extend(more.as_deref());
+        let text = format!("{} {text}", shown.join(", "));
+        self.proposed.plan.findings.push(Finding { step: self.step, rule: Some(rule), severity, text, places });
     }
 
     /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
     pub fn block(&mut self, text: impl Into<String>) {
-        self.proposed.plan.findings.push(Finding { step: self.step, severity: Severity::Blocker, text: text.into() });
+        self.say(Severity::Blocker, text.into());
+    }
+
+    fn say(&mut self, severity: Severity, text: String) {
+        self.proposed.plan.findings.push(Finding { step: self.step, rule: None, severity, text, places: Vec::new() });
     }
 
     /// The same view with this time, for what a file of the image says about when it was changed.
@@ -90,12 +113,32 @@ impl<'a> View<'a> {
     /// # Errors
     /// Where the image cannot be read.
     pub fn remove(&mut self, volume: Volume, path: impl AsRef<[u8]>, reason: Reason) -> Result<bool, FsError> {
-        let path = self.settle(volume, &ImagePath::new(path)?)?;
-        if self.tree(volume).stat(&path)?.is_none() {
+        let named = ImagePath::new(path)?;
+        let path = self.settle(volume, &named)?;
+        if self.tree(volume).stat(&path)?.is_none() || self.is_led_astray(volume, &named, &path) {
             return Ok(false);
         }
         self.push(Edit { volume, path, change: Change::Remove, reason, before: None });
         Ok(true)
+    }
+
+    /// Whether a link leads from a place that would be stripped to one that makes up the system: `/var/crash -> /` would
+    /// take everything along. Then it is said, and no golden image is made.
+    fn is_led_astray(&mut self, volume: Volume, named: &ImagePath, path: &ImagePath) -> bool {
+        let parts: Vec<&[u8]> = path.components().collect();
+        let is_system = match parts.as_slice() {
+            [] | [_] => true,
+            [top, _] => ![&b"run"[..], b"tmp", b"mnt", b"media", b"data"].contains(top),
+            _ => false,
+        };
+        let is_led = volume == Volume::Root && named != path && is_system;
+        if is_led {
+            self.block(format!(
+                "{named} leads to {path} by a link: what is there would be stripped, and the system with it. Take the link out \
+                 of the base image"
+            ));
+        }
+        is_led
     }
 
     /// Proposes that everything in a directory goes, and the directory stays as it is. Returns how much there was.
@@ -109,8 +152,16 @@ impl<'a> View<'a> {
         path: impl AsRef<[u8]>,
         reason: Reason,
     ) -> Result<usize, FsError> {
-        let path = self.tree(volume).resolve(&ImagePath::new(path)?)?;
+        let named = ImagePath::new(path)?;
+        let path = self.tree(volume).resolve(&named)?;
         if self.tree(volume).stat(&path)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
+            return Ok(0);
+        }
+        if named != path && !may_be_cleared(&named, &path) {
+            self.block(format!(
+                "{named} is a link to {path}: what is there would be cleared, and it is no place for such files. Take the link out of \
+                 the base image"
+            ));
             return Ok(0);
         }
         let entries = self.tree(volume).list(&path)?;
@@ -261,12 +312,23 @@ impl<'a> View<'a> {
 
     fn push(&mut self, edit: Edit) {
         let reason = Reason { step: self.step, ..edit.reason };
+        self.listings.forget();
         self.proposed.push(Edit { reason, ..edit });
     }
 
     fn settle(&self, volume: Volume, path: &ImagePath) -> Result<ImagePath, FsError> {
         self.tree(volume).settle(path)
     }
+}
+
+/// Whether a directory that is a link may be cleared where it leads: among temporary files, or to a directory of the same
+/// name on another disk. `/tmp -> /` would take the whole system along.
+fn may_be_cleared(named: &ImagePath, path: &ImagePath) -> bool {
+    let is_temporary = ["/tmp", "/var/tmp", "/run"]
+        .iter()
+        .any(|place| ImagePath::new(place).is_ok_and(|place| path.is_within(&place)));
+    is_temporary
+        || (path.components().count() > 1 && path.name() == named.name() && !path.as_bytes().starts_with(b"/usr/"))
 }
 
 /// Whether a plan may show what a file of this class held before: the others are stripped because nobody may see them.

@@ -22,15 +22,22 @@ source = "2025-11-24-raspios-trixie-arm64-lite.img.xz"
 # sha256 = "…"
 
 [strip]
-# Everything that ties an image to the machine it came from goes, unless it is kept here, by name:
-# host-keys, machine-id, logs, histories, leases, cloud-init, random-seed, inventory
+# What belongs to one machine or one life goes, unless it is kept here: host-keys, machine-id, logs, histories, leases …
+# What stays and is meant stands here, too: then plan and audit say nothing more of it. All names, of rules and of groups of
+# rules, are in docs/what-is-stripped.md and in the schema; the lines of `cardsmith plan` end with those that fit.
 keep = []
-# These stay unless they are named here, because a fleet often wants them on every card: wifi, authorized-keys
+# What stays and is named goes, too, if it stands here: wifi, authorized-keys, other-agents, logins, keys, addresses …
 also = []
 # More that goes: files, or directories with all that is in them.
 # remove = ["/home/pi/notes"]
 # Zero the bytes between partitions too (they are reported either way).
 # gaps = true
+
+# Rules of your own. `*` stands for any part of one name, `~/` for every home, `boot:/` for the boot partition.
+# [[strip.rule]]
+# path = "~/.config/acme/token"
+# what = "the Acme token of one machine"  # plan, manifest and audit show it
+# fate = "remove"                         # or "clear" a directory, "empty" a file, "name": it stays, with a warning
 
 [sudo]
 # "no-sudo": ssm-user gets a comment-only /etc/sudoers.d/ssm-agent-users, the way AWS documents it. Or "keep".

@@ -26,6 +26,9 @@ pub(super) fn explain_mismatch(texts: &RecipeTexts<'_>, error: &toml::de::Error)
             format!("`{missing}` is missing"),
             "`cardsmith recipe new` prints a recipe with every key explained".to_owned(),
         ),
+        Some((goes, _)) if message.contains("goes by itself") => {
+            (message.to_owned(), format!("take `{goes}` out of `also`"))
+        }
         _ => {
             let what = match message.split_once(", expected ") {
                 Some((found, expected)) if found.starts_with("invalid type") => {
@@ -41,12 +44,23 @@ pub(super) fn explain_mismatch(texts: &RecipeTexts<'_>, error: &toml::de::Error)
 }
 
 fn choose(found: &str, allowed: &[&str]) -> String {
+    // Nobody reads a list of hundreds of names in a terminal.
+    const MOST: usize = 30;
     let list = allowed.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
     match closest(found, allowed) {
+        Some(meant) if allowed.len() > MOST => format!("did you mean `{meant}`? {}", names_in_schema(allowed)),
+        None if allowed.len() > MOST => names_in_schema(allowed),
         Some(meant) => format!("did you mean `{meant}`? Allowed here: {list}"),
         None if list.is_empty() => "nothing is allowed here".to_owned(),
         None => format!("allowed here: {list}"),
     }
+}
+
+fn names_in_schema(allowed: &[&str]) -> String {
+    format!(
+        "docs/what-is-stripped.md and `cardsmith recipe schema` have the {} names that are allowed here",
+        allowed.len()
+    )
 }
 
 fn first_line(message: &str) -> &str {

@@ -39,3 +39,57 @@ fn no_files_use_each_other_in_a_circle() {
     let circles = files::told_circles(&the_crate());
     assert!(circles.is_empty(), "{} circles\n\n{}", circles.len(), circles.join("\n\n"));
 }
+
+/// What the audit may take from the strip room: facts, by name. Whatever decides by them, it writes itself.
+const FACTS: [&str; 26] = [
+    "Counts",
+    "LOOKED_IN",
+    "MOST",
+    "FORMS",
+    "Fate",
+    "Form",
+    "MADE_BY",
+    "MARKS",
+    "NAMED_IN",
+    "OWN_RULE",
+    "PAGES",
+    "PLACEHOLDERS",
+    "Rule",
+    "SECRETS_IN_FILES",
+    "SMALLEST",
+    "Severity",
+    "USUAL",
+    "USUAL_NAMES",
+    "find",
+    "forms",
+    "rules",
+    "scope",
+    "self",
+    "swap",
+    "strip",
+    "Choice",
+];
+
+#[test]
+fn the_audit_takes_facts_from_the_strip_room_and_no_code() {
+    let mut wrong = Vec::new();
+    for file in source::files_under(&src().join("audit"), "src/audit") {
+        let (name, text) = (&file.0, &file.1);
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for rest in line.split("strip::").skip(1) {
+                let words =
+                    rest.split(|c: char| !(c.is_alphanumeric() || "_{}, :".contains(c))).next().unwrap_or_default();
+                let first = match rest.strip_prefix('{') {
+                    Some(_) => {
+                        words.split(['{', '}', ',', ':', ' ']).filter(|word| !word.is_empty()).collect::<Vec<_>>()
+                    }
+                    None => words.split([':', ' ', ',', '{', '}']).filter(|word| !word.is_empty()).take(1).collect(),
+                };
+                for word in first.into_iter().filter(|word| !FACTS.contains(word)) {
+                    wrong.push(format!("{name}:{}: {word}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no fact, or one that is not listed above:\n{}", wrong.join("\n"));
+}

@@ -17,6 +17,7 @@ pub mod pi_image;
 mod pi_secrets;
 mod pi_tree;
 pub mod releases;
+pub mod root_image;
 mod run;
 pub mod s3_server;
 mod staging;

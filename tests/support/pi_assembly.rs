@@ -71,7 +71,7 @@ impl Spec {
         tree.settle(EPOCH);
         let fat = format!("{}@@{p1}", image.display());
         run(Command::new("sh")
-            .args(["-c", "cd \"$1\" && exec mcopy -s -p -m -i \"$2\" ./* ::", "sh"])
+            .args(["-c", "cd \"$1\" && exec mcopy -s -p -m -i \"$2\" $(ls -A) ::", "sh"])
             .arg(tree.boot())
             .arg(&fat)
             .envs([("MTOOLS_SKIP_CHECK", "1"), ("TZ", "UTC")]));

@@ -5,7 +5,7 @@ use ext4_view::FileType;
 use crate::audit::finding::Severity;
 use crate::audit::options::{AuditOptions, Kind};
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule};
+use crate::audit::rule::{Found, Look, Rule};
 
 /// Where cardsmith puts a card's activation; the register unit removes it after success.
 const PLACE: &str = "/var/lib/cardsmith/activation";
@@ -16,8 +16,8 @@ pub const ACTIVATION_FILE: Rule = Rule {
     severity: Severity::Error,
     title: "an activation on a golden image, or one that is open to others on a card",
     deep: false,
-    check: activation_file,
-    page: "\
+    look: Look::Code(activation_file),
+    text: "\
 On a golden image there must be no /var/lib/cardsmith/activation: all cards would share one activation. On a card
 (`audit --card`) it must be a regular file, mode 0600, owned by root.
 
@@ -30,8 +30,8 @@ pub const CODES: Rule = Rule {
     severity: Severity::Error,
     title: "an activation code in a history, a log or a first-boot script",
     deep: false,
-    check: codes,
-    page: "\
+    look: Look::Code(codes),
+    text: "\
 The agent takes activation codes as arguments, so a code that was typed stands in shell histories, auth logs,
 cloud-init's scripts and the boot partition's user-data, firstrun.sh or custom.toml.
 
@@ -70,7 +70,7 @@ fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
     };
     for home in image.homes()? {
         // Any shell's, and those of editors and databases: whatever something was pasted into.
-        for path in image.names(&home)?.into_iter().filter(|name| name.ends_with("history")) {
+        for path in image.names(home)?.into_iter().filter(|name| name.ends_with("history")) {
             let path = format!("{home}/{path}");
             look(path.clone(), image.text(&path)?);
         }

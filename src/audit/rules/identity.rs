@@ -5,7 +5,8 @@ use ext4_view::FileType;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule};
+use crate::audit::rule::{Found, Look, Rule};
+use crate::strip;
 
 /// `machine-id`
 pub const MACHINE_ID: Rule = Rule {
@@ -13,8 +14,8 @@ pub const MACHINE_ID: Rule = Rule {
     severity: Severity::Error,
     title: "a machine-id that every card would share",
     deep: false,
-    check: machine_id,
-    page: "\
+    look: Look::Code(machine_id),
+    text: "\
 /etc/machine-id (and D-Bus's copy) must be empty, absent or the word `uninitialized` on an image that cards are made
 from; systemd then makes a new one at first boot (machine-id(5)).
 
@@ -29,9 +30,10 @@ pub const HOST_KEYS: Rule = Rule {
     severity: Severity::Error,
     title: "SSH host keys that every card would share",
     deep: false,
-    check: host_keys,
-    page: "\
-Looks for /etc/ssh/ssh_host_*_key. Whoever has one card could pose as every other.
+    look: Look::Code(host_keys),
+    text: "\
+Looks for /etc/ssh/ssh_host_*_key, and for what HostKey lines of sshd_config and its Includes name. Whoever has one card
+could pose as every other.
 
 Remedy: `cardsmith golden` removes them and makes sure that a unit makes new ones.",
 };
@@ -42,41 +44,13 @@ pub const NO_REGENERATOR: Rule = Rule {
     severity: Severity::Error,
     title: "no SSH host keys, and nothing enabled that would make them",
     deep: false,
-    check: no_regenerator,
-    page: "\
+    look: Look::Code(no_regenerator),
+    text: "\
 An image with sshd but without host keys needs an enabled unit that makes them: Pi OS ships
 regenerate_ssh_host_keys.service, which disables itself after its first run. On an image taken from a card in use it is
 off, and removing the keys kills SSH.
 
 Remedy: `cardsmith golden` enables it, or adds a unit of its own.",
-};
-
-/// `random-seed`
-pub const RANDOM_SEED: Rule = Rule {
-    id: "random-seed",
-    severity: Severity::Warning,
-    title: "a random seed that every card would share",
-    deep: false,
-    check: random_seed,
-    page: "\
-/var/lib/systemd/random-seed and credential.secret must not be shared between machines
-(systemd-random-seed.service(8)).
-
-Remedy: `cardsmith golden` removes them; systemd makes new ones.",
-};
-
-/// `cloud-init-state`
-pub const CLOUD_INIT: Rule = Rule {
-    id: "cloud-init-state",
-    severity: Severity::Warning,
-    title: "cloud-init believes that it has already run",
-    deep: false,
-    check: cloud_init,
-    page: "\
-/var/lib/cloud/instance(s) and sem say that cloud-init has set up this machine; it may then skip what a new card needs,
-and instance data can hold passwords and codes.
-
-Remedy: `cardsmith golden` removes the instance state.",
 };
 
 fn machine_id(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
@@ -93,13 +67,38 @@ fn machine_id(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<
     Ok(())
 }
 
+/// Private host keys: under the usual names, and under those that sshd_config gives.
 fn host_key_paths(image: &AuditImage) -> Result<Vec<String>, AuditError> {
     let names = image.names("/etc/ssh")?.into_iter();
-    Ok(names.filter(|n| n.starts_with("ssh_host_") && n.ends_with("_key")).map(|n| format!("/etc/ssh/{n}")).collect())
+    let usual = names.filter(|n| n.starts_with("ssh_host_") && n.ends_with("_key")).map(|n| format!("/etc/ssh/{n}"));
+    let mut paths: Vec<String> = usual.collect();
+    for named in super::sshd_config::arguments(image, &["hostkey", "hostdsakey"])? {
+        let path = match named.strip_prefix("~/") {
+            Some(rest) => format!("/root/{rest}"),
+            None if named.starts_with('/') => named,
+            // sshd's working directory is the root.
+            None => format!("/{named}"),
+        };
+        if image.resolved(&path)?.is_some_and(|stat| stat.kind == FileType::Regular && stat.size > 0) {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    paths.dedup();
+    Ok(paths)
 }
 
 fn host_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for path in host_key_paths(image)? {
+    let keys = host_key_paths(image)?;
+    for place in strip::find("host-keys").map(|row| row.places).unwrap_or_default() {
+        for path in image.like(place)? {
+            let path = String::from_utf8_lossy(&path).into_owned();
+            if !keys.contains(&path) {
+                found(path, "the public half of a host key, by which the old machine is known".to_owned());
+            }
+        }
+    }
+    for path in keys {
         found(path, "a private host key; every card would have it".to_owned());
     }
     Ok(())
@@ -128,35 +127,18 @@ fn no_regenerator(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Res
     Ok(())
 }
 
+/// So much of a script is looked into.
+const SCRIPT: u64 = 1 << 20;
+
 fn makes_host_keys(image: &AuditImage, unit: &str) -> bool {
     let commands = unit.lines().filter_map(|line| line.trim().strip_prefix("ExecStart"));
     commands.filter_map(|rest| rest.split_once('=')).any(|(_, command)| {
         // Some units run ssh-keygen, others a script that does; one level is followed. `#!` keeps out programs that
         // hold the word.
         let script = command.trim_start_matches(['-', '@', '+', '!']).split_whitespace().find(|w| w.starts_with('/'));
-        let in_script = script.and_then(|path| image.text(path).ok().flatten()).unwrap_or_default();
-        command.contains("ssh-keygen") || (in_script.starts_with("#!") && in_script.contains("ssh-keygen"))
+        // Most are programs of megabytes: a script says so at once.
+        let head = |most| script.and_then(|path| image.beginning(path.as_bytes(), most).ok()).unwrap_or_default();
+        let in_script = || head(2) == b"#!" && memchr::memmem::find(&head(SCRIPT), b"ssh-keygen").is_some();
+        command.contains("ssh-keygen") || in_script()
     })
-}
-
-fn random_seed(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for path in ["/var/lib/systemd/random-seed", "/var/lib/systemd/credential.secret"] {
-        // An empty file gives no two cards the same seed.
-        if image.stat(path)?.is_some_and(|stat| stat.size > 0) {
-            found(path.to_owned(), "every card would have it".to_owned());
-        }
-    }
-    Ok(())
-}
-
-fn cloud_init(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for path in ["/var/lib/cloud/instance", "/var/lib/cloud/instances", "/var/lib/cloud/sem"] {
-        let stat = image.stat(path)?;
-        // `instance` is a link, and says that there was a boot even where it leads nowhere.
-        let full = stat.is_some_and(|stat| stat.kind == FileType::Symlink) || !image.names(path)?.is_empty();
-        if full {
-            found(path.to_owned(), "is left of another machine's first boot".to_owned());
-        }
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use ext4_view::FileType;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule};
+use crate::audit::rule::{Found, Look, Rule};
 use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, SudoersDirectory, SudoersFile, SudoersFiles};
 
 const AGENT_FILE: &str = "/etc/sudoers.d/ssm-agent-users";
@@ -16,8 +16,8 @@ pub const NOPASSWD: Rule = Rule {
     severity: Severity::Error,
     title: "a sudo rule that asks for no password",
     deep: false,
-    check: nopasswd,
-    page: "\
+    look: Look::Code(nopasswd),
+    text: "\
 Reads /etc/sudoers and what it includes the way sudo does, and reports every NOPASSWD grant whoever it names, and
 Defaults that switch passwords off (!authenticate).
 
@@ -33,8 +33,8 @@ pub const NOPASSWD_FIRST_BOOT: Rule = Rule {
     severity: Severity::Error,
     title: "the first boot would make a sudo rule without password",
     deep: false,
-    check: nopasswd_first_boot,
-    page: "\
+    look: Look::Code(nopasswd_first_boot),
+    text: "\
 Reads cloud-init's configuration (/etc/cloud/cloud.cfg, cloud.cfg.d) and the boot partition's user-data, firstrun.sh
 and custom.toml for sudo rules without password. cloud-init writes them to /etc/sudoers.d/90-cloud-init-users at first
 boot, after whatever was hardened in the image.
@@ -48,8 +48,8 @@ pub const AGENT_USERS: Rule = Rule {
     severity: Severity::Error,
     title: "the agent would make ssm-user a passwordless sudoer",
     deep: false,
-    check: agent_users,
-    page: "\
+    look: Look::Code(agent_users),
+    text: "\
 On the first session the agent creates ssm-user and, only if it does not exist, /etc/sudoers.d/ssm-agent-users with
 `ssm-user ALL=(ALL) NOPASSWD:ALL`. A regular file of comments, mode 0440, owned by root, is left alone. A missing file
 is made, and a dangling symlink is followed and written to (agent/session/utility/utility_unix.go).
@@ -63,8 +63,8 @@ pub const SSM_USER_GROUP: Rule = Rule {
     severity: Severity::Error,
     title: "ssm-user is allowed to use sudo",
     deep: false,
-    check: ssm_user_group,
-    page: "\
+    look: Look::Code(ssm_user_group),
+    text: "\
 Reports where ssm-user may run commands as root through sudo, whether by a rule of its own or by a group.
 
 Remedy: `cardsmith golden` removes ssm-user from those groups.",

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule};
+use crate::audit::rule::{Found, Look, Rule};
 use crate::digest::Sha256Digest;
 use crate::image::ReadAt;
 use crate::units::ByteOffset;
@@ -17,8 +17,8 @@ pub const RESIDUE: Rule = Rule {
     severity: Severity::Error,
     title: "secrets or ids of deleted files, still there as bytes",
     deep: true,
-    check: residue,
-    page: "\
+    look: Look::Code(residue),
+    text: "\
 Only with --deep. Searches every byte of the image for private keys (PEM, and the agent's JSON), managed-instance ids,
 AWS keys and session tokens, and activation codes on command lines; counts them against what live files hold. What is
 there more often than files account for is left of deleted files: in free blocks, in the journal, in directory slack.

@@ -1,12 +1,12 @@
 //! What the SSM agent keeps of a registered life. Paths: amazon-ssm-agent, `agent/appconfig/constants_unix.go`.
 
-use ext4_view::FileType;
 use serde_json::Value;
 
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule};
+use crate::audit::rule::{Found, Look, Rule};
+use crate::strip;
 
 const STATE: &str = "/var/lib/amazon/ssm";
 
@@ -16,15 +16,15 @@ pub const REGISTRATION: Rule = Rule {
     severity: Severity::Error,
     title: "the image is registered as a managed node",
     deep: false,
-    check: registration,
-    page: "\
-Looks at /var/lib/amazon/ssm/registration and runtimeconfig/identity_config.json, which name the managed node
-(mi-…) that this image was taken from.
+    look: Look::Code(registration),
+    text: "\
+Looks at /var/lib/amazon/ssm/registration and runtimeconfig (identity_config.json), which name the managed node (mi-…)
+that this image was taken from.
 
 Every card made from it would come up as that same node: on a Pi the agent's hardware fingerprint is so nearly
 constant that the service accepts the copy, and sessions land on whichever card booted last.
 
-Remedy: make a golden image with `cardsmith golden`; the ssm step removes both files together with the vault.",
+Remedy: make a golden image with `cardsmith golden`; the ssm step removes both together with the vault.",
 };
 
 /// `ssm-vault`
@@ -33,8 +33,8 @@ pub const VAULT: Rule = Rule {
     severity: Severity::Error,
     title: "the agent's vault holds a private key or a fingerprint",
     deep: false,
-    check: vault,
-    page: "\
+    look: Look::Code(vault),
+    text: "\
 Looks at everything below /var/lib/amazon/ssm/Vault: the node's RSA private key (RegistrationKey, EC2RegistrationKey),
 its fingerprint (InstanceFingerprint), and the index of both (Manifest).
 
@@ -50,8 +50,8 @@ pub const CLONE: Rule = Rule {
     severity: Severity::Error,
     title: "a registration that belongs to another machine-id",
     deep: false,
-    check: clone,
-    page: "\
+    look: Look::Code(clone),
+    text: "\
 Compares the machine-id that the vault's fingerprint was made on with /etc/machine-id.
 
 Where they differ, somebody reset the machine-id of a registered image (or copied a vault). The agent then never gets
@@ -66,8 +66,8 @@ pub const CREDENTIALS: Rule = Rule {
     severity: Severity::Error,
     title: "temporary AWS credentials of a managed node",
     deep: false,
-    check: temporary_keys,
-    page: "\
+    look: Look::Code(temporary_keys),
+    text: "\
 Looks for temporary AWS keys (ASIA…) in /root/.aws/credentials, where the agent shares the ones it gets, in the
 credentials of every other user, and in /var/lib/amazon/ssm/credentials (agents 3.2.0 to 3.2.1241).
 
@@ -82,8 +82,8 @@ pub const AWS_KEYS: Rule = Rule {
     severity: Severity::Warning,
     title: "somebody's long-lived AWS keys",
     deep: false,
-    check: long_lived_keys,
-    page: "\
+    look: Look::Code(long_lived_keys),
+    text: "\
 Looks for AWS access keys that do not expire in the credentials files of all users. They are not the agent's, so
 cardsmith leaves them alone, and they would be on every card: whoever has a card has them.
 
@@ -91,68 +91,12 @@ Remedy: `[strip] remove = [\"/root/.aws\"]` in the recipe, and permissions by th
 `--allow aws-keys` where that is meant.",
 };
 
-/// `ssm-instance-state`
-pub const INSTANCE_STATE: Rule = Rule {
-    id: "ssm-instance-state",
-    severity: Severity::Error,
-    title: "commands, output and session transcripts of a node",
-    deep: false,
-    check: instance_state,
-    page: "\
-Looks for /var/lib/amazon/ssm/<mi-… or i-…>: documents, command scripts, their output, and raw session transcripts.
-
-They hold whatever operators typed and saw, passwords included, and the folder's name is the node's id.
-
-Remedy: `cardsmith golden`. (Transcripts may carry the append-only flag after a power cut: rm alone fails on them.)",
-};
-
-/// `ssm-custom-identity`
-pub const CUSTOM_IDENTITY: Rule = Rule {
-    id: "ssm-custom-identity",
-    severity: Severity::Error,
-    title: "an instance id in the agent's configuration",
-    deep: false,
-    check: custom_identity,
-    page: "\
-Looks for Identity.CustomIdentities with an instance id in /etc/amazon/ssm/amazon-ssm-agent.json.
-
-Every card would claim that identity. The rest of the configuration is fine on a golden image.
-
-Remedy: remove that part; `cardsmith golden` does and keeps the rest.",
-};
-
-/// `ssm-commands`
-pub const COMMANDS: Rule = Rule {
-    id: "ssm-commands",
-    severity: Severity::Warning,
-    title: "commands that the agent would run on every card",
-    deep: false,
-    check: commands,
-    page: "\
-Looks at localcommands/ and daemons/ below /var/lib/amazon/ssm: documents that the agent executes as root when it
-starts.
-
-What was dropped there for one machine would run on every card.
-
-Remedy: `cardsmith golden` removes them; put what every card shall run into the recipe instead.",
-};
-
-/// `ssm-logs`
-pub const LOGS: Rule = Rule {
-    id: "ssm-logs",
-    severity: Severity::Warning,
-    title: "the agent's logs",
-    deep: false,
-    check: logs,
-    page: "\
-Looks for files with content below /var/log/amazon/ssm. They name the node, its commands and its sessions.
-
-Remedy: `cardsmith golden` removes them; the agent makes new ones.",
-};
-
 fn registration(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for path in [format!("{STATE}/registration"), format!("{STATE}/runtimeconfig/identity_config.json")] {
-        let Some(text) = image.text(&path)? else { continue };
+    let mut paths = image.files_below(&format!("{STATE}/registration"))?;
+    // Of these, identity_config.json names the node.
+    paths.extend(image.files_below(&format!("{STATE}/runtimeconfig"))?);
+    for path in paths {
+        let text = image.text(&path)?.unwrap_or_default();
         // The two files call it by different names.
         let id = ["ManagedInstanceID", "InstanceId"].iter().find_map(|name| json_text(&text, name));
         let says = match id {
@@ -210,11 +154,18 @@ fn long_lived_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Re
 
 /// Where access keys stand: file and section. Temporary ones begin with `ASIA` (IAM user guide, "Unique identifiers").
 fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, String)>, AuditError> {
-    let homes = image.homes()?.into_iter().map(|home| format!("{home}/.aws/credentials"));
+    let mut files = Vec::new();
+    for row in ["ssm-shared-keys", "ssm-old-credentials", "aws-credentials-person"] {
+        for place in strip::find(row).map(|row| row.places).unwrap_or_default() {
+            files.extend(image.like(place)?);
+        }
+    }
+    files.sort();
+    files.dedup();
     let mut found = Vec::new();
-    // Agents 3.2.0 to 3.2.1241 kept theirs in a file of their own.
-    for path in homes.chain([format!("{STATE}/credentials")]) {
-        let Some(text) = image.text(&path)? else { continue };
+    for file in files {
+        let Some(text) = image.text_bytes(&file)? else { continue };
+        let path = String::from_utf8_lossy(&file).into_owned();
         // Keys may stand before any heading, and are as good as the others.
         let mut section = "default".to_owned();
         for line in text.lines().map(str::trim) {
@@ -230,50 +181,6 @@ fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, Stri
         }
     }
     Ok(found)
-}
-
-fn instance_state(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for name in image.names(STATE)? {
-        let path = format!("{STATE}/{name}");
-        // EC2's ids have 8 or 17 digits; what is shorter is a name of something else.
-        let is_id = name.starts_with("mi-") || name.strip_prefix("i-").is_some_and(|rest| rest.len() >= 8);
-        if is_id && image.stat(&path)?.is_some_and(|stat| stat.kind == FileType::Directory) {
-            let files = image.files_below(&path)?.len();
-            found(path, format!("{files} files of that node's commands and sessions"));
-        }
-    }
-    Ok(())
-}
-
-fn custom_identity(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for path in ["/etc/amazon/ssm/amazon-ssm-agent.json", "/usr/bin/configuration/amazon-ssm-agent.json"] {
-        let Some(text) = image.text(path)? else { continue };
-        let Ok(config) = serde_json::from_str::<Value>(&text) else { continue };
-        let list = config.pointer("/Identity/CustomIdentities").and_then(Value::as_array);
-        for identity in list.into_iter().flatten() {
-            let id = identity.get("InstanceID").and_then(Value::as_str).unwrap_or("unnamed");
-            found(path.to_owned(), format!("Identity.CustomIdentities names {id}"));
-        }
-    }
-    Ok(())
-}
-
-fn commands(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for place in ["localcommands", "daemons"] {
-        for path in image.files_below(&format!("{STATE}/{place}"))? {
-            found(path, "would be executed by the agent, as root".to_owned());
-        }
-    }
-    Ok(())
-}
-
-fn logs(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for path in image.files_below("/var/log/amazon/ssm")? {
-        if let Some(stat) = image.stat(&path)?.filter(|stat| stat.size > 0) {
-            found(path, format!("{} bytes of the agent's log", stat.size));
-        }
-    }
-    Ok(())
 }
 
 /// A non-empty text field anywhere at the top of a JSON object.

@@ -5,7 +5,7 @@ use ext4_view::FileType;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
-use crate::audit::rule::{Found, Rule};
+use crate::audit::rule::{Found, Look, Rule};
 use crate::image::ReadAt;
 use crate::units::ByteOffset;
 
@@ -15,8 +15,8 @@ pub const UNIT_SCRIPT: Rule = Rule {
     severity: Severity::Error,
     title: "an enabled unit whose program is not there",
     deep: false,
-    check: unit_script,
-    page: "\
+    look: Look::Code(unit_script),
+    text: "\
 For every unit that is enabled below /etc/systemd/system, the program of its ExecStart must exist and be executable.
 A unit with a condition on a path that is missing, or with ConditionFileIsExecutable, is not started and not reported.
 
@@ -29,8 +29,8 @@ pub const UNCLEAN: Rule = Rule {
     severity: Severity::Error,
     title: "the root file system was not unmounted cleanly",
     deep: false,
-    check: unclean,
-    page: "\
+    look: Look::Code(unclean),
+    text: "\
 Reads the root file system's superblock: a journal to replay (needs_recovery), orphaned inodes (orphan_present, or an
 orphan list), or recorded errors. The image was taken from a running machine, or its power was cut.
 
@@ -54,7 +54,7 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
         for unit in image.names(&format!("/etc/systemd/system/{place}"))? {
             // A template's instance is read from the template; generators and aliases are systemd's own business.
             let Some(text) = unit_text(image, &unit)? else { continue };
-            if text.lines().any(|line| line.starts_with("ConditionPathExists=/") || line.starts_with("ConditionFile")) {
+            if text.lines().any(|line| line.starts_with("Condition") || line.starts_with("AssertPath")) {
                 continue;
             }
             for command in text.lines().filter_map(|line| line.strip_prefix("ExecStart=")) {

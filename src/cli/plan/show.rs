@@ -26,6 +26,8 @@ const DIM: Style = Style::new().dimmed();
 /// The whole plan. `contents`: new text files are shown too.
 pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
     let mut out = String::new();
+    // With an obstacle nothing else matters, and a plan may be long.
+    show_findings(&mut out, plan, Severity::Blocker, "cannot be done on this image", REMOVED);
     let mut step = "";
     for edit in &plan.edits {
         // Steps propose one after another, so this is one heading for each.
@@ -36,23 +38,22 @@ pub(crate) fn plan(plan: &Plan, contents: bool) -> String {
         }
         show_edit(&mut out, edit, contents);
     }
-    let findings = |severity| plan.findings.iter().filter(move |finding| finding.severity == severity);
-    let groups = [
-        (Severity::Blocker, "cannot be done on this image", REMOVED),
-        (Severity::Warning, "look at", CHANGED),
-        (Severity::Note, "notes", DIM),
-    ];
-    // Obstacles first: with one of them nothing else matters.
-    for (severity, title, style) in groups {
-        if findings(severity).next().is_some() {
-            let _ = writeln!(out, "\n{style}{title}{style:#}");
-        }
-        for finding in findings(severity) {
-            let _ = writeln!(out, "  {style}{}{style:#} {}", finding.step, Printable::of(&finding.text));
-        }
-    }
+    show_findings(&mut out, plan, Severity::Warning, "look at", CHANGED);
+    show_findings(&mut out, plan, Severity::Note, "notes", DIM);
     let _ = writeln!(out, "\n{}", summary(plan));
     out.trim_start_matches('\n').to_owned()
+}
+
+fn show_findings(out: &mut String, plan: &Plan, severity: Severity, title: &str, style: Style) {
+    let found: Vec<_> = plan.findings.iter().filter(|finding| finding.severity == severity).collect();
+    if !found.is_empty() {
+        let _ = writeln!(out, "\n{style}{title}{style:#}");
+    }
+    for finding in found {
+        // Of one rule, its name says more than the step.
+        let by = finding.rule.unwrap_or(finding.step);
+        let _ = writeln!(out, "  {style}{by}{style:#} {}", Printable::of(&finding.text));
+    }
 }
 
 /// One line: how many edits, of which sort.

@@ -43,7 +43,7 @@ pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Traces, 
 /// A file that stays but loses a part: only what is in the lost lines may not be found again.
 fn rewritten(traces: &mut Traces, tree: &dyn Tree, edit: &Edit) -> Result<(), FsError> {
     let Change::Write { content, .. } = &edit.change else { return Ok(()) };
-    let old = head(tree, &edit.path)?;
+    let old = tree.beginning(&edit.path, READ_LIMIT)?;
     let (old, new) = (String::from_utf8_lossy(&old), content.shown_lossily());
     // By lines: what the new text keeps will be found, and may be.
     let kept: std::collections::HashSet<&str> = new.lines().collect();
@@ -51,6 +51,26 @@ fn rewritten(traces: &mut Traces, tree: &dyn Tree, edit: &Edit) -> Result<(), Fs
     let origin = edit.path.to_string();
     extract::from_text(traces, &lost, &origin);
     machine_id(traces, &edit.path, &old);
+    // What loses all that it held is as good as removed.
+    if new.is_empty() {
+        samples(traces, old.as_bytes(), &origin, edit.reason.class);
+    }
+    // Wi-Fi passwords and their like have no form of their own: the whole line is what must not be found again, and what
+    // stands behind its `=` or `:`.
+    if matches!(edit.reason.class, Class::Secret | Class::Identity) {
+        for line in lost.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+            let value = line.split_once(['=', ':']).map_or("", |(_, value)| value.trim().trim_matches(['"', '\'']));
+            for text in [line, value] {
+                let text = text.as_bytes();
+                traces.add(
+                    text.get(..text.len().min(SAMPLE)).unwrap_or_default(),
+                    "lost line",
+                    &origin,
+                    Scope::Residue,
+                );
+            }
+        }
+    }
     Ok(())
 }
 
@@ -69,30 +89,20 @@ fn removed_tree(traces: &mut Traces, tree: &dyn Tree, edit: &Edit, budget: &mut 
             }
             FileKind::File if *budget > 0 => {
                 *budget -= 1;
-                let content = head(tree, &path)?;
+                let content = tree.beginning(&path, READ_LIMIT)?;
                 let text = String::from_utf8_lossy(&content);
                 extract::from_text(traces, &text, &origin);
                 machine_id(traces, &path, &text);
                 samples(traces, &content, &origin, edit.reason.class);
             }
+            // Locks of browsers and the like have the machine's name in where they lead.
+            FileKind::Symlink if matches!(edit.reason.class, Class::Secret | Class::Identity) => {
+                traces.add(&tree.read_link(&path)?, "target of a removed link", &origin, Scope::Residue);
+            }
             _ => {}
         }
     }
     Ok(())
-}
-
-fn head(tree: &dyn Tree, path: &ImagePath) -> Result<Zeroizing<Vec<u8>>, FsError> {
-    let size = tree.stat(path)?.map_or(0, |stat| stat.size).min(READ_LIMIT);
-    let mut content = Zeroizing::new(vec![0; usize::try_from(size).unwrap_or_default()]);
-    let mut filled = 0;
-    while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match tree.read_part(path, filled as u64, rest)? {
-            0 => break,
-            n => filled += n,
-        }
-    }
-    content.truncate(filled);
-    Ok(content)
 }
 
 /// As text (`/etc/machine-id`, host names of logs) and as the 16 bytes that journal files carry (`sd_id128_t`).
@@ -121,7 +131,9 @@ fn samples(traces: &mut Traces, content: &[u8], origin: &str, class: Class) {
         let sample = content.get(at..(at + SAMPLE).min(content.len())).unwrap_or_default();
         // Twelve different bytes: padding and tables of zeros have fewer, and are met everywhere.
         let varied = sample.iter().collect::<std::collections::BTreeSet<_>>().len() >= 12;
-        if sample.len() >= SAMPLE / 2 && varied {
+        // A secret of a dozen bytes is short, and whole: it is searched for nevertheless.
+        let is_short_secret = class == Class::Secret && content.len() < SAMPLE / 2;
+        if (sample.len() >= SAMPLE / 2 && varied) || is_short_secret {
             traces.add(sample, "sample of a removed file", origin, Scope::Residue);
         }
     }

@@ -112,7 +112,9 @@ fn mentions(text: &[u8]) -> bool {
 
 /// Parts that only cloud-init can read: gzip, MIME in base64, `encoding: b64` and `!!binary`.
 fn is_opaque(text: &[u8]) -> bool {
-    let lower: Vec<u8> = text.to_ascii_lowercase();
+    // pi-gen's own user-data shows in a comment what could stand there.
+    let meant = text.split_inclusive(|&c| c == b'\n').filter(|line| !is_comment(line)).collect::<Vec<_>>().concat();
+    let lower = meant.to_ascii_lowercase();
     text.starts_with(&[0x1f, 0x8b])
         || [
             &b"content-transfer-encoding: base64"[..],

@@ -14,6 +14,7 @@ use super::positions::ValueSpans;
 use super::region::is_region;
 use super::schema::{Activation, ActivationFrom, FileEntry, FileVolume, Recipe};
 use crate::fs::ImagePath;
+use crate::strip::{OwnFate, OwnRule, needed_in};
 
 /// What is said of a path that wanders off, and what would be right.
 pub(super) const OUTSIDE: (&str, &str) =
@@ -38,6 +39,7 @@ pub(super) fn check<'a>(loaded: &'a LoadedRecipe, spans: &'a ValueSpans<'a, 'a>)
         checker.report(&["strip", "also"], format!("`{both}` is both kept and stripped"), help);
     }
     checker.removals(&recipe.strip.remove);
+    checker.strip_rules(&recipe.strip.rules);
     if let Some(agent) = &recipe.agent {
         checker.host_path(&["agent", "package"], &agent.package);
     }
@@ -65,6 +67,26 @@ pub(super) fn check<'a>(loaded: &'a LoadedRecipe, spans: &'a ValueSpans<'a, 'a>)
     let own = |mistake: &Mistake| mistake.path != loaded.path;
     checker.found.sort_by_key(|mistake| (own(mistake), mistake.line, mistake.column));
     checker.found
+}
+
+/// What is wrong with the path of a rule of one's own.
+fn problem_of_pattern(pattern: &str) -> Option<String> {
+    // A home is a directory that is named already, and the boot partition holds few.
+    let (rest, enough) = match ["boot:", "~"].iter().find_map(|start| pattern.strip_prefix(start)) {
+        Some(rest) => (rest, 1),
+        None => (pattern, 2),
+    };
+    let path = match ImagePath::new(rest) {
+        Err(error) => return Some(error.to_string()),
+        Ok(path) if path == ImagePath::root() => {
+            return Some("this is a whole file system, or a whole home".to_owned());
+        }
+        Ok(path) => path,
+    };
+    // `/*` and `/home/*` would take a system apart; nobody means that by one line.
+    let is_any = |part: &&[u8]| part.iter().all(|byte| *byte == b'*');
+    let (any, named): (Vec<&[u8]>, Vec<&[u8]>) = path.components().partition(is_any);
+    (!any.is_empty() && named.len() < enough).then(|| "this means everything in one directory of the system".to_owned())
 }
 
 impl Checker<'_> {
@@ -114,9 +136,30 @@ impl Checker<'_> {
             let problem = match ImagePath::new(path) {
                 Err(error) => error.to_string(),
                 Ok(path) if path == ImagePath::root() => "this is the whole root file system".to_owned(),
-                Ok(_) => continue,
+                Ok(_) => match needed_in(path) {
+                    Some(needed) => format!("no system can be without {needed}"),
+                    None => continue,
+                },
             };
             self.report(&["strip", "remove"], problem, "absolute paths inside the image, without `..`");
+        }
+    }
+
+    fn strip_rules(&mut self, rules: &[OwnRule]) {
+        const LONGEST: usize = 200;
+        for (index, rule) in rules.iter().enumerate() {
+            let index = index.to_string();
+            let needed = needed_in(&rule.path).filter(|_| rule.fate != OwnFate::Name);
+            let needed = needed.map(|needed| format!("no system can be without {needed}"));
+            if let Some(problem) = problem_of_pattern(&rule.path).or(needed) {
+                let right =
+                    "a path inside the image with `*` for any part of a name, `~/…`, or `boot:/…`; without `..`";
+                self.report(&["strip", "rule", &index, "path"], problem, right);
+            }
+            if rule.what.trim().is_empty() || rule.what.len() > LONGEST || rule.what.chars().any(char::is_control) {
+                let problem = "plans and manifests need a few words here";
+                self.report(&["strip", "rule", &index, "what"], problem, "what it is, in one short line");
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
+use crate::strip::Strip;
 
 /// A recipe: which base image, what to strip, harden and add, how cards are named and activated. Never a secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -82,84 +83,6 @@ pub struct Image {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub sha256: Option<Sha256Digest>,
-}
-
-/// What a recipe can keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Keep {
-    /// Saved Wi-Fi networks. They stay unless `also` names them; this says that it is meant.
-    Wifi,
-    /// `authorized_keys` of every user. They stay unless `also` names them; this says that it is meant.
-    AuthorizedKeys,
-    /// SSH host keys (all cards share them then).
-    HostKeys,
-    /// machine-id (all cards share it then; registration is refused by the service).
-    MachineId,
-    /// Logs and journals.
-    Logs,
-    /// Shell histories.
-    Histories,
-    /// DHCP leases.
-    Leases,
-    /// cloud-init's instance state.
-    CloudInit,
-    /// The random seed.
-    RandomSeed,
-    /// Custom inventory of the agent (`inventory/custom`).
-    Inventory,
-}
-
-/// What is only stripped where the recipe says so, because a fleet often wants every card to have it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Also {
-    /// `authorized_keys` of every user.
-    AuthorizedKeys,
-    /// Saved Wi-Fi networks.
-    Wifi,
-}
-
-/// `[strip]`: everything is on unless it is kept here, by name.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Strip {
-    /// What stays.
-    #[serde(default)]
-    pub keep: Vec<Keep>,
-    /// What goes too, although it stays otherwise.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub also: Vec<Also>,
-    /// More paths of the root file system that go: files, or directories with all that is in them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub remove: Vec<String>,
-    /// `true`: bytes between partitions are zeroed too. They are reported either way.
-    #[serde(default)]
-    pub gaps: bool,
-}
-
-impl Strip {
-    /// Whether the recipe keeps this.
-    pub fn keeps(&self, what: Keep) -> bool {
-        self.keep.contains(&what)
-    }
-
-    /// Whether the recipe strips this too.
-    pub fn strips(&self, what: Also) -> bool {
-        self.also.contains(&what)
-    }
-
-    /// What the recipe both keeps and strips: a contradiction.
-    pub fn contradiction(&self) -> Option<&'static str> {
-        let both = |keep, also| self.keeps(keep) && self.strips(also);
-        if both(Keep::Wifi, Also::Wifi) {
-            Some("wifi")
-        } else if both(Keep::AuthorizedKeys, Also::AuthorizedKeys) {
-            Some("authorized-keys")
-        } else {
-            None
-        }
-    }
 }
 
 /// What happens to the agent's own user.

@@ -1,0 +1,243 @@
+//! Where the rows of the strip table look, found by the audit's own code: names are bytes, `*` is any part of one name,
+//! `**` every file below, `~/` every home.
+
+use ext4_view::FileType;
+
+use super::reader::{AuditError, AuditImage};
+
+/// So deep are directories gone into for `**`.
+const DEEPEST: usize = 128;
+/// So many names are gone through for one place.
+const MOST: usize = 2_000_000;
+
+/// Directories that every system has (hier(7)).
+const SYSTEM: [&str; 13] =
+    ["bin", "boot", "dev", "etc", "home", "lib", "opt", "proc", "root", "sbin", "sys", "usr", "var"];
+
+impl AuditImage {
+    /// Everything in the root file system that is like `pattern`, sorted, each once.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn like(&self, pattern: &str) -> Result<Vec<Vec<u8>>, AuditError> {
+        let (mut found, below) = match pattern.strip_prefix("~/") {
+            Some(below) => (self.homes()?.iter().map(|home| home.clone().into_bytes()).collect(), below),
+            None => (vec![Vec::new()], pattern),
+        };
+        for part in below.split('/').filter(|part| !part.is_empty()) {
+            let mut next = Vec::new();
+            for directory in &found {
+                if part == "**" {
+                    self.files_in(directory, &mut next)?;
+                } else if part.contains('*') {
+                    // `/var/crash -> /` makes nothing of the system a crash dump.
+                    if self.leads_to_the_system(directory)? {
+                        continue;
+                    }
+                    let listing = self.listing(directory)?;
+                    let like = listing.iter().filter(|(name, _)| is_like(name, part.as_bytes()));
+                    next.extend(like.map(|(name, _)| [directory.as_slice(), b"/", name].concat()));
+                } else {
+                    let path = [directory.as_slice(), b"/", part.as_bytes()].concat();
+                    if self.stat_bytes(&path)?.is_some() {
+                        next.push(path);
+                    }
+                }
+            }
+            found = next;
+        }
+        found.sort();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Whether a path leads, by a link, to the root or to one of the directories that every system has in it.
+    fn leads_to_the_system(&self, directory: &[u8]) -> Result<bool, AuditError> {
+        // Most paths have no link in them, and following one is slow.
+        let mut ends = directory.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).skip(1);
+        let is_link = |path: &[u8]| {
+            Ok::<_, AuditError>(self.stat_bytes(path)?.is_some_and(|stat| stat.kind == FileType::Symlink))
+        };
+        let above = ends
+            .try_fold(false, |is, end| Ok::<_, AuditError>(is || is_link(directory.get(..end).unwrap_or_default())?))?;
+        if !above && !is_link(directory)? {
+            return Ok(false);
+        }
+        let settled = self.settled(&String::from_utf8_lossy(directory))?;
+        let is_system = settled.iter().filter(|&&byte| byte == b'/').count() == 1
+            && (settled == b"/" || SYSTEM.iter().any(|name| settled.get(1..) == Some(name.as_bytes())));
+        Ok(is_system && settled != directory)
+    }
+
+    /// Whether a path is a file that holds something, or a directory with such a file below it.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn holds_something(&self, path: &[u8]) -> Result<bool, AuditError> {
+        Ok(match self.stat_bytes(path)? {
+            Some(stat) if stat.kind == FileType::Regular => stat.size > 0,
+            Some(stat) if stat.kind == FileType::Directory => self.holds_a_file(path)?,
+            _ => false,
+        })
+    }
+
+    /// Whether there is a file that holds something in a directory, or below it.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn holds_a_file(&self, directory: &[u8]) -> Result<bool, AuditError> {
+        let mut ahead = vec![(directory.to_vec(), 0)];
+        while let Some((at, depth)) = ahead.pop() {
+            // So deep is nothing that a fresh system has: it counts, rather than be passed over.
+            if depth > DEEPEST {
+                return Ok(true);
+            }
+            for (name, stat) in self.listing(&at)?.iter() {
+                match stat.kind {
+                    FileType::Regular if stat.size > 0 => return Ok(true),
+                    FileType::Directory => ahead.push(([at.as_slice(), b"/", name].concat(), depth + 1)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Every regular file below a directory; links are not followed.
+    fn files_in(&self, directory: &[u8], files: &mut Vec<Vec<u8>>) -> Result<(), AuditError> {
+        let mut ahead = vec![(directory.to_vec(), 0)];
+        let mut seen = 0;
+        while let Some((at, depth)) = ahead.pop() {
+            // A damaged tree may be a circle by itself; what is so deep or so many is said, and is no clean image.
+            if depth > DEEPEST || seen > MOST {
+                let place = String::from_utf8_lossy(&at).into_owned();
+                return Err(AuditError::TooMuch { place });
+            }
+            for (name, stat) in self.listing(&at)?.iter() {
+                seen += 1;
+                let path = [at.as_slice(), b"/", name].concat();
+                match stat.kind {
+                    FileType::Directory => ahead.push((path, depth + 1)),
+                    FileType::Regular => files.push(path),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every file of the boot partition: its path there, and its size.
+    ///
+    /// # Errors
+    /// The image's.
+    pub fn boot_files(&self) -> Result<Vec<(String, u64)>, AuditError> {
+        let Some(boot) = self.boot() else { return Ok(Vec::new()) };
+        let (mut files, mut ahead) = (Vec::new(), vec![(String::new(), boot.root_dir(), 0)]);
+        while let Some((at, directory, depth)) = ahead.pop() {
+            // A damaged FAT may be a circle.
+            if depth > DEEPEST || files.len() > MOST {
+                return Err(AuditError::TooMuch { place: format!("boot:/{at}") });
+            }
+            for entry in directory.iter() {
+                let entry = entry?;
+                let name = entry.file_name();
+                if name == "." || name == ".." {
+                    continue;
+                }
+                let path = if at.is_empty() { name } else { format!("{at}/{name}") };
+                match entry.is_dir() {
+                    true => ahead.push((path, entry.to_dir(), depth + 1)),
+                    false => files.push((path, entry.len())),
+                }
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// What is in the boot partition that is like `pattern`: its path there, and its size. Of a directory it is 1 where
+    /// something is in it, else 0.
+    ///
+    /// # Errors
+    /// The image's.
+    pub fn boot_like(&self, pattern: &str) -> Result<Vec<(String, u64)>, AuditError> {
+        let Some(boot) = self.boot() else { return Ok(Vec::new()) };
+        let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
+        let mut found = vec![(String::new(), boot.root_dir())];
+        let mut files = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            let mut next = Vec::new();
+            for (at, directory) in &found {
+                for entry in directory.iter() {
+                    let entry = entry?;
+                    let name = entry.file_name();
+                    // FAT knows names without regard to case.
+                    if name == "."
+                        || name == ".."
+                        || !is_like(name.to_lowercase().as_bytes(), part.to_lowercase().as_bytes())
+                    {
+                        continue;
+                    }
+                    let path = if at.is_empty() { name } else { format!("{at}/{name}") };
+                    let is_last = index + 1 == parts.len();
+                    if entry.is_dir() {
+                        let held = entry.to_dir();
+                        if is_last {
+                            let names = held.iter().take(3).filter_map(Result::ok).map(|entry| entry.file_name());
+                            let holds = names.into_iter().any(|name| name != "." && name != "..");
+                            files.push((path, u64::from(holds)));
+                        } else {
+                            next.push((path, held));
+                        }
+                    } else if is_last {
+                        files.push((path, entry.len()));
+                    }
+                }
+            }
+            found = next;
+        }
+        Ok(files)
+    }
+}
+
+/// Whether a name is like a pattern in which `*` stands for any run of bytes.
+fn is_like(name: &[u8], pattern: &[u8]) -> bool {
+    let mut parts = pattern.split(|&byte| byte == b'*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    // Without a star, the whole name is meant.
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        if part.is_empty() {
+            continue;
+        }
+        // The first place is as good as any later one: what is between is the star's.
+        match memchr::memmem::find(rest, part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn names_are_like_patterns() {
+        for (name, pattern) in
+            [("a.conf", "*.conf"), ("ssh_host_rsa_key", "ssh_host_*_key"), ("x", "x"), ("aXbXc", "a*b*c")]
+        {
+            assert!(is_like(name.as_bytes(), pattern.as_bytes()), "{name} {pattern}");
+        }
+        for (name, pattern) in [("ssh_host_key", "ssh_host_*_key"), ("xy", "x"), ("abc", "a*d*c"), ("a", "a*a")] {
+            assert!(!is_like(name.as_bytes(), pattern.as_bytes()), "{name} {pattern}");
+        }
+    }
+}

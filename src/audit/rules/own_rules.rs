@@ -1,0 +1,46 @@
+//! What rules of a recipe's own name.
+
+use crate::audit::finding::Severity;
+use crate::audit::options::AuditOptions;
+use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::rule::{Found, Look, Rule};
+
+/// `strip-rule`
+pub const OWN_RULES: Rule = Rule {
+    id: crate::strip::OWN_RULE,
+    severity: Severity::Warning,
+    title: "what a rule of the recipe's own names",
+    deep: false,
+    look: Look::Code(own_rules),
+    text: "\
+Only with --recipe. Looks at the paths of the recipe's `[[strip.rule]]` sections.
+
+Remedy: `cardsmith golden` with that recipe; where the rule only names, `fate = \"remove\"`.",
+};
+
+fn own_rules(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    for (pattern, what) in &options.own_rules {
+        let places = match pattern.strip_prefix("boot:") {
+            Some(below) => image
+                .boot_like(below)?
+                .into_iter()
+                .filter(|(_, size)| *size > 0)
+                .map(|(path, _)| format!("boot:/{path}"))
+                .collect(),
+            None => {
+                let mut filled = Vec::new();
+                for path in image.like(pattern)? {
+                    if image.holds_something(&path)? {
+                        filled.push(String::from_utf8_lossy(&path).into_owned());
+                    }
+                }
+                filled
+            }
+        };
+        let places: Vec<String> = places;
+        for place in places {
+            found(place, what.clone());
+        }
+    }
+    Ok(())
+}

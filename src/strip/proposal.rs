@@ -1,0 +1,176 @@
+//! What one rule finds in an image, and what it proposes.
+
+use std::collections::HashSet;
+
+use super::choices::{Choice, Strip};
+use super::expressions::{any_matches, compiled};
+use super::names;
+use super::rule::{Counts, Fate, Rule, Severity};
+use crate::fs::{FileKind, FsError, ImagePath, Tree};
+use crate::prepare::{self, View, Volume, pattern};
+
+/// So much of a text is looked into; what the rules look into are settings, which are far smaller. What is larger
+/// counts without a look.
+const TEXT_LIMIT: u64 = 1 << 20;
+
+/// What rules found so far. A file belongs to the first rule that names it, so that what is kept by the rule for one program
+/// is neither removed nor named by one that catches what is left.
+pub(super) type Owned = HashSet<(Volume, ImagePath)>;
+
+/// What a rule names and no earlier one does; it is the rule's from now on. What stands *in* a file may concern several.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub(super) fn own(rule: &Rule, view: &View<'_>, owned: &mut Owned) -> Result<Vec<(Volume, ImagePath)>, FsError> {
+    let by_place = matches!(rule.counts, Counts::There | Counts::Filled);
+    let found = found(rule, view)?;
+    let own = found.into_iter().filter(|place| !by_place || !owned.contains(place)).collect::<Vec<_>>();
+    owned.extend(own.iter().cloned());
+    Ok(own)
+}
+
+/// Proposes what one rule says.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub(super) fn propose(
+    rule: &Rule,
+    view: &mut View<'_>,
+    strip: &Strip,
+    found: Vec<(Volume, ImagePath)>,
+) -> Result<(), FsError> {
+    let choice = strip.choice(rule);
+    let fate = match (rule.fate, choice) {
+        (Fate::Wanted | Fate::Part, _) | (_, Some(Choice::Keep)) => return Ok(()),
+        (Fate::Named, Some(Choice::Strip)) => {
+            block(rule, view, &found);
+            return Ok(());
+        }
+        (Fate::Stays, Some(Choice::Strip)) => Fate::Removed,
+        (fate, _) => fate,
+    };
+    let mut named = Vec::new();
+    for (volume, path) in found {
+        let why = || rule.class.because(rule.what, rule.source);
+        match fate {
+            Fate::Removed => {
+                view.remove(volume, &path, why())?;
+            }
+            Fate::Cleared => {
+                view.remove_contents(volume, &path, why())?;
+            }
+            Fate::Emptied => {
+                view.empty(volume, &path, why())?;
+            }
+            Fate::Part | Fate::Stays | Fate::Named | Fate::Wanted => named.push((volume, path)),
+        }
+    }
+    name(rule, view, &named)
+}
+
+/// The recipe wants it gone, and only a person can take it out of the settings around it.
+fn block(rule: &Rule, view: &mut View<'_>, found: &[(Volume, ImagePath)]) {
+    if !found.is_empty() {
+        let own = rule.names.first().copied().unwrap_or_default();
+        view.block(format!(
+            "{}: {}. The recipe wants none left, and it stands among settings that the system needs: take it out of the base \
+             image, or say keep = [\"{own}\"]",
+            found.iter().map(shown).collect::<Vec<_>>().join(", "),
+            rule.what
+        ));
+    }
+}
+
+/// What there is that a rule means and that counts.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub fn found(rule: &Rule, view: &View<'_>) -> Result<Vec<(Volume, ImagePath)>, FsError> {
+    let mut found = Vec::new();
+    for place in rule.places {
+        let volume = pattern::volume_of(place);
+        for path in view.find(place)? {
+            let known = found.iter().any(|(at, there)| *at == volume && *there == path);
+            if !known && counts(rule, view, volume, &path)? {
+                found.push((volume, path));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn counts(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<bool, FsError> {
+    let tree = view.tree(volume);
+    // What goes, goes whatever it holds: an empty file of an old life is no use to anybody.
+    let goes = matches!(rule.fate, Fate::Removed | Fate::Cleared);
+    Ok(match (rule.counts, tree.stat(path)?) {
+        (_, None) => false,
+        (Counts::There, Some(_)) => true,
+        (Counts::Filled, Some(stat)) if goes && stat.kind != FileKind::Directory => true,
+        (Counts::Filled, Some(stat)) => match stat.kind {
+            FileKind::File => stat.size > 0,
+            FileKind::Directory => !tree.list(path)?.is_empty(),
+            // What it leads to is found in its own place.
+            FileKind::Symlink | FileKind::Special => false,
+        },
+        // A file of settings that is so large is none; it counts, rather than be passed over.
+        (Counts::Text(_), Some(stat)) if stat.kind == FileKind::File && stat.size > TEXT_LIMIT => true,
+        (Counts::Text(expressions), Some(stat)) if stat.kind == FileKind::File => {
+            tree.text(path, TEXT_LIMIT)?.is_some_and(|text| any_matches(expressions, &text))
+        }
+        (Counts::HostName, Some(stat)) if stat.kind == FileKind::File && stat.size <= TEXT_LIMIT => {
+            match names::host_name(&view.root())? {
+                Some(name) => tree.text(path, TEXT_LIMIT)?.is_some_and(|text| names::has_word(&text, &name)),
+                None => false,
+            }
+        }
+        (Counts::Text(_) | Counts::HostName, Some(_)) => false,
+    })
+}
+
+/// One line for what a rule leaves, which ends with the lines of recipe that would change it.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub(super) fn name(rule: &Rule, view: &mut View<'_>, paths: &[(Volume, ImagePath)]) -> Result<(), FsError> {
+    let (Some(own), false) = (rule.names.first(), paths.is_empty()) else { return Ok(()) };
+    let severity = match rule.severity {
+        Some(Severity::Note) | None => prepare::Severity::Note,
+        Some(_) => prepare::Severity::Warning,
+    };
+    let stay = if paths.len() == 1 { "stays" } else { "stay" };
+    let also = match rule.fate {
+        Fate::Named => "take it out of the base image,".to_owned(),
+        _ => format!("[strip] also = [\"{own}\"] removes it,"),
+    };
+    let text =
+        format!("{stay} and will be on every card: {}; {also} keep = [\"{own}\"] says that it is meant", rule.what);
+    let mut places = Vec::new();
+    for place in paths {
+        places.push(match line_of(rule, view, place)? {
+            Some(line) => format!("{}:{line}", shown(place)),
+            None => shown(place),
+        });
+    }
+    view.leave(rule.id, severity, places, &text);
+    Ok(())
+}
+
+/// The line in which a rule about texts finds something first. What stands there is never told.
+fn line_of(rule: &Rule, view: &View<'_>, (volume, path): &(Volume, ImagePath)) -> Result<Option<usize>, FsError> {
+    let Counts::Text(expressions) = rule.counts else { return Ok(None) };
+    let tree = view.tree(*volume);
+    if tree.stat(path)?.is_none_or(|stat| stat.kind != FileKind::File || stat.size > TEXT_LIMIT) {
+        return Ok(None);
+    }
+    let text = tree.text(path, TEXT_LIMIT)?.unwrap_or_default();
+    let starts = expressions.iter().filter_map(|expression| Some(compiled(expression)?.find(&text)?.start()));
+    Ok(starts.min().and_then(|start| Some(text.get(..start)?.matches('\n').count() + 1)))
+}
+
+fn shown((volume, path): &(Volume, ImagePath)) -> String {
+    match volume {
+        Volume::Boot => format!("boot:{path}"),
+        Volume::Root => path.to_string(),
+    }
+}
