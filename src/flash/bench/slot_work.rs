@@ -172,6 +172,10 @@ impl<'a> SlotWork<'a> {
             let next = hindered.next_step(&device.path.display().to_string());
             return Err(Refused::Hindered(format!("{hindered}; {next}")));
         }
+        // Asked again now that the card was seen: one that is put in after "no more" was said is not begun.
+        if self.is_over() {
+            return Ok(None);
+        }
         match self.count.claim() {
             Claim::Yes => {}
             Claim::NotNow => {
