@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cardsmith::prepare::{Plan, Severity, Step, StepError, View};
+use cardsmith::prepare::{Plan, Severity, StepError};
 use cardsmith::strip::{Also, IDENTITY, Keep, Strip, StripStep};
 
-use crate::support::host_tree::{HostTree, carry_out};
+use crate::support::host_tree::{self, HostTree, carry_out};
 use crate::support::{need, run};
 
 const VENDOR: &str = "/usr/lib/systemd/system/regenerate_ssh_host_keys.service";
@@ -20,11 +20,7 @@ const PASSWD: &str =
     "root:x:0:0:root:/root:/bin/bash\npi:x:1000:1000:,,,:/home/pi:/bin/bash\nsvc:x:1001:1001::/srv/svc:/bin/sh\n";
 
 fn proposed(root: &HostTree, boot: &HostTree, strip: &Strip) -> Result<Plan, StepError> {
-    let mut view = View::new(root, boot);
-    let step = StripStep::identity(strip);
-    view.enter(step.name());
-    step.propose(&mut view)?;
-    Ok(view.into_plan())
+    host_tree::proposed(&StripStep::identity(strip), root, boot)
 }
 
 fn strip_with(root: &HostTree, boot: &HostTree, strip: &Strip) -> Plan {

@@ -5,7 +5,7 @@ use std::process::Command;
 use cardsmith::prepare::{Class, Plan, Severity, Step, View};
 use cardsmith::strip::{AGENT, Keep, Strip, StripStep};
 
-use crate::support::host_tree::{HostTree, carry_out};
+use crate::support::host_tree::{self, HostTree, carry_out};
 use crate::support::mounted::Mounted;
 use crate::support::volume::Volume;
 use crate::support::{PiImage, instance_id, need_builder, need_root, run};
@@ -17,11 +17,7 @@ const TEMPORARY: &str = "aws_access_key_id     = ASIAX\naws_secret_access_key = 
 const LONG_LIVED: &str = "aws_access_key_id = AKIAX\naws_secret_access_key = s2\n";
 
 fn proposed(root: &HostTree, boot: &HostTree, strip: &Strip) -> Plan {
-    let mut view = View::new(root, boot);
-    let step = StripStep::agent(strip);
-    view.enter(step.name());
-    step.propose(&mut view).unwrap();
-    view.into_plan()
+    host_tree::proposed(&StripStep::agent(strip), root, boot).unwrap()
 }
 
 /// Plans and carries out; the plan of the result must be empty.

@@ -112,6 +112,8 @@ fn files_of_ten_gibibytes_loops_odd_names_and_deep_folders_are_named_or_said_and
         fs::create_dir_all(at("home/pi/big")).unwrap();
         fs::File::create(at("home/pi/big/data.bin")).unwrap().set_len(10 << 30).unwrap();
         fs::File::create(at("home/pi/.netrc")).unwrap().set_len(10 << 30).unwrap();
+        fs::create_dir_all(at("home/pi/.aws")).unwrap();
+        fs::File::create(at("home/pi/.aws/credentials")).unwrap().set_len(10 << 30).unwrap();
         std::os::unix::fs::symlink("loop-b", at("home/pi/loop-a")).unwrap();
         std::os::unix::fs::symlink("loop-a", at("home/pi/loop-b")).unwrap();
         std::os::unix::fs::symlink("/", at("home/pi/everything")).unwrap();

@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use cardsmith::golden::Manifest;
-use cardsmith::prepare::{Plan, Severity, Step, View};
+use cardsmith::prepare::{Plan, Severity};
 use cardsmith::recipe::{self, RecipeError};
 use cardsmith::strip::{OWN_RULE, RemovePaths};
 
 use crate::support::binary::Home;
-use crate::support::host_tree::{HostTree, carry_out};
+use crate::support::host_tree::{self, HostTree, carry_out};
 use crate::support::oracle;
 use crate::support::pi_image::{Needle, PiImage};
 use crate::support::volume::Volume;
@@ -94,11 +94,7 @@ fn a_rule_needs_a_path_a_few_words_and_a_fate_that_there_is() {
 
 fn plan_of(rules: &str, root: &HostTree, boot: &HostTree) -> Plan {
     let loaded = recipe::parse(&format!("{RECIPE}{rules}"), Path::new("kiosk.toml")).unwrap();
-    let mut view = View::new(root, boot);
-    let step = RemovePaths::new(&loaded.recipe.strip);
-    view.enter(step.name());
-    step.propose(&mut view).unwrap();
-    view.into_plan()
+    host_tree::proposed(&RemovePaths::new(&loaded.recipe.strip), root, boot).unwrap()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 use cardsmith::prepare::{Change, Plan, Severity, Step, View};
 use cardsmith::strip::{Also, Strip, StripStep};
 
-use crate::support::host_tree::{HostTree, carry_out};
+use crate::support::host_tree::{self, HostTree, carry_out};
 use crate::support::root_image::audited;
 use crate::support::{need, need_root, path, run};
 
@@ -120,12 +120,7 @@ fn settled(root: &HostTree, path: &str) -> Option<String> {
 }
 
 fn proposed(root: &HostTree, strip: &Strip) -> Plan {
-    let boot = HostTree::boot();
-    let mut view = View::new(root, &boot);
-    let step = StripStep::identity(strip);
-    view.enter(step.name());
-    step.propose(&mut view).unwrap();
-    view.into_plan()
+    host_tree::proposed(&StripStep::identity(strip), root, &HostTree::boot()).unwrap()
 }
 
 fn removed(plan: &Plan) -> BTreeSet<String> {

@@ -7,17 +7,12 @@ use std::process::Command;
 use cardsmith::prepare::{Plan, Severity, Step, View};
 use cardsmith::strip::{Keep, Strip, StripStep};
 
-use crate::support::host_tree::{HostTree, carry_out};
+use crate::support::host_tree::{self, HostTree, carry_out};
 use crate::support::root_image::audited;
 use crate::support::{need, run};
 
 fn proposed(root: &HostTree, strip: &Strip) -> Plan {
-    let boot = HostTree::boot();
-    let mut view = View::new(root, &boot);
-    let step = StripStep::identity(strip);
-    view.enter(step.name());
-    step.propose(&mut view).unwrap();
-    view.into_plan()
+    host_tree::proposed(&StripStep::identity(strip), root, &HostTree::boot()).unwrap()
 }
 
 fn system() -> HostTree {

@@ -6,7 +6,7 @@ use std::process::Command;
 use cardsmith::prepare::{Plan, Severity, Step, View};
 use cardsmith::strip::{Also, Example, Keep, Rule, Strip, StripStep, rules};
 
-use crate::support::host_tree::{HostTree, carry_out};
+use crate::support::host_tree::{self, HostTree, carry_out};
 use crate::support::root_image::audited;
 use crate::support::{need, run};
 
@@ -20,11 +20,7 @@ const PASSWORDS: [&str; 4] = [
 const PW: &str = PASSWORDS[3];
 
 fn proposed(root: &HostTree, boot: &HostTree, strip: &Strip) -> Plan {
-    let mut view = View::new(root, boot);
-    let step = StripStep::identity(strip);
-    view.enter(step.name());
-    step.propose(&mut view).unwrap();
-    view.into_plan()
+    host_tree::proposed(&StripStep::identity(strip), root, boot).unwrap()
 }
 
 fn without_wifi() -> Strip {

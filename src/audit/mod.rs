@@ -2,6 +2,8 @@
 //! ([`crate::prepare`], [`crate::fs`]): it reads ext4 with `ext4-view`, so that one mistake is not made twice.
 //! It never writes.
 
+mod accounts;
+mod boot;
 mod finding;
 mod listings;
 mod looked_through;
@@ -14,6 +16,7 @@ mod rule;
 mod rules;
 mod sarif;
 mod secret_forms;
+mod telling_rows;
 mod told;
 mod tree;
 

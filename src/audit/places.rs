@@ -53,20 +53,18 @@ impl AuditImage {
 
     /// Whether a path leads, by a link, to the root or to one of the directories that every system has in it.
     fn leads_to_the_system(&self, directory: &[u8]) -> Result<bool, AuditError> {
-        // Most paths have no link in them, and following one is slow.
-        let mut ends = directory.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).skip(1);
-        let is_link = |path: &[u8]| {
-            Ok::<_, AuditError>(self.stat_bytes(path)?.is_some_and(|stat| stat.kind == FileType::Symlink))
-        };
-        let above = ends
-            .try_fold(false, |is, end| Ok::<_, AuditError>(is || is_link(directory.get(..end).unwrap_or_default())?))?;
-        if !above && !is_link(directory)? {
-            return Ok(false);
+        let ends = (1..=directory.len()).filter(|&end| directory.get(end).is_none_or(|&byte| byte == b'/'));
+        for end in ends {
+            // Most paths have no link in them, and following one is slow.
+            let above = directory.get(..end).unwrap_or_default();
+            if self.stat_bytes(above)?.is_some_and(|stat| stat.kind == FileType::Symlink) {
+                let settled = self.settled(directory)?;
+                let is_system =
+                    settled == b"/" || SYSTEM.iter().any(|name| settled == [b"/", name.as_bytes()].concat());
+                return Ok(is_system && settled != directory);
+            }
         }
-        let settled = self.settled(&String::from_utf8_lossy(directory))?;
-        let is_system = settled.iter().filter(|&&byte| byte == b'/').count() == 1
-            && (settled == b"/" || SYSTEM.iter().any(|name| settled.get(1..) == Some(name.as_bytes())));
-        Ok(is_system && settled != directory)
+        Ok(false)
     }
 
     /// Whether a path is a file that holds something, or a directory with such a file below it.
@@ -125,83 +123,10 @@ impl AuditImage {
         }
         Ok(())
     }
-
-    /// Every file of the boot partition: its path there, and its size.
-    ///
-    /// # Errors
-    /// The image's.
-    pub fn boot_files(&self) -> Result<Vec<(String, u64)>, AuditError> {
-        let Some(boot) = self.boot() else { return Ok(Vec::new()) };
-        let (mut files, mut ahead) = (Vec::new(), vec![(String::new(), boot.root_dir(), 0)]);
-        while let Some((at, directory, depth)) = ahead.pop() {
-            // A damaged FAT may be a circle.
-            if depth > DEEPEST || files.len() > MOST {
-                return Err(AuditError::TooMuch { place: format!("boot:/{at}") });
-            }
-            for entry in directory.iter() {
-                let entry = entry?;
-                let name = entry.file_name();
-                if name == "." || name == ".." {
-                    continue;
-                }
-                let path = if at.is_empty() { name } else { format!("{at}/{name}") };
-                match entry.is_dir() {
-                    true => ahead.push((path, entry.to_dir(), depth + 1)),
-                    false => files.push((path, entry.len())),
-                }
-            }
-        }
-        files.sort();
-        Ok(files)
-    }
-
-    /// What is in the boot partition that is like `pattern`: its path there, and its size. Of a directory it is 1 where
-    /// something is in it, else 0.
-    ///
-    /// # Errors
-    /// The image's.
-    pub fn boot_like(&self, pattern: &str) -> Result<Vec<(String, u64)>, AuditError> {
-        let Some(boot) = self.boot() else { return Ok(Vec::new()) };
-        let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
-        let mut found = vec![(String::new(), boot.root_dir())];
-        let mut files = Vec::new();
-        for (index, part) in parts.iter().enumerate() {
-            let mut next = Vec::new();
-            for (at, directory) in &found {
-                for entry in directory.iter() {
-                    let entry = entry?;
-                    let name = entry.file_name();
-                    // FAT knows names without regard to case.
-                    if name == "."
-                        || name == ".."
-                        || !is_like(name.to_lowercase().as_bytes(), part.to_lowercase().as_bytes())
-                    {
-                        continue;
-                    }
-                    let path = if at.is_empty() { name } else { format!("{at}/{name}") };
-                    let is_last = index + 1 == parts.len();
-                    if entry.is_dir() {
-                        let held = entry.to_dir();
-                        if is_last {
-                            let names = held.iter().take(3).filter_map(Result::ok).map(|entry| entry.file_name());
-                            let holds = names.into_iter().any(|name| name != "." && name != "..");
-                            files.push((path, u64::from(holds)));
-                        } else {
-                            next.push((path, held));
-                        }
-                    } else if is_last {
-                        files.push((path, entry.len()));
-                    }
-                }
-            }
-            found = next;
-        }
-        Ok(files)
-    }
 }
 
 /// Whether a name is like a pattern in which `*` stands for any run of bytes.
-fn is_like(name: &[u8], pattern: &[u8]) -> bool {
+pub(super) fn is_like(name: &[u8], pattern: &[u8]) -> bool {
     let mut parts = pattern.split(|&byte| byte == b'*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
     let mut parts = parts.peekable();

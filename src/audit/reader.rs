@@ -9,13 +9,13 @@ use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 use super::listings::Listings;
 use super::looked_through::LookedThrough;
 use super::path_stat::PathStat;
+use super::telling_rows::TellingRows;
 use crate::image::partition_table::PartitionTable;
 use crate::image::{ReadAt, Window};
-use crate::read_limited::read_beginning;
 use crate::units::ByteOffset;
 
 /// So much of one file is read; what the rules look at is far smaller.
-const READ_LIMIT: u64 = 8 << 20;
+pub(super) const READ_LIMIT: u64 = 8 << 20;
 
 /// A directory tree with more entries than this is reported as far as it was read.
 const WALK_LIMIT: usize = 2_000_000;
@@ -67,6 +67,7 @@ pub struct AuditImage {
     looked_through: OnceCell<LookedThrough>,
     listings: Listings,
     homes: OnceCell<Vec<String>>,
+    told_by_rows: TellingRows,
 }
 
 impl AuditImage {
@@ -108,6 +109,7 @@ impl AuditImage {
                     looked_through: OnceCell::new(),
                     listings: Listings::default(),
                     homes: OnceCell::new(),
+                    told_by_rows: TellingRows::default(),
                 })
             }
             None => Err(AuditError::NoRoot { partitions: table.partitions.len(), reasons }),
@@ -133,6 +135,10 @@ impl AuditImage {
 
     pub(super) fn listings(&self) -> &Listings {
         &self.listings
+    }
+
+    pub(super) fn told_by_rows(&self) -> &TellingRows {
+        &self.told_by_rows
     }
 
     pub(super) fn root(&self) -> &Ext4 {
@@ -170,17 +176,23 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, AuditError> {
-        let mut file = match self.root.open(path) {
+        self.up_to(path.as_bytes(), READ_LIMIT)
+    }
+
+    fn up_to(&self, path: &[u8], most: u64) -> Result<Option<Vec<u8>>, AuditError> {
+        // What is no path is nowhere.
+        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(None) };
+        let shown = || String::from_utf8_lossy(path).into_owned();
+        let mut file = match self.root.open(at) {
             Ok(file) => file,
-            Err(error) => return absent(error, path),
+            Err(error) => return absent(error, &shown()),
         };
-        let mut content = vec![0; usize::try_from(file.metadata().len().min(READ_LIMIT)).unwrap_or_default()];
+        let mut content = vec![0; usize::try_from(file.metadata().len().min(most)).unwrap_or_default()];
         let mut filled = 0;
         while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_bytes(rest) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(source) => return Err(AuditError::Root { place: path.to_owned(), source }),
+            match file.read_bytes(rest).map_err(|source| AuditError::Root { place: shown(), source })? {
+                0 => break,
+                n => filled += n,
             }
         }
         content.truncate(filled);
@@ -238,22 +250,7 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn beginning(&self, path: &[u8], most: u64) -> Result<Vec<u8>, AuditError> {
-        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(Vec::new()) };
-        let shown = || String::from_utf8_lossy(path).into_owned();
-        let mut file = match self.root.open(at) {
-            Ok(file) => file,
-            Err(error) => return Ok(absent(error, &shown())?.unwrap_or_default()),
-        };
-        let mut content = vec![0; usize::try_from(file.metadata().len().min(most)).unwrap_or_default()];
-        let mut filled = 0;
-        while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_bytes(rest).map_err(|source| AuditError::Root { place: shown(), source })? {
-                0 => break,
-                n => filled += n,
-            }
-        }
-        content.truncate(filled);
-        Ok(content)
+        Ok(self.up_to(path, most)?.unwrap_or_default())
     }
 
     /// [`AuditImage::text`] of a path that need not be UTF-8.
@@ -261,22 +258,19 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn text_bytes(&self, path: &[u8]) -> Result<Option<String>, AuditError> {
-        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(None) };
-        match self.root.read(at) {
-            Ok(content) => Ok(Some(String::from_utf8_lossy(&content).into_owned())),
-            Err(error) => absent(error, &String::from_utf8_lossy(path)),
-        }
+        Ok(self.up_to(path, READ_LIMIT)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// The path with every symlink followed.
     ///
     /// # Errors
     /// Damage.
-    pub fn settled(&self, path: &str) -> Result<Vec<u8>, AuditError> {
-        match self.root.canonicalize(path) {
-            Ok(settled) => Ok(settled.display().to_string().into_bytes()),
-            // A path that leads nowhere stands for itself.
-            Err(error) => Ok(absent(error, path)?.unwrap_or_else(|| path.as_bytes().to_vec())),
+    pub fn settled(&self, path: &[u8]) -> Result<Vec<u8>, AuditError> {
+        // A path that leads nowhere stands for itself.
+        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(path.to_vec()) };
+        match self.root.canonicalize(at) {
+            Ok(settled) => Ok(AsRef::<[u8]>::as_ref(&settled).to_vec()),
+            Err(error) => Ok(absent(error, &String::from_utf8_lossy(path))?.unwrap_or_else(|| path.to_vec())),
         }
     }
 
@@ -336,28 +330,6 @@ impl AuditImage {
         Ok(found)
     }
 
-    /// The first `most` bytes of a file of the boot partition; nothing where there is none.
-    ///
-    /// # Errors
-    /// The image's.
-    pub fn boot_beginning(&self, name: &str, most: u64) -> Result<Vec<u8>, AuditError> {
-        let Some(boot) = &self.boot else { return Ok(Vec::new()) };
-        let Ok(file) = boot.root_dir().open_file(name) else { return Ok(Vec::new()) };
-        Ok(read_beginning(file, most)?)
-    }
-
-    /// A text file of the boot partition; `None` where there is none.
-    ///
-    /// # Errors
-    /// The image's.
-    pub fn boot_text(&self, name: &str) -> Result<Option<String>, AuditError> {
-        let Some(boot) = &self.boot else { return Ok(None) };
-        // Unreadable is as good as absent: damage of the boot partition is not what the rules judge.
-        let Ok(file) = boot.root_dir().open_file(name) else { return Ok(None) };
-        let content = read_beginning(file, READ_LIMIT)?;
-        Ok(Some(String::from_utf8_lossy(&content).into_owned()))
-    }
-
     /// Home directories: those of `/etc/passwd` and whatever is in `/home`.
     ///
     /// # Errors
@@ -373,10 +345,10 @@ impl AuditImage {
     }
 
     fn find_homes(&self) -> Result<Vec<String>, AuditError> {
-        let passwd = self.text("/etc/passwd")?.unwrap_or_default();
-        let mut homes: Vec<String> = passwd
-            .lines()
-            .filter_map(|line| line.split(':').nth(5))
+        let accounts = self.accounts()?;
+        let mut homes: Vec<String> = accounts
+            .iter()
+            .map(|account| account.home.as_str())
             // Accounts of the system have its own directories for homes (`daemon`: /usr/sbin), which are nobody's.
             .filter(|home| {
                 let first = home.strip_prefix('/').and_then(|home| home.split('/').next()).unwrap_or_default();
@@ -399,7 +371,7 @@ impl AuditImage {
     }
 }
 
-fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, AuditError> {
+pub(super) fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, AuditError> {
     match error {
         // Something else stands in its place, so what was asked for is not there.
         Ext4Error::NotFound

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use ext4_view::{Ext4Error, Path};
+use ext4_view::Path;
 
 use super::listings::Listing;
 use super::path_stat::PathStat;
-use super::reader::{AuditError, AuditImage};
+use super::reader::{AuditError, AuditImage, absent};
 
 impl AuditImage {
     /// What is in a directory; nothing where there is none. Links in its path are followed.
@@ -41,21 +41,14 @@ impl AuditImage {
 
     fn read_listing(&self, directory: &[u8]) -> Result<Listing, AuditError> {
         let path = if directory.is_empty() { b"/" } else { directory };
-        let nothing = || Ok(Rc::from(Vec::new()));
-        let damage = |source| AuditError::Root { place: String::from_utf8_lossy(path).into_owned(), source };
-        let Ok(at) = Path::try_from(path) else { return nothing() };
+        let nothing = || Rc::from(Vec::new());
+        let shown = || String::from_utf8_lossy(path).into_owned();
+        let damage = |source| AuditError::Root { place: shown(), source };
+        let Ok(at) = Path::try_from(path) else { return Ok(nothing()) };
         let entries = match self.root().read_dir(at) {
             Ok(entries) => entries,
             // Something else stands there, or links lead nowhere.
-            Err(
-                Ext4Error::NotFound
-                | Ext4Error::NotADirectory
-                | Ext4Error::IsASpecialFile
-                | Ext4Error::TooManySymlinks
-                | Ext4Error::MalformedPath
-                | Ext4Error::PathTooLong,
-            ) => return nothing(),
-            Err(source) => return Err(damage(source)),
+            Err(error) => return Ok(absent(error, &shown())?.unwrap_or_else(nothing)),
         };
         let mut listing = Vec::new();
         for entry in entries {

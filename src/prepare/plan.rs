@@ -17,6 +17,16 @@ pub enum Volume {
     Boot,
 }
 
+impl Volume {
+    /// A path in it, for a person and for programs: `/path`, or `boot:/path`.
+    pub fn place(self, path: &ImagePath) -> String {
+        match self {
+            Volume::Root => path.to_string(),
+            Volume::Boot => format!("boot:{path}"),
+        }
+    }
+}
+
 /// What sort of thing an edit is about; decides how loudly it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -4,12 +4,11 @@ use super::choices::{Choice, Strip};
 use super::proposal;
 use super::rule::Severity::{Note, Warning};
 use super::rule::{Rule, rule};
-use super::sshd::{SshdConfig, from_root, glob};
+use super::sshd::{SshdConfig, User, from_root, glob, users};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::{Class, StepError, View, Volume};
 
 const SOURCE: &str = "sshd(8), AUTHORIZED_KEYS FILE FORMAT; sshd_config(5), AuthorizedKeysFile";
-const LIMIT: u64 = 4 << 20;
 
 /// The rules.
 pub const RULES: &[Rule] = &[
@@ -108,9 +107,9 @@ fn files(view: &View<'_>, rule: &Rule, config: &SshdConfig) -> Result<Vec<(Volum
             }
         }
     }
-    for (user, uid, home) in users(view)? {
+    for user in everybody(view)? {
         for pattern in &names {
-            let Some(path) = expanded(pattern, &user, &uid, &home) else { continue };
+            let Some(path) = expanded(pattern, &user) else { continue };
             // As it stands, and, since OpenSSH 10.0, as a pattern.
             let mut paths: Vec<ImagePath> = ImagePath::new(&path).into_iter().collect();
             paths.extend(glob(&view.root(), &path)?);
@@ -127,40 +126,33 @@ fn files(view: &View<'_>, rule: &Rule, config: &SshdConfig) -> Result<Vec<(Volum
     Ok(found)
 }
 
-/// Every user with number and home; homes that nobody in passwd has count, too.
-fn users(view: &View<'_>) -> Result<Vec<(String, String, String)>, FsError> {
-    let passwd = view.root().resolve(&ImagePath::new("/etc/passwd")?)?;
-    let passwd = view.root().text(&passwd, LIMIT)?.unwrap_or_default();
-    let users = passwd.lines().filter_map(|line| {
-        let mut fields = line.split(':');
-        let (name, uid, home) = (fields.next()?, fields.nth(1)?, fields.nth(2)?);
-        Some((name.to_owned(), uid.to_owned(), home.to_owned()))
-    });
-    let mut users: Vec<_> = users.collect();
+/// Every user; homes that nobody in passwd has count, too.
+fn everybody(view: &View<'_>) -> Result<Vec<User>, FsError> {
+    let mut everybody = users(&view.root())?;
     for home in view.find("~/")? {
-        let (name, path) = (String::from_utf8_lossy(home.name().unwrap_or_default()).into_owned(), home.to_string());
-        users.push((name, String::new(), path));
+        let name = home.name().unwrap_or_default().to_vec();
+        everybody.push(User { name, uid: Vec::new(), home: home.as_bytes().to_vec() });
     }
-    Ok(users)
+    Ok(everybody)
 }
 
 /// A name with its tokens put in, below the home where it is relative; `None` where sshd would not take it.
-fn expanded(pattern: &[u8], name: &str, uid: &str, home: &str) -> Option<Vec<u8>> {
+fn expanded(pattern: &[u8], user: &User) -> Option<Vec<u8>> {
     let mut path = Vec::new();
     let mut bytes = pattern.iter();
     while let Some(&byte) = bytes.next() {
         match byte {
             b'%' => match bytes.next()? {
                 b'%' => path.push(b'%'),
-                b'h' => path.extend_from_slice(home.as_bytes()),
-                b'u' => path.extend_from_slice(name.as_bytes()),
-                b'U' => path.extend_from_slice(uid.as_bytes()),
+                b'h' => path.extend_from_slice(&user.home),
+                b'u' => path.extend_from_slice(&user.name),
+                b'U' => path.extend_from_slice(&user.uid),
                 _ => return None,
             },
             byte => path.push(byte),
         }
     }
-    Some(if path.starts_with(b"/") { path } else { [home.as_bytes(), b"/", &path].concat() })
+    Some(if path.starts_with(b"/") { path } else { [user.home.as_slice(), b"/", &path].concat() })
 }
 
 #[cfg(test)]
@@ -169,8 +161,8 @@ mod tests {
 
     #[test]
     fn tokens_are_put_in_as_sshd_does() {
-        let of =
-            |pattern: &[u8]| expanded(pattern, "pi", "1000", "/home/pi").map(|path| String::from_utf8(path).unwrap());
+        let pi = User { name: b"pi".to_vec(), uid: b"1000".to_vec(), home: b"/home/pi".to_vec() };
+        let of = |pattern: &[u8]| expanded(pattern, &pi).map(|path| String::from_utf8(path).unwrap());
         assert_eq!(of(b".ssh/authorized_keys").unwrap(), "/home/pi/.ssh/authorized_keys");
         assert_eq!(of(b"/etc/ssh/keys/%u.%U").unwrap(), "/etc/ssh/keys/pi.1000");
         assert_eq!(of(b"%h/x%%").unwrap(), "/home/pi/x%");

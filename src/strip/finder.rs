@@ -41,11 +41,8 @@ impl Step for FindSecrets<'_> {
         }
         walk.directory(&view.boot(), Volume::Boot, &ImagePath::root(), 0)?;
         if !walk.secrets.is_empty() {
-            let shown = |((volume, path), kind): (&(Volume, ImagePath), &&str)| match volume {
-                Volume::Root => format!("{path} ({kind})"),
-                Volume::Boot => format!("boot:{path} ({kind})"),
-            };
-            let places: Vec<String> = walk.secrets.iter().map(shown).collect();
+            let shown = walk.secrets.iter().map(|((volume, path), kind)| format!("{} ({kind})", volume.place(path)));
+            let places: Vec<String> = shown.collect();
             let (hold, it) = if places.len() == 1 { ("holds", "it") } else { ("hold", "them") };
             let text = format!(
                 "{hold} what looks like a secret and will be on every card. [strip] remove takes {it} out, keep = \

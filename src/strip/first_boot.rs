@@ -192,11 +192,19 @@ pub fn propose(view: &mut View<'_>, strip: &Strip) -> Result<(), StepError> {
 /// Imager's firstrun.sh deletes itself and its words in cmdline.txt. One that cmdline.txt does not name never runs, but
 /// holds the user's password hash and the Wi-Fi password.
 fn spent_firstrun(view: &mut View<'_>) -> Result<(), FsError> {
-    let (script, cmdline) = (ImagePath::new("/firstrun.sh")?, ImagePath::new("/cmdline.txt")?);
-    let Some(words) = view.boot().text(&cmdline, LIMIT)? else { return Ok(()) };
-    if !words.contains("firstrun.sh") {
+    let script = ImagePath::new("/firstrun.sh")?;
+    if nothing_starts_firstrun(view)? {
         let why = "a first-boot script that nothing starts any more; such scripts hold passwords";
         view.remove(Volume::Boot, &script, Class::Secret.because(why, "rpi-imager, firstrun.sh"))?;
     }
     Ok(())
+}
+
+/// Whether the kernel's command line is there and does not name the script.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub(super) fn nothing_starts_firstrun(view: &View<'_>) -> Result<bool, FsError> {
+    let words = view.boot().text(&ImagePath::new("/cmdline.txt")?, LIMIT)?;
+    Ok(words.is_some_and(|words| !words.contains("firstrun.sh")))
 }

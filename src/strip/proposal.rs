@@ -75,7 +75,7 @@ fn block(rule: &Rule, view: &mut View<'_>, found: &[(Volume, ImagePath)]) {
         view.block(format!(
             "{}: {}. The recipe wants none left, and it stands among settings that the system needs: take it out of the base \
              image, or say keep = [\"{own}\"]",
-            found.iter().map(shown).collect::<Vec<_>>().join(", "),
+            found.iter().map(|(volume, path)| volume.place(path)).collect::<Vec<_>>().join(", "),
             rule.what
         ));
     }
@@ -146,10 +146,11 @@ pub(super) fn name(rule: &Rule, view: &mut View<'_>, paths: &[(Volume, ImagePath
     let text =
         format!("{stay} and will be on every card: {}; {also} keep = [\"{own}\"] says that it is meant", rule.what);
     let mut places = Vec::new();
-    for place in paths {
-        places.push(match line_of(rule, view, place)? {
-            Some(line) => format!("{}:{line}", shown(place)),
-            None => shown(place),
+    for (volume, path) in paths {
+        let place = volume.place(path);
+        places.push(match line_of(rule, view, *volume, path)? {
+            Some(line) => format!("{place}:{line}"),
+            None => place,
         });
     }
     view.leave(rule.id, severity, places, &text);
@@ -157,20 +158,13 @@ pub(super) fn name(rule: &Rule, view: &mut View<'_>, paths: &[(Volume, ImagePath
 }
 
 /// The line in which a rule about texts finds something first. What stands there is never told.
-fn line_of(rule: &Rule, view: &View<'_>, (volume, path): &(Volume, ImagePath)) -> Result<Option<usize>, FsError> {
+fn line_of(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<usize>, FsError> {
     let Counts::Text(expressions) = rule.counts else { return Ok(None) };
-    let tree = view.tree(*volume);
+    let tree = view.tree(volume);
     if tree.stat(path)?.is_none_or(|stat| stat.kind != FileKind::File || stat.size > TEXT_LIMIT) {
         return Ok(None);
     }
     let text = tree.text(path, TEXT_LIMIT)?.unwrap_or_default();
     let starts = expressions.iter().filter_map(|expression| Some(compiled(expression)?.find(&text)?.start()));
     Ok(starts.min().and_then(|start| Some(text.get(..start)?.matches('\n').count() + 1)))
-}
-
-fn shown((volume, path): &(Volume, ImagePath)) -> String {
-    match volume {
-        Volume::Boot => format!("boot:{path}"),
-        Volume::Root => path.to_string(),
-    }
 }

@@ -75,7 +75,7 @@ fn by_own_rule(view: &mut View<'_>, rule: &OwnRule) -> Result<(), StepError> {
             OwnFate::Empty => {
                 view.empty(volume, &path, why())?;
             }
-            OwnFate::Name => named.push(path.to_string()),
+            OwnFate::Name => named.push(volume.place(&path)),
         }
     }
     if !named.is_empty() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use cardsmith::fs::tree::resolve_with;
 use cardsmith::fs::{Attributes, Entry, FileKind, FsError, ImagePath, Stat, Tree, TreeMut};
 use cardsmith::golden::apply::apply;
-use cardsmith::prepare::Plan;
+use cardsmith::prepare::{Plan, Step, StepError, View};
 
 /// A directory that vanishes with it.
 pub struct HostTree {
@@ -207,4 +207,12 @@ impl TreeMut for HostTree {
     fn sync(&self) -> Result<(), FsError> {
         Ok(())
     }
+}
+
+/// What a step proposes for these two trees.
+pub fn proposed(step: &dyn Step, root: &HostTree, boot: &HostTree) -> Result<Plan, StepError> {
+    let mut view = View::new(root, boot);
+    view.enter(step.name());
+    step.propose(&mut view)?;
+    Ok(view.into_plan())
 }

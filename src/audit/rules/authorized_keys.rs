@@ -23,14 +23,9 @@ fn authorized_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Re
     let mut names = super::sshd_config::arguments(image, &["authorizedkeysfile"])?;
     // The default: also where another name is set, for one line decides whether it counts.
     names.extend([".ssh/authorized_keys".to_owned(), ".ssh/authorized_keys2".to_owned()]);
-    let passwd = image.text("/etc/passwd")?.unwrap_or_default();
-    let mut users: Vec<(String, String, String)> = passwd
-        .lines()
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            Some(((*fields.first()?).to_owned(), (*fields.get(2)?).to_owned(), (*fields.get(5)?).to_owned()))
-        })
-        .collect();
+    let accounts = image.accounts()?.into_iter();
+    let mut users: Vec<(String, String, String)> =
+        accounts.map(|account| (account.name, account.uid, account.home)).collect();
     let homes = image.homes()?.iter().cloned();
     users.extend(homes.map(|home| (home.rsplit('/').next().unwrap_or_default().to_owned(), String::new(), home)));
     let mut paths = Vec::new();

@@ -20,7 +20,7 @@ Remedy: `cardsmith golden` with that recipe; where the rule only names, `fate = 
 
 fn own_rules(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for (pattern, what) in &options.own_rules {
-        let places = match pattern.strip_prefix("boot:") {
+        let places: Vec<String> = match pattern.strip_prefix("boot:") {
             Some(below) => image
                 .boot_like(below)?
                 .into_iter()
@@ -37,7 +37,6 @@ fn own_rules(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Re
                 filled
             }
         };
-        let places: Vec<String> = places;
         for place in places {
             found(place, what.clone());
         }

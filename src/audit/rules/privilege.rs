@@ -198,7 +198,7 @@ impl SudoersFiles for AuditImage {
         let Some(stat) = self.resolved(&path)? else { return Ok(None) };
         let regular = stat.kind == FileType::Regular;
         let content = if regular { self.bytes(&path)?.unwrap_or_default() } else { Vec::new() };
-        let settled = self.settled(&path)?;
+        let settled = self.settled(path.as_bytes())?;
         Ok(Some(SudoersFile { path: settled, regular, content, uid: stat.uid, gid: stat.gid, mode: stat.mode }))
     }
 

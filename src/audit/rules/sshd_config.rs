@@ -98,12 +98,8 @@ fn option_values(words: &[String]) -> Vec<(char, String)> {
 }
 
 fn homes(image: &AuditImage) -> Result<BTreeMap<String, String>, AuditError> {
-    let passwd = image.text("/etc/passwd")?.unwrap_or_default();
-    let users = passwd
-        .lines()
-        .filter_map(|line| Some((line.split(':').next()?.to_owned(), line.split(':').nth(5)?.to_owned())));
     let mut homes = BTreeMap::from([("root".to_owned(), "/root".to_owned())]);
-    homes.extend(users);
+    homes.extend(image.accounts()?.into_iter().map(|account| (account.name, account.home)));
     Ok(homes)
 }
 

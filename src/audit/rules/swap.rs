@@ -48,8 +48,7 @@ fn swap(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), Au
     }
     let mut told = BTreeSet::new();
     for path in paths {
-        let text = String::from_utf8_lossy(&path).into_owned();
-        let settled = image.settled(&text)?;
+        let settled = image.settled(&path)?;
         let size = image.stat_bytes(&settled)?.filter(|stat| stat.kind == FileType::Regular).map(|stat| stat.size);
         let Some(size) = size.filter(|_| told.insert(settled.clone())) else { continue };
         // What zram wrote to has no mark, but whole pages.

@@ -8,6 +8,7 @@ use regex_lite::{Regex, RegexBuilder};
 
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, remedy};
+use crate::audit::telling_rows::Told;
 use crate::strip::{Counts, Rule, USUAL_NAMES};
 
 /// So much of a text is looked into. What is larger is said instead.
@@ -18,34 +19,48 @@ const TEXT_LIMIT: u64 = 1 << 20;
 /// # Errors
 /// Where the image cannot be read.
 pub fn look(row: &'static Rule, image: &AuditImage, found: Found<'_>) -> Result<(), AuditError> {
-    let mut told = HashSet::new();
+    let told = match image.told_by_rows().get(row.id) {
+        Some(told) => told,
+        None => {
+            let told: Told = find(row, image)?.into();
+            image.told_by_rows().insert(row.id, told.clone());
+            told
+        }
+    };
+    told.iter().for_each(|(place, says)| found(place.clone(), says.clone()));
+    Ok(())
+}
+
+fn find(row: &'static Rule, image: &AuditImage) -> Result<Vec<(String, String)>, AuditError> {
+    let (mut found, mut told) = (Vec::new(), HashSet::new());
     for place in row.places {
         match place.strip_prefix("boot:") {
             Some(pattern) => {
                 for (path, size) in image.boot_like(pattern)? {
                     if told.insert(path.clone().into_bytes()) && counts_on_boot(row, image, &path, size)? {
-                        found(format!("boot:/{path}"), remedy(row));
+                        found.push((format!("boot:/{path}"), remedy(row)));
                     }
                 }
             }
             None => {
                 for path in image.like(place)? {
-                    let is_new = told.insert(path.clone());
-                    if let Some(says) = says(row, image, &path)?.filter(|_| is_new) {
-                        found(String::from_utf8_lossy(&path).into_owned(), says);
+                    if told.insert(path.clone())
+                        && let Some(says) = says(row, image, &path)?
+                    {
+                        found.push((String::from_utf8_lossy(&path).into_owned(), says));
                     }
                 }
             }
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// What there is to say of what stands at a path, if it counts.
 ///
 /// # Errors
 /// Where the image cannot be read.
-pub fn says(row: &'static Rule, image: &AuditImage, path: &[u8]) -> Result<Option<String>, AuditError> {
+fn says(row: &'static Rule, image: &AuditImage, path: &[u8]) -> Result<Option<String>, AuditError> {
     let Some(stat) = image.stat_bytes(path)? else { return Ok(None) };
     let is_file = stat.kind == FileType::Regular;
     let counts = match row.counts {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
 use crate::golden::edit_records;
-use crate::prepare::{Change, Class, Content, Edit, Plan, Severity, Volume};
+use crate::prepare::{Change, Class, Content, Edit, Plan, Severity};
 use crate::printable::Printable;
 
 /// A diff of very long or very different texts stops looking for the shortest form after this time.
@@ -101,10 +101,7 @@ pub(crate) fn records(plan: &Plan) -> Vec<Value> {
 }
 
 fn show_edit(out: &mut String, edit: &Edit, contents: bool) {
-    let place = match edit.volume {
-        Volume::Root => edit.path.to_string(),
-        Volume::Boot => format!("boot:{}", edit.path),
-    };
+    let place = edit.volume.place(&edit.path);
     let (mark, style, detail) = match &edit.change {
         Change::Remove => ("-", REMOVED, String::new()),
         Change::Write { content, attributes } => {
@@ -194,6 +191,7 @@ mod tests {
     use super::*;
     use crate::fs::{Attributes, ImagePath};
     use crate::prepare::Reason;
+    use crate::prepare::Volume;
     use zeroize::Zeroizing;
 
     fn edit(path: &str, change: Change, before: Option<&str>) -> Edit {

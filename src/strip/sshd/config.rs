@@ -4,6 +4,7 @@
 
 use super::glob::glob;
 use super::options;
+use super::users::{User, users};
 use crate::fs::{BadPath, FileKind, FsError, ImagePath, Tree};
 
 const MAIN: &str = "/etc/ssh/sshd_config";
@@ -33,7 +34,7 @@ pub struct SshdConfig {
     pub unread: Vec<String>,
     /// Files that an option `-f` names instead of the usual one.
     pub other_files: Vec<ImagePath>,
-    homes: Vec<UserHome>,
+    users: Vec<User>,
     files: usize,
 }
 
@@ -43,7 +44,7 @@ impl SshdConfig {
     /// # Errors
     /// Where the image cannot be read.
     pub fn read(root: &dyn Tree) -> Result<SshdConfig, FsError> {
-        let mut config = SshdConfig { homes: homes(root)?, ..SshdConfig::default() };
+        let mut config = SshdConfig { users: users(root)?, ..SshdConfig::default() };
         // Also where an option names another file: one line decides which of them counts.
         config.file(root, &ImagePath::new(MAIN)?, 0)?;
         for text in options::of(root)? {
@@ -96,9 +97,9 @@ impl SshdConfig {
     /// Every block counts: who logs in from where is not known beforehand. One file named too many is better than one
     /// that is overlooked.
     fn keyword(&mut self, keyword: &[u8], arguments: &[Vec<u8>]) {
-        let homes = &self.homes;
+        let users = &self.users;
         let named = arguments.iter().filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case(b"none"));
-        let named = named.map(|word| with_home(word, homes));
+        let named = named.map(|word| with_home(word, users));
         let to = match keyword.to_ascii_lowercase().as_slice() {
             b"hostkey" | b"hostdsakey" => &mut self.host_keys,
             b"hostcertificate" => &mut self.host_certificates,
@@ -168,30 +169,13 @@ pub fn from_root(path: &[u8]) -> Result<ImagePath, BadPath> {
     ImagePath::new([b"/", parts.join(&b'/').as_slice()].concat())
 }
 
-/// A user's name, and the home of that user.
-type UserHome = (Vec<u8>, Vec<u8>);
-
-/// The users and their homes.
-fn homes(root: &dyn Tree) -> Result<Vec<UserHome>, FsError> {
-    let passwd = root.resolve(&ImagePath::new("/etc/passwd")?)?;
-    if root.stat(&passwd)?.is_none_or(|stat| stat.kind != FileKind::File || stat.size > LIMIT) {
-        return Ok(Vec::new());
-    }
-    let content = root.read(&passwd, LIMIT)?;
-    let users = content.split(|&byte| byte == b'\n').filter_map(|line| {
-        let mut fields = line.split(|&byte| byte == b':');
-        Some((fields.next()?.to_vec(), fields.nth(4)?.to_vec()))
-    });
-    Ok(users.collect())
-}
-
 /// `~/x` is root's, whoever logs in, and `~user/x` that user's: sshd puts them in when it reads the file.
-fn with_home(path: &[u8], homes: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+fn with_home(path: &[u8], users: &[User]) -> Vec<u8> {
     let Some(rest) = path.strip_prefix(b"~") else { return path.to_vec() };
     let end = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
     let (user, below) = rest.split_at(end);
     let user = if user.is_empty() { b"root" } else { user };
-    let home = homes.iter().find(|(name, _)| name == user).map(|(_, home)| home.as_slice());
+    let home = users.iter().find(|known| known.name == user).map(|known| known.home.as_slice());
     match home.or((user == b"root").then_some(b"/root")) {
         Some(home) => [home, below].concat(),
         None => path.to_vec(),

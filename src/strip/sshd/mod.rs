@@ -3,6 +3,8 @@
 mod config;
 mod glob;
 mod options;
+mod users;
 
 pub use config::{SshdConfig, from_root};
 pub use glob::glob;
+pub use users::{User, users};

@@ -2,11 +2,12 @@
 //! of TOML is taken out; scripts and what reads like one stop the golden image.
 
 use super::cut::{Cut, is_bare};
-use super::take_out::{LIMIT, Left, take_out};
+use super::take_out::{Left, take_out};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::{StepError, View, Volume};
 use crate::strip::Strip;
 use crate::strip::expressions::any_matches;
+use crate::strip::first_boot::nothing_starts_firstrun;
 
 /// Words of commands and settings that set Wi-Fi up.
 const WORDS: &[&str] = &[
@@ -50,8 +51,7 @@ fn is_spent(view: &View<'_>, strip: &Strip, volume: Volume, path: &ImagePath) ->
     if volume != Volume::Boot || path.as_bytes() != b"/firstrun.sh" || strip.keeps("first-boot-files") {
         return Ok(false);
     }
-    let cmdline = view.boot().text(&ImagePath::new("/cmdline.txt")?, LIMIT)?;
-    Ok(cmdline.is_some_and(|words| !words.contains("firstrun.sh")))
+    nothing_starts_firstrun(view)
 }
 
 fn rest_of(name: &str, text: &str) -> Left {
