@@ -15,7 +15,9 @@ impl AuditImage {
     /// # Errors
     /// The image's.
     pub fn boot_text(&self, name: &str) -> Result<Option<String>, AuditError> {
-        Ok(self.boot_up_to(name, READ_LIMIT)?.map(|content| String::from_utf8_lossy(&content).into_owned()))
+        let content = self.boot_up_to(name, READ_LIMIT + 1)?;
+        let content = content.map(|content| self.cut(content, &|| format!("boot:/{name}")));
+        Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
     }
 
     /// The first `most` bytes of a file of the boot partition; nothing where there is none.

@@ -19,6 +19,7 @@ mod secret_forms;
 mod telling_rows;
 mod told;
 mod tree;
+mod unread;
 
 pub use finding::{Finding, Severity};
 pub use options::{AuditOptions, Kind};

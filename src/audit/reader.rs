@@ -10,11 +10,12 @@ use super::listings::Listings;
 use super::looked_through::LookedThrough;
 use super::path_stat::PathStat;
 use super::telling_rows::TellingRows;
+use super::unread::Unread;
 use crate::image::partition_table::PartitionTable;
 use crate::image::{ReadAt, Window};
-use crate::units::ByteOffset;
+use crate::units::{ByteOffset, ByteSize};
 
-/// So much of one file is read; what the rules look at is far smaller.
+/// So much of one file is read; what the rules look at is far smaller. A larger one is noted as [unread](Unread).
 pub(super) const READ_LIMIT: u64 = 8 << 20;
 
 /// A directory tree with more entries than this is reported as far as it was read.
@@ -68,6 +69,7 @@ pub struct AuditImage {
     listings: Listings,
     homes: OnceCell<Vec<String>>,
     told_by_rows: TellingRows,
+    unread: Unread,
 }
 
 impl AuditImage {
@@ -110,6 +112,7 @@ impl AuditImage {
                     listings: Listings::default(),
                     homes: OnceCell::new(),
                     told_by_rows: TellingRows::default(),
+                    unread: Unread::default(),
                 })
             }
             None => Err(AuditError::NoRoot { partitions: table.partitions.len(), reasons }),
@@ -139,6 +142,26 @@ impl AuditImage {
 
     pub(super) fn told_by_rows(&self) -> &TellingRows {
         &self.told_by_rows
+    }
+
+    /// What the rules did not read whole.
+    pub(super) fn unread(&self) -> &Unread {
+        &self.unread
+    }
+
+    /// The beginning of a file that may be longer than what is read of one, which is noted then.
+    pub(super) fn whole(&self, path: &[u8]) -> Result<Option<Vec<u8>>, AuditError> {
+        let content = self.up_to(path, READ_LIMIT + 1)?;
+        Ok(content.map(|content| self.cut(content, &|| String::from_utf8_lossy(path).into_owned())))
+    }
+
+    /// What is read of a file at the most; that there was more is noted.
+    pub(super) fn cut(&self, mut content: Vec<u8>, place: &dyn Fn() -> String) -> Vec<u8> {
+        if content.len() as u64 > READ_LIMIT {
+            self.unread.note(place(), format!("only its first {} were read", ByteSize(READ_LIMIT)));
+            content.truncate(usize::try_from(READ_LIMIT).unwrap_or_default());
+        }
+        content
     }
 
     pub(super) fn root(&self) -> &Ext4 {
@@ -176,7 +199,7 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, AuditError> {
-        self.up_to(path.as_bytes(), READ_LIMIT)
+        self.whole(path.as_bytes())
     }
 
     fn up_to(&self, path: &[u8], most: u64) -> Result<Option<Vec<u8>>, AuditError> {
@@ -258,7 +281,7 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn text_bytes(&self, path: &[u8]) -> Result<Option<String>, AuditError> {
-        Ok(self.up_to(path, READ_LIMIT)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(self.whole(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// The path with every symlink followed.

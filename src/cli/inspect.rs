@@ -168,6 +168,9 @@ fn show_facts(ui: &Ui, facts: &Facts, repaired: Option<&str>) {
     for problem in &facts.sudo_problems {
         line("sudo", problem);
     }
+    for path in &facts.unread {
+        line("not read", &format!("{path} is larger than such a file should be"));
+    }
     if !facts.ties.is_empty() {
         ui.answer("\nwhat ties it to one machine or person:");
         let mut ties = facts.ties.iter().peekable();

@@ -1,9 +1,12 @@
-//! Which live file a byte of the root file system belongs to. Walks the whole tree: for messages about one byte only.
+//! Which live file a byte of the root file system belongs to. Walks the whole tree once: for when something was found
+//! that should not be there.
 
 use std::collections::HashSet;
 
-use fs_ext4::Filesystem;
-
+use super::ext4::Superblock;
+use super::ext4::groups::Groups;
+use super::ext4::inode::Inode;
+use super::ext4::mapping::Mapping;
 use super::path::ImagePath;
 use super::rootfs::RootFs;
 use super::tree::FsError;
@@ -11,15 +14,26 @@ use crate::units::ByteOffset;
 
 const ROOT_INODE: u32 = 2;
 
-impl RootFs {
-    /// The regular file (or directory, or long symlink) whose content has the byte at `at` of the partition; `None`
-    /// where no live inode maps its block.
+/// The blocks of all live files of a root file system.
+pub struct FileBlocks {
+    block_bytes: u64,
+    /// First block, how many, and whose: sorted, and of a sound file system without overlaps.
+    runs: Vec<(u64, u64, usize)>,
+    paths: Vec<ImagePath>,
+}
+
+impl FileBlocks {
+    /// Reads which blocks are whose. What cannot be read is passed over: its blocks then belong to no file, which is the
+    /// stricter answer.
     ///
     /// # Errors
-    /// Damage.
-    pub fn file_at(&self, at: ByteOffset) -> Result<Option<ImagePath>, FsError> {
-        self.with(|fs| {
-            let block = at.0 / u64::from(fs.sb.block_size());
+    /// Where the file system cannot be read at all.
+    pub fn of(root: &RootFs) -> Result<FileBlocks, FsError> {
+        let window = root.window();
+        let sb = Superblock::read_clean(&window)?;
+        let groups = Groups::read(&window, &sb)?;
+        let mut found = FileBlocks { block_bytes: sb.block_size(), runs: Vec::new(), paths: Vec::new() };
+        root.with(|fs| {
             let mut ahead = vec![(ImagePath::root(), ROOT_INODE)];
             let mut seen = HashSet::new();
             while let Some((path, number)) = ahead.pop() {
@@ -27,25 +41,31 @@ impl RootFs {
                 if !seen.insert(number) {
                     continue;
                 }
-                if maps(fs, number, block) {
-                    return Ok(Some(path));
-                }
-                // What cannot be read is passed over: the answer is for a message about something else.
                 for entry in fs.read_dir_ino(number).unwrap_or_default() {
-                    // So is a name that cannot be in a path.
+                    // `.` and `..` are no names in a path.
                     if let Ok(below) = path.join(&entry.name) {
                         ahead.push((below, entry.inode));
                     }
                 }
+                let mapping = Inode::read(&window, &sb, &groups, number)
+                    .and_then(|inode| Mapping::of(&window, &sb, &inode))
+                    .unwrap_or_default();
+                let whose = found.paths.len();
+                found.runs.extend(mapping.extents.iter().map(|extent| (extent.physical, extent.count, whose)));
+                found.paths.push(path);
             }
-            Ok(None)
-        })
+            Ok(())
+        })?;
+        found.runs.sort_unstable();
+        Ok(found)
     }
-}
 
-fn maps(fs: &Filesystem, number: u32, block: u64) -> bool {
-    let Ok(inode) = fs.stat_ino(number) else { return false };
-    let blocks = inode.size.div_ceil(u64::from(fs.sb.block_size()));
-    // Block by block: slow, but asked only for a message.
-    (0..blocks).any(|logical| matches!(fs.map_inode_logical(&inode, logical), Ok(Some(physical)) if physical == block))
+    /// The regular file (or directory, or long symlink) whose content has the byte at `at` of the partition; `None`
+    /// where no live inode maps its block.
+    pub fn file_at(&self, at: ByteOffset) -> Option<&ImagePath> {
+        let block = at.0.checked_div(self.block_bytes)?;
+        let before = self.runs.partition_point(|(first, ..)| *first <= block);
+        let (first, count, whose) = self.runs.get(before.checked_sub(1)?)?;
+        (block - first < *count).then(|| self.paths.get(*whose)).flatten()
+    }
 }

@@ -19,6 +19,7 @@ use super::ext4::lookup::{ROOT_INODE, entries_of, fail, find, inode, lookup, mis
 use super::path::ImagePath;
 use super::tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut};
 use crate::image::WriteAt;
+use crate::units::ByteRange;
 
 const VOLUME: &str = "root";
 /// `FS_IMMUTABLE_FL | FS_APPEND_FL`.
@@ -69,6 +70,11 @@ impl RootFs {
     /// The time that everything written gets.
     pub fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// The partition, as it is now.
+    pub(super) fn window(&self) -> Arc<dyn WriteAt> {
+        self.device.0.clone()
     }
 
     pub(super) fn with<T>(&self, act: impl FnOnce(&Filesystem) -> Result<T, FsError>) -> Result<T, FsError> {
@@ -167,6 +173,11 @@ impl Tree for RootFs {
             let take = usize::try_from(inode.size - offset).unwrap_or(buf.len()).min(buf.len());
             fs.read_ino(number, offset, buf.get_mut(..take).unwrap_or_default()).map_err(|e| fail(e, "read", path))
         })
+    }
+
+    fn data(&self, path: &ImagePath) -> Result<Vec<ByteRange>, FsError> {
+        let number = self.at(path, |_, number, inode| require_file(inode, path).map(|()| number))?;
+        super::ext4::mapping::data_of(&*self.window(), number)
     }
 
     fn list(&self, path: &ImagePath) -> Result<Vec<Entry>, FsError> {

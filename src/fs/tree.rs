@@ -9,6 +9,7 @@ use std::io::Read;
 use zeroize::Zeroizing;
 
 use super::path::{BadPath, ImagePath};
+use crate::units::ByteRange;
 
 /// What kind of thing a directory entry names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -173,6 +174,16 @@ pub trait Tree {
     /// # Errors
     /// As [`Tree::read`].
     fn read_part(&self, path: &ImagePath, offset: u64, buf: &mut [u8]) -> Result<usize, FsError>;
+
+    /// Where a regular file has data, in order: what lies between are holes, which read as zeros. One that claims a TiB and
+    /// holds a KiB (lastlog does) is read in no time.
+    ///
+    /// # Errors
+    /// As [`Tree::read`].
+    fn data(&self, path: &ImagePath) -> Result<Vec<ByteRange>, FsError> {
+        let size = self.stat(path)?.map_or(0, |stat| stat.size);
+        Ok(vec![ByteRange::new(0, size)])
+    }
 
     /// The entries of a directory, sorted by name, without `.` and `..`.
     ///

@@ -76,12 +76,14 @@ pub enum GoldenError {
     },
     /// Something that was stripped is still there as bytes.
     #[error(
-        "{count} of {searched} traces of the old machine are still in the finished image; the first, {kind} of {origin}, at {at} in {owner}"
+        "{count} of {searched} traces of the old machine are still in the finished image, in {places} places; the first, {kind} of {origin}, at {at} in {owner}"
     )]
     TracesLeft {
-        /// How many were found.
+        /// How many traces were found.
         count: usize,
-        /// How many were searched for.
+        /// In how many places.
+        places: u64,
+        /// How many traces were searched for.
         searched: usize,
         /// What the first one is: "private key".
         kind: &'static str,
@@ -91,6 +93,22 @@ pub enum GoldenError {
         at: crate::units::ByteOffset,
         /// The file or region that holds it.
         owner: String,
+    },
+    /// So much is stripped that not all of it can be searched for afterwards.
+    #[error(
+        "so much is to be stripped that {left_out} traces of it could not be searched for in the finished image: more than \
+         {most} are too many",
+        most = super::traces::Traces::MOST
+    )]
+    TooManyTraces {
+        /// How many traces were left out.
+        left_out: usize,
+    },
+    /// Bytes of what was stripped stand in so many places that not all of them could be looked at.
+    #[error("the finished image has {not_kept} more places like what was stripped than can be looked at one by one")]
+    TooManyHits {
+        /// How many places nobody looked at.
+        not_kept: u64,
     },
     /// The manifest cannot be used.
     #[error(transparent)]
@@ -154,6 +172,11 @@ impl GoldenError {
                 "if {owner} is a file that you keep, remove it from the base image or name it under `[strip] remove` in \
                  the recipe; if it is not a file, please report this as a bug of cardsmith"
             ),
+            GoldenError::TooManyTraces { .. } | GoldenError::TooManyHits { .. } => {
+                "nothing was written; empty logs, caches and spools on the machine before its card is read, or in a copy of the \
+                 image, and begin again"
+                    .to_owned()
+            }
             GoldenError::Check { .. } => {
                 "nothing was written; please report this as a bug of cardsmith, with the output of `cardsmith inspect`".to_owned()
             }

@@ -273,9 +273,18 @@ impl Manifest {
     /// As the text that is written beside the image: indented, with a final newline.
     ///
     /// # Errors
-    /// Never in practice; serialisation of plain data.
+    /// Where it would be larger than the 64 MiB that are read of one again.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         // Indented: people review manifests as diffs.
-        serde_json::to_string_pretty(self).map(|text| text + "\n")
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        match text.len() as u64 {
+            0..=MANIFEST_LIMIT => Ok(text),
+            // Written, it would make an image that nobody can flash.
+            size => Err(serde::ser::Error::custom(format!(
+                "it would have {}, and no more than {} are read of a manifest",
+                ByteSize(size),
+                ByteSize(MANIFEST_LIMIT)
+            ))),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::editable::EditableImage;
 use crate::fs::ImagePath;
+use crate::fs::owner::FileBlocks;
 use crate::units::{ByteOffset, ByteRange};
 
 /// What a byte belongs to.
@@ -41,22 +42,35 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Who owns the byte at `at`.
-pub fn owner(opened: &EditableImage, at: ByteOffset) -> Owner {
-    let byte = ByteRange { start: at, len: crate::units::ByteSize(1) };
-    let Some(partition) = opened.table.partitions.iter().find(|p| p.range.intersect(&byte).is_some()) else {
-        return Owner::Gap;
-    };
-    if partition.number == opened.boot_partition.number {
-        return Owner::Boot;
+/// Who owns what, of one image.
+pub struct Owners<'a> {
+    opened: &'a EditableImage,
+    /// `None` where the tree cannot be read: then every byte of it counts as left behind, which is the stricter answer.
+    files: Option<FileBlocks>,
+}
+
+impl<'a> Owners<'a> {
+    /// Reads which file has which blocks.
+    pub fn of(opened: &'a EditableImage) -> Owners<'a> {
+        Owners { opened, files: FileBlocks::of(&opened.root).ok() }
     }
-    if partition.number != opened.root_partition.number {
-        return Owner::OtherPartition(partition.number);
-    }
-    let inside = ByteOffset(at.0.saturating_sub(partition.range.start.0));
-    match opened.root.file_at(inside) {
-        Ok(Some(path)) => Owner::File(path),
-        // Where the tree cannot be read it counts as residue, which is the stricter answer.
-        _ => Owner::RootStructure,
+
+    /// Who owns the byte at `at`.
+    pub fn at(&self, at: ByteOffset) -> Owner {
+        let byte = ByteRange { start: at, len: crate::units::ByteSize(1) };
+        let Some(partition) = self.opened.table.partitions.iter().find(|p| p.range.intersect(&byte).is_some()) else {
+            return Owner::Gap;
+        };
+        if partition.number == self.opened.boot_partition.number {
+            return Owner::Boot;
+        }
+        if partition.number != self.opened.root_partition.number {
+            return Owner::OtherPartition(partition.number);
+        }
+        let inside = ByteOffset(at.0.saturating_sub(partition.range.start.0));
+        match self.files.as_ref().and_then(|files| files.file_at(inside)) {
+            Some(path) => Owner::File(path.clone()),
+            None => Owner::RootStructure,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! An image with the recipe's edits in its overlay, scrubbed: proven, and then a golden image.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 
@@ -11,7 +12,8 @@ use super::manifest::{Base, GoldenFile, MANIFEST_VERSION, Manifest, PartitionRec
 use super::map::{gaps_with_data, mapped_runs};
 use super::prove::prove;
 use super::records::{edit_records, finding_records};
-use super::traces::{self, Hit, Traces};
+use super::owner::Owners;
+use super::traces::{self, Traces};
 use crate::fs::scrub::{ScrubReport, scrub};
 use crate::image::{BlockMap, Overlay, ReadAt, WriteAt, blockmap};
 use crate::prepare::Plan;
@@ -54,6 +56,9 @@ impl UnprovenImage {
 
         // Before anything goes: afterwards nobody could say what to look for.
         let traces = traces::collect(&opened.root, &opened.boot, &plan).map_err(fs("read what is to be stripped"))?;
+        if traces.left_out() > 0 {
+            return Err(GoldenError::TooManyTraces { left_out: traces.left_out() });
+        }
         apply::apply(&plan, &opened.root, &opened.boot)?;
 
         let mut task = progress.task("scrub", Some(opened.overlay.size()));
@@ -101,15 +106,15 @@ impl UnprovenImage {
         let mut task = progress.task("search", Some(image.size()));
         // Two readers of what is finished. Neither needs the other's result, and each could use a core of its own. What the
         // map does not list is in no file and on no card that is made of this image, so it need not be searched.
-        let (checks, map, hits) = thread::scope(|scope| {
+        let (checks, map, found) = thread::scope(|scope| {
             let mut search = traces::Search::of(&self.traces);
             let checks = scope.spawn(|| prove(opened, &self.plan));
             let map = BlockMap::digest_and(image, &self.places, task.as_mut(), &mut |at, bytes| search.feed(at, bytes));
-            (checks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), map, search.hits())
+            (checks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), map, search.found())
         });
         let checks = checks?;
         let map = map.map_err(|source| GoldenError::Io { doing: "read the edited image".to_owned(), source })?;
-        let traces = check_traces(opened, &self.traces, &hits, task)?;
+        let traces = check_traces(opened, &self.traces, &found, task)?;
         Ok(Proof { checks, traces, map })
     }
 
@@ -156,26 +161,31 @@ impl UnprovenImage {
 fn check_traces(
     opened: &EditableImage,
     traces: &Traces,
-    hits: &[Hit<'_>],
+    found: &traces::Found<'_>,
     task: Box<dyn Task>,
 ) -> Result<TraceRecord, GoldenError> {
     let mut left = Vec::new();
-    for hit in hits {
-        let owner = super::owner::owner(opened, hit.at);
+    if !found.hits.is_empty() {
+        let owners = Owners::of(opened);
         // A sample of a removed log may also stand in a file that is meant to stay; a secret may stand nowhere.
-        if hit.trace.scope == traces::Scope::Anywhere || !owner.is_file() {
-            left.push((hit, owner));
-        }
+        let hits = found.hits.iter().map(|hit| (hit, owners.at(hit.at)));
+        left.extend(hits.filter(|(hit, owner)| hit.trace.scope == traces::Scope::Anywhere || !owner.is_file()));
     }
     match left.first() {
+        None if found.not_kept > 0 => {
+            task.failed("found too much of what was stripped to look at it all");
+            Err(GoldenError::TooManyHits { not_kept: found.not_kept })
+        }
         None => {
             task.done(&format!("every mapped range has its digest; {} traces searched for, none found", traces.len()));
             Ok(traces.record())
         }
         Some((hit, owner)) => {
             task.failed("found something that was stripped");
+            let which: HashSet<*const traces::Trace> = left.iter().map(|(hit, _)| std::ptr::from_ref(hit.trace)).collect();
             Err(GoldenError::TracesLeft {
-                count: left.len(),
+                count: which.len(),
+                places: (left.len() as u64).saturating_add(found.again),
                 searched: traces.len(),
                 kind: hit.trace.kind,
                 origin: hit.trace.origin.clone(),

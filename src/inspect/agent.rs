@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::look_up::{is_there, text};
-use crate::fs::{FsError, Tree};
+use super::look_up::Looks;
+use crate::fs::FsError;
 
 /// The agent's package.
 #[derive(Debug, Clone, Serialize)]
@@ -31,12 +31,12 @@ pub struct Registration {
 
 const SNAP_UNIT: &str = "snap.amazon-ssm-agent.amazon-ssm-agent.service";
 
-pub(super) fn look(root: &dyn Tree) -> Result<AgentFacts, FsError> {
-    let deb = is_there(root, "/usr/bin/amazon-ssm-agent")?;
+pub(super) fn look(root: &Looks<'_>) -> Result<AgentFacts, FsError> {
+    let deb = root.is_there("/usr/bin/amazon-ssm-agent")?;
     // Snaps are mounted when the system runs: on a captured card its unit is what tells.
     let snap =
-        is_there(root, "/snap/amazon-ssm-agent")? || is_there(root, &format!("/etc/systemd/system/{SNAP_UNIT}"))?;
-    let status = text(root, "/var/lib/dpkg/status")?.unwrap_or_default();
+        root.is_there("/snap/amazon-ssm-agent")? || root.is_there(&format!("/etc/systemd/system/{SNAP_UNIT}"))?;
+    let status = root.text("/var/lib/dpkg/status")?.unwrap_or_default();
     let package = status.split("\n\n").find(|package| package.lines().any(|line| line == "Package: amazon-ssm-agent"));
     let field = |name: &str| {
         let line = package?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))?;
@@ -55,13 +55,13 @@ pub(super) fn look(root: &dyn Tree) -> Result<AgentFacts, FsError> {
 }
 
 /// Whether a name is there, also as a link that leads nowhere inside the image.
-fn link(root: &dyn Tree, path: &str) -> Result<bool, FsError> {
-    Ok(root.stat(&crate::fs::ImagePath::new(path)?)?.is_some())
+fn link(root: &Looks<'_>, path: &str) -> Result<bool, FsError> {
+    Ok(root.tree.stat(&crate::fs::ImagePath::new(path)?)?.is_some())
 }
 
-pub(super) fn registration(root: &dyn Tree) -> Result<Registration, FsError> {
+pub(super) fn registration(root: &Looks<'_>) -> Result<Registration, FsError> {
     for name in ["RegistrationKey", "EC2RegistrationKey"] {
-        let Some(text) = text(root, &format!("/var/lib/amazon/ssm/Vault/Store/{name}"))? else { continue };
+        let Some(text) = root.text(&format!("/var/lib/amazon/ssm/Vault/Store/{name}"))? else { continue };
         // Looked at, not judged: `audit` reports a vault that cannot be read.
         let Ok(key) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
         let field = |name: &str| key.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);

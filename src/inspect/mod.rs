@@ -8,6 +8,8 @@ mod system;
 
 use serde::Serialize;
 
+use look_up::Looks;
+
 pub use agent::{AgentFacts, Registration};
 pub use system::SystemFacts;
 
@@ -31,6 +33,8 @@ pub struct Facts {
     pub nopasswd: Vec<String>,
     /// What sudo complains about in its rules.
     pub sudo_problems: Vec<String>,
+    /// Files that were too large to be read: nothing that they might tell is known.
+    pub unread: Vec<String>,
 }
 
 /// Something that ties an image to one machine or person.
@@ -51,7 +55,8 @@ pub struct Tie {
 /// # Errors
 /// Where the image is damaged.
 pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
-    let system = system::look(root)?;
+    let looks = Looks::at(root);
+    let system = system::look(&looks)?;
     let policy =
         // Pi OS's own host name where there is none: sudo includes files by it.
         Policy::read(&TreeFiles(root), "/etc/sudoers", system.hostname.as_deref().unwrap_or("raspberrypi").as_bytes())?;
@@ -65,12 +70,13 @@ pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
         .map(|rule| format!("{}: {}", policy.place(rule.span), policy.excerpt(rule.span)))
         .collect();
     Ok(Facts {
-        agent: agent::look(root)?,
-        registration: agent::registration(root)?,
+        agent: agent::look(&looks)?,
+        registration: agent::registration(&looks)?,
         ties: ties(root, boot)?,
         nopasswd,
         sudo_problems: policy.problems.iter().map(|problem| problem.text.clone()).collect(),
         system,
+        unread: looks.into_unread(),
     })
 }
 

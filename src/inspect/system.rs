@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::look_up::{is_there, text};
+use super::look_up::Looks;
 use crate::fs::{FsError, ImagePath, Tree};
 
 /// The operating system.
@@ -24,16 +24,16 @@ pub struct SystemFacts {
     pub wifi: usize,
 }
 
-pub(super) fn look(root: &dyn Tree) -> Result<SystemFacts, FsError> {
-    let os = text(root, "/etc/os-release")?.unwrap_or_default();
+pub(super) fn look(root: &Looks<'_>) -> Result<SystemFacts, FsError> {
+    let os = root.text("/etc/os-release")?.unwrap_or_default();
     let name = os.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).map(|name| name.trim_matches(['"', '\'']));
     let first_lines = |text: String| text.lines().take(2).collect::<Vec<_>>().join("; ");
     Ok(SystemFacts {
         name: name.map(str::to_owned),
-        issue: text(root, "/etc/rpi-issue")?.map(first_lines),
-        hostname: text(root, "/etc/hostname")?.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
-        architecture: architecture(root)?,
-        machine_id: match text(root, "/etc/machine-id")?.as_deref().map(str::trim) {
+        issue: root.text("/etc/rpi-issue")?.map(first_lines),
+        hostname: root.text("/etc/hostname")?.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()),
+        architecture: architecture(root.tree)?,
+        machine_id: match root.text("/etc/machine-id")?.as_deref().map(str::trim) {
             None => "missing",
             Some("") => "empty",
             Some("uninitialized") => "uninitialized",
@@ -44,12 +44,12 @@ pub(super) fn look(root: &dyn Tree) -> Result<SystemFacts, FsError> {
     })
 }
 
-fn count(root: &dyn Tree, directory: &str, wanted: impl Fn(&str) -> bool) -> Result<usize, FsError> {
+fn count(root: &Looks<'_>, directory: &str, wanted: impl Fn(&str) -> bool) -> Result<usize, FsError> {
     // A minimal image has neither directory, and that is no damage.
-    if !is_there(root, directory)? {
+    if !root.is_there(directory)? {
         return Ok(0);
     }
-    let entries = root.list(&root.resolve(&ImagePath::new(directory)?)?)?;
+    let entries = root.tree.list(&root.tree.resolve(&ImagePath::new(directory)?)?)?;
     Ok(entries.iter().filter(|entry| wanted(&String::from_utf8_lossy(&entry.name))).count())
 }
 

@@ -1,5 +1,8 @@
 //! What a step sees: the image with all edits so far applied, and the pen to propose more.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use super::content::Content;
 use super::edited_tree::EditedTree;
 use super::listings::Listings;
@@ -8,6 +11,7 @@ use super::plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
 use super::proposed::Proposed;
 use crate::fs::clock::Clock;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
+use crate::units::ByteSize;
 
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
 pub struct View<'a> {
@@ -15,6 +19,8 @@ pub struct View<'a> {
     listings: Listings,
     step: &'static str,
     clock: Clock,
+    /// What steps wanted to read and did not: which step, and what it says.
+    unread: RefCell<BTreeSet<(&'static str, String)>>,
 }
 
 impl<'a> View<'a> {
@@ -25,6 +31,7 @@ impl<'a> View<'a> {
             listings: Listings::default(),
             step: "",
             clock: Clock { seconds: 0 },
+            unread: RefCell::default(),
         }
     }
 
@@ -33,9 +40,33 @@ impl<'a> View<'a> {
         self.step = step;
     }
 
-    /// What was proposed.
-    pub fn into_plan(self) -> Plan {
+    /// What was proposed, and what was found.
+    pub fn into_plan(mut self) -> Plan {
+        for (step, text) in self.unread.take() {
+            self.enter(step);
+            self.warn(text);
+        }
         self.proposed.plan
+    }
+
+    /// The text of a file that may name something, links followed; `None` where there is no regular file. One that has
+    /// more than `limit` bytes is not read, and the plan warns of that.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn text_up_to(&self, volume: Volume, path: &ImagePath, limit: u64) -> Result<Option<String>, FsError> {
+        let tree = self.tree(volume);
+        let file = tree.resolve(path)?;
+        match tree.stat(&file)?.filter(|stat| stat.kind == FileKind::File) {
+            Some(stat) if stat.size > limit => {
+                let place = volume.place(&file);
+                let text = format!("{place} was not read: it has {}, more than such a file should have", ByteSize(stat.size));
+                self.unread.borrow_mut().insert((self.step, text));
+                Ok(None)
+            }
+            Some(_) => tree.text(&file, limit),
+            None => Ok(None),
+        }
     }
 
     /// The edits so far.

@@ -114,11 +114,13 @@ fn counts(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Res
             FileKind::Symlink | FileKind::Special => false,
         },
         // A file of settings that is so large is none; it counts, rather than be passed over.
-        (Counts::Text(_), Some(stat)) if stat.kind == FileKind::File && stat.size > TEXT_LIMIT => true,
+        (Counts::Text(_) | Counts::HostName, Some(stat)) if stat.kind == FileKind::File && stat.size > TEXT_LIMIT => {
+            true
+        }
         (Counts::Text(expressions), Some(stat)) if stat.kind == FileKind::File => {
             tree.text(path, TEXT_LIMIT)?.is_some_and(|text| any_matches(expressions, &text))
         }
-        (Counts::HostName, Some(stat)) if stat.kind == FileKind::File && stat.size <= TEXT_LIMIT => {
+        (Counts::HostName, Some(stat)) if stat.kind == FileKind::File => {
             match names::host_name(&view.root())? {
                 Some(name) => tree.text(path, TEXT_LIMIT)?.is_some_and(|text| names::has_word(&text, &name)),
                 None => false,

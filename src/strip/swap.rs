@@ -186,7 +186,7 @@ fn named(view: &View<'_>, settings: &[(&[&str], &'static str)]) -> Result<BTreeS
         let Some(regex) = compiled(expression) else { continue };
         for place in *places {
             for path in view.find(place)? {
-                let text = text(view, &path)?;
+                let text = view.text_up_to(Volume::Root, &path, LIMIT)?.unwrap_or_default();
                 for found in regex.captures_iter(&text) {
                     let name = found.get(1).map_or("", |name| name.as_str()).trim();
                     if let Ok(path) = ImagePath::new(name)
@@ -199,15 +199,6 @@ fn named(view: &View<'_>, settings: &[(&[&str], &'static str)]) -> Result<BTreeS
         }
     }
     Ok(named)
-}
-
-fn text(view: &View<'_>, path: &ImagePath) -> Result<String, FsError> {
-    let path = view.root().resolve(path)?;
-    // Settings are small; a larger file is none.
-    match view.root().stat(&path)? {
-        Some(stat) if stat.size <= LIMIT => Ok(view.root().text(&path, LIMIT)?.unwrap_or_default()),
-        _ => Ok(String::new()),
-    }
 }
 
 fn has_pages(view: &View<'_>, path: &ImagePath) -> Result<bool, FsError> {

@@ -5,6 +5,7 @@ mod authorized_keys;
 mod identity;
 mod own_rules;
 mod privilege;
+mod read_in_part;
 mod residue;
 mod secrets_in_files;
 mod sshd_config;
@@ -45,9 +46,9 @@ static BY_HAND: &[Rule] = &[
     residue::RESIDUE,
 ];
 
-/// All rules, in the order in which they are reported.
+/// All rules, in the order in which they look and are reported. The last one tells what the others left out.
 pub fn rules() -> impl Iterator<Item = Rule> {
-    BY_HAND.iter().copied().chain(strip::rules().filter_map(Rule::of_table))
+    BY_HAND.iter().copied().chain(strip::rules().filter_map(Rule::of_table)).chain([read_in_part::READ_IN_PART])
 }
 
 /// The rule of that id.

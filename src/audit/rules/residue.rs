@@ -33,6 +33,9 @@ const WINDOW: usize = 4 << 20;
 /// What follows a marker and makes it one particular string.
 const LONGEST: usize = 256;
 
+/// So many different strings are told apart, which takes some 100 MB; an image that has more of them was made to have them.
+const MOST_STRINGS: usize = 1_000_000;
+
 /// What is looked for: how it begins, how long the rest must be, of which bytes, and what it is.
 struct Marker {
     begins: &'static [u8],
@@ -108,6 +111,9 @@ fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
             let Some(window) = buffer.get_mut(..n) else { break };
             image.root_window.read_at(place, window)?;
             count(window, fresh, place.0, &mut raw);
+            if raw.len() > MOST_STRINGS {
+                return Err(AuditError::TooMuch { place: "the root partition".to_owned() });
+            }
             place = ByteOffset(place.0 + fresh as u64);
         }
         at = run.end();

@@ -7,6 +7,7 @@ use crate::audit::reader::{AuditError, AuditImage};
 
 /// sshd's own limit (servconf.h, SERVCONF_MAX_DEPTH).
 const DEEPEST: usize = 16;
+/// No configuration has so many files.
 const MOST_FILES: usize = 1_000;
 /// Where units are that a person made, which may start sshd with options.
 const UNITS: [&str; 2] = ["/etc/systemd/system/ssh*.service", "/etc/systemd/system/ssh*.service.d/*.conf"];
@@ -36,6 +37,8 @@ pub fn arguments(image: &AuditImage, keywords: &[&str]) -> Result<Vec<String>, A
     while let Some((path, depth)) = ahead.pop() {
         files += 1;
         if depth > DEEPEST || files > MOST_FILES {
+            let why = "Includes of sshd_config lead to it deeper than sshd follows, in a circle, or to too many files";
+            image.unread().note(path, why.to_owned());
             continue;
         }
         for line in image.text(&path)?.unwrap_or_default().split('\n') {

@@ -67,10 +67,9 @@ fn says(row: &'static Rule, image: &AuditImage, path: &[u8]) -> Result<Option<St
         Counts::There => true,
         Counts::Filled => image.holds_something(path)?,
         Counts::Text(_) | Counts::HostName if !is_file => false,
-        Counts::Text(_) if stat.size > TEXT_LIMIT => {
+        Counts::Text(_) | Counts::HostName if stat.size > TEXT_LIMIT => {
             return Ok(Some(format!("{} bytes, too many to look into; {}", stat.size, remedy(row))));
         }
-        Counts::HostName if stat.size > TEXT_LIMIT => false,
         Counts::Text(_) | Counts::HostName => {
             let text = image.text_bytes(path)?.unwrap_or_default();
             text_counts(row, image, &text)?
@@ -83,7 +82,7 @@ fn counts_on_boot(row: &'static Rule, image: &AuditImage, path: &str, size: u64)
     Ok(match row.counts {
         Counts::There => true,
         Counts::Filled => size > 0,
-        Counts::Text(_) if size > TEXT_LIMIT => true,
+        Counts::Text(_) | Counts::HostName if size > TEXT_LIMIT => true,
         Counts::Text(_) | Counts::HostName => {
             let text = image.boot_text(path)?.unwrap_or_default();
             text_counts(row, image, &text)?

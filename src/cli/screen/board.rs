@@ -30,7 +30,9 @@ pub struct Board {
     /// What is shown instead of the keys once it ends.
     pub(super) ending: Option<&'static str>,
     pub(super) said: VecDeque<String>,
-    pub(super) warnings: Vec<String>,
+    warnings: Vec<String>,
+    /// Warnings beyond those that are kept.
+    warnings_more: usize,
 }
 
 impl Board {
@@ -59,9 +61,23 @@ impl Board {
     }
 
     pub(super) fn warn(&mut self, text: String) {
-        if self.warnings.last() != Some(&text) && self.warnings.len() < WARNINGS {
-            self.warnings.push(text);
+        if self.warnings.last() == Some(&text) {
+            return;
         }
+        match self.warnings.len() < WARNINGS {
+            true => self.warnings.push(text),
+            false => self.warnings_more += 1,
+        }
+    }
+
+    /// The warnings so far; that there were more than are kept is one of them.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        let more = std::mem::take(&mut self.warnings_more);
+        let mut warnings = std::mem::take(&mut self.warnings);
+        if more > 0 {
+            warnings.push(format!("there were {more} more warnings, which were shown on the screen only; `2>FILE` keeps each of them"));
+        }
+        warnings
     }
 }
 

@@ -147,7 +147,7 @@ impl Screen {
     /// Gives the terminal back and answers the warnings that were shown: they go by on a screen.
     pub fn close(mut self) -> Vec<String> {
         self.end();
-        self.change(|board| std::mem::take(&mut board.warnings))
+        self.change(|board| board.take_warnings())
     }
 
     fn end(&mut self) {

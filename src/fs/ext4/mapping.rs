@@ -1,11 +1,12 @@
 //! Which blocks an inode owns: by extents, or by the older block map.
 
-use super::groups::read_block;
+use super::groups::{Groups, read_block};
 use super::inode::{EXTENTS_FLAG, INLINE_FLAG, Inode, InodeKind};
 use super::raw::{halves, u16_at, u32_at};
 use super::superblock::Superblock;
 use crate::fs::FsError;
 use crate::image::ReadAt;
+use crate::units::ByteRange;
 
 /// Neighbouring blocks of a file, whether its inode lists them as an extent or in a block map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,29 @@ impl Mapping {
         }
         Ok(walk.mapping)
     }
+}
+
+/// Where the file of inode `number` has data, as ranges of the file in order; neighbours are one range.
+///
+/// # Errors
+/// As [`Mapping::of`].
+pub fn data_of(window: &dyn ReadAt, number: u32) -> Result<Vec<ByteRange>, FsError> {
+    let sb = Superblock::read(window)?;
+    let inode = Inode::read(window, &sb, &Groups::read(window, &sb)?, number)?;
+    // In the inode itself there is no room for a hole.
+    if inode.flags() & INLINE_FLAG != 0 {
+        return Ok(vec![ByteRange::new(0, inode.size())]);
+    }
+    let mut data: Vec<ByteRange> = Vec::new();
+    for extent in Mapping::of(window, &sb, &inode)?.extents.iter().filter(|extent| !extent.unwritten) {
+        let place = |block: u64| block.saturating_mul(sb.block_size()).min(inode.size());
+        let (start, end) = (place(extent.logical), place(extent.logical.saturating_add(extent.count)));
+        match data.last_mut().filter(|last| last.end().0 == start) {
+            Some(last) => last.len.0 += end - start,
+            None => data.push(ByteRange::new(start, end - start)),
+        }
+    }
+    Ok(data)
 }
 
 struct Walk<'a> {

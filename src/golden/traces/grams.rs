@@ -6,7 +6,7 @@
 //! Manber's, "A fast algorithm for multi-pattern searching", 1994.) An automaton looks at every byte, and took longer
 //! than everything else that is done for a golden image.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::set::{Trace, Traces};
 
@@ -24,10 +24,19 @@ pub(super) struct Grams<'n> {
     filter: Vec<u64>,
     /// By how much a hash is shifted to be a bit's number.
     shift: u32,
-    /// Where in which lengths of traces a gram stands: pairs of offset and length.
-    near: HashMap<u64, HashSet<(usize, usize)>>,
+    /// Where in which lengths of traces a gram stands, sorted by gram: half a million traces have millions of grams, and a
+    /// map with a set for each would take a GiB.
+    near: Vec<Near>,
     /// By their bytes.
     whole: HashMap<&'n [u8], &'n Trace>,
+}
+
+/// A gram, where in a trace it stands, and how long that trace is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Near {
+    gram: u64,
+    offset: u32,
+    length: u32,
 }
 
 fn gram_at(text: &[u8], at: usize) -> Option<u64> {
@@ -43,23 +52,25 @@ impl<'n> Grams<'n> {
     pub(super) fn of(traces: &'n Traces) -> Grams<'n> {
         let shortest = traces.iter().map(|trace| trace.bytes.len()).min().unwrap_or(Traces::SHORTEST);
         let stride = (shortest + 1).saturating_sub(GRAM).max(1);
-        let mut near: HashMap<u64, HashSet<(usize, usize)>> = HashMap::new();
-        let mut whole = HashMap::new();
+        let mut near = Vec::with_capacity(traces.len().saturating_mul(stride));
+        let mut whole = HashMap::with_capacity(traces.len());
         for trace in traces.iter() {
-            for offset in 0..stride {
-                if let Some(gram) = gram_at(&trace.bytes, offset) {
-                    near.entry(gram).or_default().insert((offset, trace.bytes.len()));
-                }
-            }
+            let short = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+            near.extend((0..stride).filter_map(|offset| {
+                let gram = gram_at(&trace.bytes, offset)?;
+                Some(Near { gram, offset: short(offset), length: short(trace.bytes.len()) })
+            }));
             whole.insert(trace.bytes.as_slice(), trace);
         }
+        near.sort_unstable();
+        near.dedup();
         // A power of two, so that a shift picks the bit; at least 512 bytes, which cost nothing.
         let bits = (near.len() * SPARSENESS).next_power_of_two().max(1 << 12);
         // The upper bits: a multiplication mixes those best.
         let shift = u64::BITS - bits.trailing_zeros();
         let mut filter = vec![0u64; bits / 64];
-        for &gram in near.keys() {
-            let bit = hash(gram) >> shift;
+        for near in &near {
+            let bit = hash(near.gram) >> shift;
             if let Some(word) = filter.get_mut((bit / 64) as usize) {
                 *word |= 1 << (bit % 64);
             }
@@ -77,9 +88,11 @@ impl<'n> Grams<'n> {
         for (n, window) in text.windows(GRAM).step_by(self.stride).enumerate() {
             let Some(gram) = gram_at(window, 0).filter(|&gram| self.may_hold(gram)) else { continue };
             // Of the places that are looked at, exactly one lies within a stride of a trace's beginning.
-            for &(offset, length) in self.near.get(&gram).into_iter().flatten() {
-                let Some(start) = (n * self.stride).checked_sub(offset) else { continue };
-                let there = text.get(start..).and_then(|rest| rest.get(..length));
+            let first = self.near.partition_point(|near| near.gram < gram);
+            let same = self.near.get(first..).unwrap_or_default().iter().take_while(|near| near.gram == gram);
+            for near in same {
+                let Some(start) = (n * self.stride).checked_sub(near.offset as usize) else { continue };
+                let there = text.get(start..).and_then(|rest| rest.get(..near.length as usize));
                 if let Some(trace) = there.and_then(|there| self.whole.get(there)) {
                     tell(start, trace);
                 }

@@ -8,5 +8,5 @@ mod search;
 mod set;
 
 pub use collect::collect;
-pub use search::{Hit, Search};
+pub use search::{Found, Search};
 pub use set::{Scope, Trace, Traces};

@@ -31,27 +31,32 @@ pub struct Trace {
 #[derive(Default)]
 pub struct Traces {
     all: BTreeMap<Sha256Digest, Trace>,
+    /// How often one was not taken, because there was no more room.
+    left_out: usize,
 }
 
 impl Traces {
     /// Shorter strings would be found by chance.
     pub const SHORTEST: usize = 10;
 
-    /// No image has more secrets than this; beyond it, something is wrong with the image and more would only cost time.
-    const MOST: usize = 20_000;
+    /// So many are kept: the manifest names each of them, and must stay a file that can be read. What is left out beyond
+    /// counts, for an image of which not everything was searched is not proven.
+    pub const MOST: usize = 500_000;
 
     /// Adds one, unless it is too short, too plain to mean anything, or already there.
     pub fn add(&mut self, bytes: &[u8], kind: &'static str, origin: &str, scope: Scope) {
         // Short or monotonous strings are found by chance, and would make a clean image fail.
-        if bytes.len() < Self::SHORTEST || !is_telling(bytes) || self.all.len() >= Self::MOST {
+        if bytes.len() < Self::SHORTEST || !is_telling(bytes) {
             return;
         }
         let key = Sha256Digest::of(bytes);
+        let has_room = self.all.len() < Self::MOST;
         let trace = Trace { bytes: Zeroizing::new(bytes.to_vec()), kind, origin: origin.to_owned(), scope };
         // The stricter scope wins where a string was seen twice.
         match self.all.get_mut(&key) {
             Some(there) if there.scope > scope => *there = trace,
             Some(_) => {}
+            None if !has_room => self.left_out = self.left_out.saturating_add(1),
             None => {
                 self.all.insert(key, trace);
             }
@@ -61,6 +66,11 @@ impl Traces {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// How many there were beyond [`Traces::MOST`]: nothing can be proven where there are any.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// Whether there are none.

@@ -172,8 +172,16 @@ fn unread_files(view: &mut View<'_>, policy: &Policy, change: bool) -> Result<()
     }
     for entry in view.root().list(&directory)? {
         let path = view.root().resolve(&directory.join(&entry.name).map_err(FsError::from)?)?;
-        let is_file = view.root().stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT);
-        if !is_file || policy.files.iter().any(|file| file.settled == path.as_bytes()) {
+        let stat = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File);
+        if stat.is_none() || policy.files.iter().any(|file| file.settled == path.as_bytes()) {
+            continue;
+        }
+        if let Some(stat) = stat.filter(|stat| stat.size > LIMIT) {
+            view.warn(format!(
+                "{path} was not read: it has {} bytes, more than a file of sudo rules should have. sudo does not read it now; \
+                 what it would allow is not known",
+                stat.size
+            ));
             continue;
         }
         let content = view.root().read(&path, LIMIT)?;

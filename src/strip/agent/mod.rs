@@ -38,12 +38,7 @@ fn data(name: &str) -> Result<ImagePath, FsError> {
 }
 
 fn json(view: &View<'_>, path: &ImagePath) -> Result<Option<Value>, FsError> {
-    match view.root().stat(path)? {
-        Some(stat) if stat.kind == FileKind::File && stat.size <= LIMIT => {
-            Ok(serde_json::from_slice(&view.root().read(path, LIMIT)?).ok())
-        }
-        _ => Ok(None),
-    }
+    Ok(view.text_up_to(Volume::Root, path, LIMIT)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 fn text_field(json: &Value, name: &str) -> Option<String> {

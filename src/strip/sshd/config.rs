@@ -47,7 +47,7 @@ impl SshdConfig {
         let mut config = SshdConfig { users: users(root)?, ..SshdConfig::default() };
         // Also where an option names another file: one line decides which of them counts.
         config.file(root, &ImagePath::new(MAIN)?, 0)?;
-        for text in options::of(root)? {
+        for text in options::of(root, &mut config.unread)? {
             config.options(root, &text)?;
         }
         config.unread.dedup();

@@ -4,6 +4,7 @@ use crate::fs::{FileKind, FsError, ImagePath, Tree};
 
 use super::glob::glob;
 
+/// So much of one file is read; a unit has a few KiB.
 const LIMIT: u64 = 1 << 20;
 /// Where units are that a person made; the packaged one has no options but `SSHD_OPTS`.
 const UNITS: [&[u8]; 4] = [
@@ -13,18 +14,18 @@ const UNITS: [&[u8]; 4] = [
     b"/usr/local/lib/systemd/system/ssh*.service.d/*.conf",
 ];
 
-/// Every text that holds options.
-pub(super) fn of(root: &dyn Tree) -> Result<Vec<String>, FsError> {
+/// Every text that holds options. Files that are too large to be read are added to `unread`.
+pub(super) fn of(root: &dyn Tree, unread: &mut Vec<String>) -> Result<Vec<String>, FsError> {
     let mut texts = Vec::new();
     for path in [&b"/etc/default/ssh"[..], b"/etc/default/sshd"] {
-        let text = text(root, &ImagePath::new(path)?)?;
+        let text = text(root, &ImagePath::new(path)?, unread)?;
         let options = text.lines().filter_map(|line| line.trim().strip_prefix("SSHD_OPTS="));
         // One pair of quotes is the assignment's; those within are for sshd's own words.
         texts.extend(options.map(|options| unquoted(options.trim()).to_owned()));
     }
     for pattern in UNITS {
         for unit in glob(root, pattern)? {
-            let text = text(root, &unit)?.replace("\\\n", " ");
+            let text = text(root, &unit, unread)?.replace("\\\n", " ");
             let commands =
                 text.lines().filter_map(|line| line.trim().strip_prefix("ExecStart")?.trim_start().strip_prefix('='));
             texts.extend(commands.filter(|command| command.contains("sshd")).map(str::to_owned));
@@ -37,13 +38,15 @@ fn unquoted(text: &str) -> &str {
     ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(text)
 }
 
-fn text(root: &dyn Tree, path: &ImagePath) -> Result<String, FsError> {
+fn text(root: &dyn Tree, path: &ImagePath, unread: &mut Vec<String>) -> Result<String, FsError> {
     let path = root.resolve(path)?;
-    match root.stat(&path)? {
-        Some(stat) if stat.kind == FileKind::File && stat.size <= LIMIT => {
-            Ok(root.text(&path, LIMIT)?.unwrap_or_default())
+    match root.stat(&path)?.filter(|stat| stat.kind == FileKind::File) {
+        Some(stat) if stat.size > LIMIT => {
+            unread.push(format!("{path}: it is too large"));
+            Ok(String::new())
         }
-        _ => Ok(String::new()),
+        Some(_) => Ok(root.text(&path, LIMIT)?.unwrap_or_default()),
+        None => Ok(String::new()),
     }
 }
 

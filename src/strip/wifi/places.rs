@@ -90,8 +90,7 @@ fn named(view: &View<'_>, settings: &[&str], expression: &'static str) -> Result
     let mut named = Vec::new();
     for place in settings {
         for path in view.find(place)? {
-            let small = view.root().stat(&path)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT);
-            let text = if small { view.root().text(&path, LIMIT)?.unwrap_or_default() } else { String::new() };
+            let text = view.text_up_to(Volume::Root, &path, LIMIT)?.unwrap_or_default();
             let paths = regex.captures_iter(&text).filter_map(|found| ImagePath::new(found.get(1)?.as_str()).ok());
             named.extend(paths);
         }
