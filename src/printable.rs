@@ -55,31 +55,59 @@ impl fmt::Display for Printable<'_> {
 /// Whether a character only shows itself: no control, no format character, no separator of lines. For who must keep
 /// one column for each character; everybody else takes [`Printable`].
 pub fn is_harmless(c: char) -> bool {
-    // std knows the controls (Cc) and not the format characters: these are all of Unicode 16's (Cf), with the two
-    // separators (Zl, Zp) and the places that are kept free for more of their kind.
-    let is_format = matches!(
+    // std knows the controls (Cc) and not the rest: these are all of Unicode 16's format characters (Cf), the two
+    // separators (Zl, Zp), what else is drawn as nothing (Default_Ignorable_Code_Point: fillers, variation selectors,
+    // tags), and the braille pattern without a dot.
+    let is_unseen = matches!(
         c,
         '\u{ad}'
+            | '\u{34f}'
             | '\u{600}'..='\u{605}'
             | '\u{61c}'
             | '\u{6dd}'
             | '\u{70f}'
             | '\u{890}'..='\u{891}'
             | '\u{8e2}'
-            | '\u{180e}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
+            | '\u{ffa0}'
             | '\u{fff0}'..='\u{fffb}'
             | '\u{110bd}'
             | '\u{110cd}'
             | '\u{13430}'..='\u{1343f}'
             | '\u{1bca0}'..='\u{1bca3}'
             | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e007f}'
+            | '\u{e0000}'..='\u{e0fff}'
     );
-    !c.is_control() && !is_format
+    // Of the spaces the usual one alone: the others cannot be told from it.
+    let is_other_space = c.is_whitespace() && c != ' ';
+    !c.is_control() && !is_unseen && !is_other_space
+}
+
+/// The text of a JSON document with every character that is not [harmless](is_harmless) written as JSON's `\uXXXX`, line
+/// breaks between values aside: the same document, fit to be read in a terminal or in a review. (In JSON such characters
+/// stand within strings alone.)
+pub fn json_text(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmless(c) || c == '\n' {
+            out.push(c);
+        } else {
+            // Two halves where 16 bits are not enough (RFC 8259, 7).
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -122,9 +150,25 @@ mod tests {
             '\u{e0001}',
             '\u{e0020}',
             '\u{e007f}',
+            '\u{a0}',
+            '\u{34f}',
+            '\u{3164}',
+            '\u{2003}',
+            '\u{fe0f}',
+            '\u{e0100}',
         ];
         for c in invisible {
             assert_eq!(Printable::of(&c.to_string()).to_string(), format!("\\u{{{:x}}}", u32::from(c)));
+        }
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let value = serde_json::json!({ "a\u{202e}": ["Gr\u{fc}\u{df}e \u{1f642}\u{e0041}", "\u{1b}[2J\u{9b}"] });
+        for text in [serde_json::to_string(&value).unwrap(), serde_json::to_string_pretty(&value).unwrap()] {
+            let shown = json_text(&text);
+            assert!(shown.chars().all(|c| is_harmless(c) || c == '\n'), "{shown}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
         }
     }
 

@@ -33,6 +33,7 @@ mod golden;
 mod identity_step;
 mod layering;
 mod ledger;
+mod limits;
 mod other_partitions;
 mod partitions;
 mod pi_images;
@@ -56,11 +57,29 @@ mod strip;
 mod strip_fields;
 mod strip_finder;
 mod strip_rules;
+mod strip_sshd;
+mod strip_swap;
+mod strip_wifi;
 mod sudoers;
 mod sudoers_step;
 mod support;
+mod traces;
+mod untrusted_text;
 mod used_ranges;
 mod verify;
 mod whole_way;
 mod wifi;
 mod writer;
+
+/// A file of tests that nobody names is never compiled, and cannot fail.
+#[test]
+fn every_file_of_tests_is_compiled() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let all = std::fs::read_to_string(tests.join("main.rs")).unwrap();
+    for entry in std::fs::read_dir(tests).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") {
+            assert!(all.contains(&format!("\nmod {module};\n")), "tests/main.rs does not name {name}");
+        }
+    }
+}

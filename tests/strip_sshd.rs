@@ -3,19 +3,35 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use cardsmith::prepare::{Change, Plan, Severity, Step, View};
+use cardsmith::prepare::{Change, Plan, Severity};
 use cardsmith::strip::{Also, Strip, StripStep};
 
 use crate::support::host_tree::{self, HostTree, carry_out};
 use crate::support::root_image::audited;
 use crate::support::{need, need_root, path, run};
 
-const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU\n-----END OPENSSH PRIVATE KEY-----\n";
-const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\npi:x:1000:1000::/home/pi:/bin/sh\n";
+const KEY: &str =
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmU\n-----END OPENSSH PRIVATE KEY-----\n";
+const PASSWD: &str =
+    "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\npi:x:1000:1000::/home/pi:/bin/sh\n";
 /// Files that the configurations below may name. Each is there, so that what is removed tells what was read.
 const FILES: [&str; 16] = [
-    "/k/1", "/k/2", "/k/3", "/k/4", "/k/a b", "/k/x#y", "/k/x", "/root/k", "/home/pi/k", "/etc/ssh/k", "/k/1-cert.pub", "/k/ca.pub",
-    "/etc/keys/pi", "/home/pi/.k", "/home/pi/.ssh/authorized_keys", "/$HOME/k",
+    "/k/1",
+    "/k/2",
+    "/k/3",
+    "/k/4",
+    "/k/a b",
+    "/k/x#y",
+    "/k/x",
+    "/root/k",
+    "/home/pi/k",
+    "/etc/ssh/k",
+    "/k/1-cert.pub",
+    "/k/ca.pub",
+    "/etc/keys/pi",
+    "/home/pi/.k",
+    "/home/pi/.ssh/authorized_keys",
+    "/$HOME/k",
 ];
 
 /// A configuration: files below `/etc/ssh`, of which `sshd_config` is the first.
@@ -59,17 +75,35 @@ fn configurations() -> Vec<Vec<(&'static str, &'static str)>> {
     ];
     let mut all: Vec<_> = alone.into_iter().map(|text| vec![("sshd_config", text)]).collect();
     all.extend([
-        vec![("sshd_config", "Include sshd_config.d/*.conf\nHostKey /k/1\n"), ("sshd_config.d/b.conf", "HostKey /k/2\n"), ("sshd_config.d/.c.conf", "HostKey /k/3\n"), ("sshd_config.d/d.conf.bak", "HostKey /k/4\n")],
-        vec![("sshd_config", "Include /etc/ssh/a.conf\n"), ("a.conf", "Include more/*\n"), ("more/x", "HostKey /k/3\n")],
+        vec![
+            ("sshd_config", "Include sshd_config.d/*.conf\nHostKey /k/1\n"),
+            ("sshd_config.d/b.conf", "HostKey /k/2\n"),
+            ("sshd_config.d/.c.conf", "HostKey /k/3\n"),
+            ("sshd_config.d/d.conf.bak", "HostKey /k/4\n"),
+        ],
+        vec![
+            ("sshd_config", "Include /etc/ssh/a.conf\n"),
+            ("a.conf", "Include more/*\n"),
+            ("more/x", "HostKey /k/3\n"),
+        ],
         vec![("sshd_config", "Include a.conf b.conf\n"), ("a.conf", "HostKey /k/1\n"), ("b.conf", "HostKey /k/2\n")],
         vec![("sshd_config", "include=\"a b.conf\"\n"), ("a b.conf", "HostKey /k/1\n")],
         vec![("sshd_config", "Include {a,b}.conf\nHostKey /k/2\n"), ("a.conf", "HostKey /k/1\n")],
-        vec![("sshd_config", "Include [ab].conf ?x\n"), ("a.conf", "HostKey /k/1\n"), ("c.conf", "HostKey /k/2\n"), ("1x", "HostKey /k/3\n")],
+        vec![
+            ("sshd_config", "Include [ab].conf ?x\n"),
+            ("a.conf", "HostKey /k/1\n"),
+            ("c.conf", "HostKey /k/2\n"),
+            ("1x", "HostKey /k/3\n"),
+        ],
         vec![("sshd_config", "Include [!a].conf\n"), ("a.conf", "HostKey /k/1\n"), ("c.conf", "HostKey /k/2\n")],
         vec![("sshd_config", "Include [^a].conf\n"), ("a.conf", "HostKey /k/1\n"), ("c.conf", "HostKey /k/2\n")],
         vec![("sshd_config", "Include */z.conf\n"), ("d1/z.conf", "HostKey /k/1\n"), ("d2/z.conf", "HostKey /k/2\n")],
         vec![("sshd_config", "Include nothing.conf none.d/*\nHostKey /k/1\n")],
-        vec![("sshd_config", "Include ~/k.conf\nHostKey /k/1\n"), ("../../root/k.conf", "HostKey /k/2\n"), ("../../~/k.conf", "HostKey /k/3\n")],
+        vec![
+            ("sshd_config", "Include ~/k.conf\nHostKey /k/1\n"),
+            ("../../root/k.conf", "HostKey /k/2\n"),
+            ("../../~/k.conf", "HostKey /k/3\n"),
+        ],
         vec![("sshd_config", "Include /etc/ssh/../ssh/a.conf\n"), ("a.conf", "HostKey /k/1\n")],
         vec![("sshd_config", "Match user pi\nInclude a.conf\n"), ("a.conf", "AuthorizedKeysFile /etc/keys/%u\n")],
         vec![("sshd_config", "Include a.conf\nHostKey /k/1\n"), ("a.conf", "Match user pi\nAuthorizedKeysFile .k\n")],
@@ -79,7 +113,11 @@ fn configurations() -> Vec<Vec<(&'static str, &'static str)>> {
 
 fn system(files: &[(&str, &str)]) -> HostTree {
     let root = HostTree::root();
-    root.file("/etc/passwd", 0o644, PASSWD).directory("/run/sshd").directory("/dev").directory("/usr").directory("/home/pi");
+    root.file("/etc/passwd", 0o644, PASSWD)
+        .directory("/run/sshd")
+        .directory("/dev")
+        .directory("/usr")
+        .directory("/home/pi");
     for file in FILES {
         root.file(file, 0o600, KEY);
     }
@@ -92,7 +130,9 @@ fn system(files: &[(&str, &str)]) -> HostTree {
 /// What sshd itself says: keywords in lower case, with their arguments. It runs in the tree, with this machine's programs.
 fn sshd_says(root: &HostTree, user: &str) -> Vec<(String, String)> {
     for link in ["bin", "lib", "lib64", "sbin"] {
-        if std::fs::symlink_metadata(format!("/{link}")).is_ok_and(|meta| meta.is_symlink()) && !root.has(&format!("/{link}")) {
+        if std::fs::symlink_metadata(format!("/{link}")).is_ok_and(|meta| meta.is_symlink())
+            && !root.has(&format!("/{link}"))
+        {
             root.link(&format!("/{link}"), &format!("usr/{link}"));
         }
     }
@@ -110,7 +150,10 @@ fn sshd_says(root: &HostTree, user: &str) -> Vec<(String, String)> {
         .unwrap();
     assert!(out.status.success(), "sshd -T: {}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    text.lines().filter_map(|line| line.split_once(' ')).map(|(word, rest)| (word.to_owned(), rest.to_owned())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(word, rest)| (word.to_owned(), rest.to_owned()))
+        .collect()
 }
 
 /// A path as it is in the tree: from the root, and without detours.
@@ -125,7 +168,10 @@ fn proposed(root: &HostTree, strip: &Strip) -> Plan {
 
 fn removed(plan: &Plan) -> BTreeSet<String> {
     let removed = plan.edits.iter().filter(|edit| matches!(edit.change, Change::Remove));
-    removed.map(|edit| String::from_utf8_lossy(edit.path.as_bytes()).into_owned()).filter(|path| FILES.contains(&path.as_str())).collect()
+    removed
+        .map(|edit| String::from_utf8_lossy(edit.path.as_bytes()).into_owned())
+        .filter(|path| FILES.contains(&path.as_str()))
+        .collect()
 }
 
 #[test]
@@ -165,8 +211,11 @@ fn the_step_and_the_audit_know_every_file_that_sshd_reads() {
             places.filter(|path| FILES.contains(&path.as_str())).collect()
         };
         assert_eq!(places("host-keys"), of(&["hostkey"]), "{files:?}");
-        let logins: BTreeSet<String> =
-            ["/etc/keys/pi", "/home/pi/.k", "/home/pi/.ssh/authorized_keys"].map(str::to_owned).into_iter().filter(|path| theirs.contains(path)).collect();
+        let logins: BTreeSet<String> = ["/etc/keys/pi", "/home/pi/.k", "/home/pi/.ssh/authorized_keys"]
+            .map(str::to_owned)
+            .into_iter()
+            .filter(|path| theirs.contains(path))
+            .collect();
         assert_eq!(places("authorized-keys"), logins, "{files:?}");
     }
 }
@@ -176,14 +225,20 @@ fn options_that_sshd_is_started_with_name_keys_too() {
     for (path, text) in [
         ("/etc/default/ssh", "SSHD_OPTS=\"-h /k/1 -oHostKey=/k/2 -c /k/1-cert.pub\"\n"),
         ("/etc/default/ssh", "SSHD_OPTS='-f /etc/other'\n"),
-        ("/etc/systemd/system/ssh.service.d/keys.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D -h /k/1 \\\n  -h /k/2\n"),
+        (
+            "/etc/systemd/system/ssh.service.d/keys.conf",
+            "[Service]\nExecStart=\nExecStart=/usr/sbin/sshd -D -h /k/1 \\\n  -h /k/2\n",
+        ),
         ("/etc/systemd/system/ssh@.service", "[Service]\nExecStart=-/usr/sbin/sshd -i -f /etc/other\n"),
     ] {
         let root = system(&[("sshd_config", "Port 22\n")]);
         root.file("/etc/other", 0o644, "HostKey /k/1\nHostKey /k/2\n").file(path, 0o644, text);
         let plan = proposed(&root, &Strip::default());
         assert!(removed(&plan).is_superset(&["/k/1", "/k/2"].map(str::to_owned).into()), "{text}");
-        let warns = plan.findings.iter().any(|found| found.severity == Severity::Warning && found.text.contains("-f /etc/other"));
+        let warns = plan
+            .findings
+            .iter()
+            .any(|found| found.severity == Severity::Warning && found.text.contains("-f /etc/other"));
         assert_eq!(warns, text.contains("-f"), "{text}: {:?}", plan.findings);
         if need("sfdisk") && need("mke2fs") && need("mkfs.fat") && need("mcopy") {
             let found = audited(&root, &HostTree::boot());
@@ -198,13 +253,27 @@ fn keys_are_removed_where_links_lead_and_nothing_else_is() {
         "sshd_config",
         "HostKey /k/link\nHostKey /home\nHostKey /etc/passwd/x\nHostCertificate /etc\nHostCertificate /k/1-cert.pub\nHostKeyAgent /run/agent\n",
     )]);
-    root.link("/k/link", "/opt/real").file("/opt/real", 0o600, KEY).link("/etc/ssh/ssh_host_rsa_key", "/data/rsa").file("/data/rsa", 0o600, KEY);
-    for old in ["/etc/ssh/ssh_host_rsa_key.bak", "/etc/ssh.bak/ssh_host_ed25519_key", "/etc/ssh/old/ssh_host_rsa_key.pub"] {
+    root.link("/k/link", "/opt/real")
+        .file("/opt/real", 0o600, KEY)
+        .link("/etc/ssh/ssh_host_rsa_key", "/data/rsa")
+        .file("/data/rsa", 0o600, KEY);
+    for old in
+        ["/etc/ssh/ssh_host_rsa_key.bak", "/etc/ssh.bak/ssh_host_ed25519_key", "/etc/ssh/old/ssh_host_rsa_key.pub"]
+    {
         root.file(old, 0o600, KEY);
     }
     let plan = proposed(&root, &Strip::default());
     carry_out(&plan, &root, &HostTree::boot());
-    for path in ["/k/link", "/opt/real", "/etc/ssh/ssh_host_rsa_key", "/data/rsa", "/k/1-cert.pub", "/etc/ssh/ssh_host_rsa_key.bak", "/etc/ssh.bak/ssh_host_ed25519_key", "/etc/ssh/old/ssh_host_rsa_key.pub"] {
+    for path in [
+        "/k/link",
+        "/opt/real",
+        "/etc/ssh/ssh_host_rsa_key",
+        "/data/rsa",
+        "/k/1-cert.pub",
+        "/etc/ssh/ssh_host_rsa_key.bak",
+        "/etc/ssh.bak/ssh_host_ed25519_key",
+        "/etc/ssh/old/ssh_host_rsa_key.pub",
+    ] {
         assert!(!root.has(path), "{path}");
     }
     assert!(root.has("/etc/passwd") && root.has("/home/pi"));
@@ -216,8 +285,15 @@ fn whom_an_authority_lets_in_is_named_once() {
     let root = system(&[("sshd_config", "TrustedUserCAKeys /k/ca.pub\nAuthorizedPrincipalsFile /etc/principals/%u\n")]);
     root.file("/etc/principals/pi", 0o644, "fleet\n");
     let plan = proposed(&root, &Strip::default());
-    let named: Vec<&str> =
-        plan.findings.iter().filter(|found| found.rule == Some("ssh-trusted-ca")).map(|found| found.text.as_str()).collect();
-    assert!(matches!(named.as_slice(), [one] if one.contains("/k/ca.pub") && one.contains("/etc/principals/pi")), "{named:?}");
+    let named: Vec<&str> = plan
+        .findings
+        .iter()
+        .filter(|found| found.rule == Some("ssh-trusted-ca"))
+        .map(|found| found.text.as_str())
+        .collect();
+    assert!(
+        matches!(named.as_slice(), [one] if one.contains("/k/ca.pub") && one.contains("/etc/principals/pi")),
+        "{named:?}"
+    );
     assert!(removed(&plan).is_empty());
 }

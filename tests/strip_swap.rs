@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
-use cardsmith::prepare::{Plan, Severity, Step, View};
+use cardsmith::prepare::{Plan, Severity};
 use cardsmith::strip::{Keep, Strip, StripStep};
 
 use crate::support::host_tree::{self, HostTree, carry_out};
@@ -49,7 +49,8 @@ fn swap_files_go_and_the_audit_finds_each() {
     let swaps = ["/opt/named", "/srv/backing", "/swap/a", "/swapfile", "/var/lib/swap1", "/var/swap"];
 
     let found = audited(&root, &HostTree::boot());
-    let mut places: Vec<&str> = found.iter().filter(|(rule, _)| rule == "swap").map(|(_, place)| place.as_str()).collect();
+    let mut places: Vec<&str> =
+        found.iter().filter(|(rule, _)| rule == "swap").map(|(_, place)| place.as_str()).collect();
     places.sort_unstable();
     assert_eq!(places, swaps);
 
@@ -114,7 +115,10 @@ fn a_link_that_leads_the_clearing_of_temporary_files_astray_stops_the_golden_ima
     root.file("/home/pi/photo", 0o644, "1").directory("/var").link("/var/crash", "/").link("/var/mail", "/home");
     assert_eq!(proposed(&root, &Strip::default()).edits.len(), 0);
     let root = HostTree::root();
-    root.file("/var/tmp/old", 0o644, "1").link("/tmp", "var/tmp").file("/data/log/syslog", 0o644, "x").link("/var/log", "/data/log");
+    root.file("/var/tmp/old", 0o644, "1")
+        .link("/tmp", "var/tmp")
+        .file("/data/log/syslog", 0o644, "x")
+        .link("/var/log", "/data/log");
     let plan = proposed(&root, &Strip::default());
     assert_eq!(plan.blockers().count(), 0, "{:?}", plan.findings);
     carry_out(&plan, &root, &HostTree::boot());

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Command;
 
-use cardsmith::prepare::{Plan, Severity, Step, View};
+use cardsmith::prepare::{Plan, Severity};
 use cardsmith::strip::{Also, Example, Keep, Rule, Strip, StripStep, rules};
 
 use crate::support::host_tree::{self, HostTree, carry_out};
@@ -29,7 +29,8 @@ fn without_wifi() -> Strip {
 
 fn system() -> (HostTree, HostTree) {
     let root = HostTree::root();
-    root.file("/etc/passwd", 0o644, "root:x:0:0::/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\n").directory("/home/pi");
+    root.file("/etc/passwd", 0o644, "root:x:0:0::/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\n")
+        .directory("/home/pi");
     // As on a card that never booted: nothing else is left to strip.
     root.file("/etc/machine-id", 0o444, "");
     (root, HostTree::boot())
@@ -82,10 +83,16 @@ fn at_every_place_of_every_rule_a_network_is_named_kept_or_gone() {
             let path = path_of(place);
             let (root, boot) = system();
             put(&root, &boot, &path, example(rule));
-            assert_eq!(holds_password(&root, &boot), [path.as_str()], "{} has a password that this test knows", rule.id);
+            assert_eq!(
+                holds_password(&root, &boot),
+                [path.as_str()],
+                "{} has a password that this test knows",
+                rule.id
+            );
 
             let plan = proposed(&root, &boot, &Strip::default());
-            let names = |found: &&cardsmith::prepare::Finding| found.rule == Some(rule.id) && found.text.contains(&path);
+            let names =
+                |found: &&cardsmith::prepare::Finding| found.rule == Some(rule.id) && found.text.contains(&path);
             assert_eq!(plan.findings.iter().filter(names).count(), 1, "{path}: {:?}", plan.findings);
             assert_eq!(plan.edits.len(), 0, "{path}");
 
@@ -96,8 +103,16 @@ fn at_every_place_of_every_rule_a_network_is_named_kept_or_gone() {
             let plan = proposed(&root, &boot, &without_wifi());
             carry_out(&plan, &root, &boot);
             let left = holds_password(&root, &boot);
-            assert!(left.is_empty() || said_of(&plan, &path, Severity::Blocker), "{path} still has it: {:?}", plan.findings);
-            assert_eq!(proposed(&root, &boot, &without_wifi()).edits.len(), 0, "{path}: stripping twice strips nothing more");
+            assert!(
+                left.is_empty() || said_of(&plan, &path, Severity::Blocker),
+                "{path} still has it: {:?}",
+                plan.findings
+            );
+            assert_eq!(
+                proposed(&root, &boot, &without_wifi()).edits.len(),
+                0,
+                "{path}: stripping twice strips nothing more"
+            );
         }
     }
 }
@@ -118,7 +133,9 @@ fn the_audit_names_every_place() {
         for place in rule.places {
             // Two rules that know one place have one file there.
             let path = path_of(place);
-            let known = found.iter().any(|(id, at)| *at == path && rules().any(|rule| rule.id == id && rule.names.contains(&"wifi")));
+            let known = found
+                .iter()
+                .any(|(id, at)| *at == path && rules().any(|rule| rule.id == id && rule.names.contains(&"wifi")));
             assert!(known, "{} at {path}: {found:?}", rule.id);
         }
     }
@@ -139,30 +156,118 @@ use Becomes::{Blocks, Keeps, Nothing};
 fn odd_files_lose_their_passwords_or_stop_the_golden_image() {
     let packed = "#cloud-config\nwrite_files:\n- path: /x\n  encoding: gz+b64\n  content: aGVsbG8=\n".to_owned();
     let cases: Vec<(&str, String, Becomes)> = vec![
-        ("/etc/wpa_supplicant/wpa_supplicant.conf", format!("country=GB\nnetwork={{\n\tssid=\"a\"\n\t#psk=\"{PW}\"\n\tpsk=00\n}}\n#psk=\"{PW}\"\nap_scan=1\n"), Keeps(&["country=GB", "ap_scan=1"])),
-        ("/etc/wpa_supplicant/wpa_supplicant-wlan0.conf", format!("#network={{\n#  psk=\"{PW}\"\n#}}\ncountry=GB\n"), Keeps(&["country=GB"])),
-        ("/etc/wpa_supplicant/a.conf", format!("country=GB\nblob-base64-x={{\n{PW}\n}}\nnetwork={{\nprivate_key=\"blob://x\"\n}}\n"), Keeps(&["country=GB"])),
+        (
+            "/etc/wpa_supplicant/wpa_supplicant.conf",
+            format!("country=GB\nnetwork={{\n\tssid=\"a\"\n\t#psk=\"{PW}\"\n\tpsk=00\n}}\n#psk=\"{PW}\"\nap_scan=1\n"),
+            Keeps(&["country=GB", "ap_scan=1"]),
+        ),
+        (
+            "/etc/wpa_supplicant/wpa_supplicant-wlan0.conf",
+            format!("#network={{\n#  psk=\"{PW}\"\n#}}\ncountry=GB\n"),
+            Keeps(&["country=GB"]),
+        ),
+        (
+            "/etc/wpa_supplicant/a.conf",
+            format!("country=GB\nblob-base64-x={{\n{PW}\n}}\nnetwork={{\nprivate_key=\"blob://x\"\n}}\n"),
+            Keeps(&["country=GB"]),
+        ),
         ("/etc/wpa_supplicant/wpa_supplicant.conf.20250101", format!("network={{\n psk=\"{PW}\"\n}}\n"), Nothing),
         ("/etc/wpa_supplicant/wpa_supplicant.conf.bak", format!("network={{\n psk=\"{PW}\"\n}}\n"), Nothing),
         ("/etc/wpa_supplicant/b.conf", format!("network={{\n psk=\"{PW}\"\n}}\n# note to self: {PW}\n"), Blocks),
-        ("/etc/netplan/10.yaml", format!("network:\n  version: 2\n  ethernets:\n    eth0: {{dhcp4: true}}\n  wifis:\n    wlan0:\n      access-points: {{a: {{password: {PW}}}}}\n"), Keeps(&["eth0: {dhcp4: true}"])),
-        ("/etc/netplan/11.yaml", format!("network:\n  version: 2\n  wifis:\n    wlan0:\n      access-points: {{a: {{password: {PW}}}}}\n"), Nothing),
-        ("/etc/netplan/12.yaml", format!("network: {{version: 2, wifis: {{wlan0: {{access-points: {{a: {{password: {PW}}}}}}}}}}}\n"), Blocks),
-        ("/etc/netplan/13.yaml", format!("network:\n  wifis:\n    wlan0:\n      access-points: {{a: {{password: {PW}}}}}\n  bridges:\n    br0: {{interfaces: [wlan0]}}\n"), Blocks),
-        ("/etc/netplan/14.yaml", format!("network:\n\twifis:\n\t\twlan0: {{access-points: {{a: {{password: {PW}}}}}}}\n"), Blocks),
-        ("/etc/netplan/15.yaml", format!("network:\n  nm-devices:\n    x:\n      renderer: NetworkManager\n      networkmanager:\n        passthrough:\n          connection.type: \"wifi\"\n          wifi-security.psk: {PW}\n"), Blocks),
-        ("/etc/netplan/90-NM-4711.yaml", format!("network:\n  nm-devices:\n    x:\n      networkmanager:\n        passthrough:\n          connection.type: \"wifi\"\n          wifi-security.psk: {PW}\n"), Nothing),
-        ("/etc/netplan/16.yaml.bak", format!("network:\n  wifis:\n    w: {{access-points: {{a: {{password: {PW}}}}}}}\n"), Nothing),
-        ("/etc/cloud/cloud.cfg.d/99.cfg", format!("a: 1\nnetwork:\n  wifis:\n    w: {{access-points: {{a: {{password: {PW}}}}}}}\n"), Keeps(&["a: 1"])),
+        (
+            "/etc/netplan/10.yaml",
+            format!(
+                "network:\n  version: 2\n  ethernets:\n    eth0: {{dhcp4: true}}\n  wifis:\n    wlan0:\n      access-points: {{a: {{password: {PW}}}}}\n"
+            ),
+            Keeps(&["eth0: {dhcp4: true}"]),
+        ),
+        (
+            "/etc/netplan/11.yaml",
+            format!("network:\n  version: 2\n  wifis:\n    wlan0:\n      access-points: {{a: {{password: {PW}}}}}\n"),
+            Nothing,
+        ),
+        (
+            "/etc/netplan/12.yaml",
+            format!("network: {{version: 2, wifis: {{wlan0: {{access-points: {{a: {{password: {PW}}}}}}}}}}}\n"),
+            Blocks,
+        ),
+        (
+            "/etc/netplan/13.yaml",
+            format!(
+                "network:\n  wifis:\n    wlan0:\n      access-points: {{a: {{password: {PW}}}}}\n  bridges:\n    br0: {{interfaces: [wlan0]}}\n"
+            ),
+            Blocks,
+        ),
+        (
+            "/etc/netplan/14.yaml",
+            format!("network:\n\twifis:\n\t\twlan0: {{access-points: {{a: {{password: {PW}}}}}}}\n"),
+            Blocks,
+        ),
+        (
+            "/etc/netplan/15.yaml",
+            format!(
+                "network:\n  nm-devices:\n    x:\n      renderer: NetworkManager\n      networkmanager:\n        passthrough:\n          connection.type: \"wifi\"\n          wifi-security.psk: {PW}\n"
+            ),
+            Blocks,
+        ),
+        (
+            "/etc/netplan/90-NM-4711.yaml",
+            format!(
+                "network:\n  nm-devices:\n    x:\n      networkmanager:\n        passthrough:\n          connection.type: \"wifi\"\n          wifi-security.psk: {PW}\n"
+            ),
+            Nothing,
+        ),
+        (
+            "/etc/netplan/16.yaml.bak",
+            format!("network:\n  wifis:\n    w: {{access-points: {{a: {{password: {PW}}}}}}}\n"),
+            Nothing,
+        ),
+        (
+            "/etc/cloud/cloud.cfg.d/99.cfg",
+            format!("a: 1\nnetwork:\n  wifis:\n    w: {{access-points: {{a: {{password: {PW}}}}}}}\n"),
+            Keeps(&["a: 1"]),
+        ),
         ("/etc/hostapd/hostapd.conf", format!("interface=wlan0\nwpa_passphrase={PW}\n"), Nothing),
-        ("/etc/network/interfaces", format!("auto lo eth0 wlan0\niface eth0 inet dhcp\niface wlan0 inet dhcp\n  wpa-psk {PW}\n"), Keeps(&["auto lo eth0\n", "iface eth0 inet dhcp"])),
-        ("/etc/network/interfaces.d/w", format!("iface wlan0 inet dhcp\n  up wpa_passphrase a {PW}\n  wpa-psk {PW}\niface br0 inet dhcp\n  bridge_ports wlan0\n"), Blocks),
-        ("/var/lib/connman/lab.config", format!("[service_a]\nType = wifi\nPassphrase = {PW}\n[service_b]\nType = ethernet\nIPv4 = dhcp\n"), Keeps(&["[service_b]", "Type = ethernet"])),
-        ("/var/lib/connman/settings", format!("[WiFi]\nEnable=true\nTethering.Passphrase={PW}\n"), Keeps(&["Enable=true"])),
-        ("boot:/network-config", format!("# mine\nnetwork:\n  version: 2\n  wifis:\n    w: {{access-points: {{a: {{password: {PW}}}}}}}\n"), Keeps(&["# mine"])),
-        ("boot:/custom.toml", format!("config_version = 1\n[wlan]\nssid = \"a\"\npassword = \"{PW}\"\ncountry = \"GB\"\n[locale]\nkeymap = \"gb\"\n"), Keeps(&["keymap = \"gb\"", "country = \"GB\""])),
+        (
+            "/etc/network/interfaces",
+            format!("auto lo eth0 wlan0\niface eth0 inet dhcp\niface wlan0 inet dhcp\n  wpa-psk {PW}\n"),
+            Keeps(&["auto lo eth0\n", "iface eth0 inet dhcp"]),
+        ),
+        (
+            "/etc/network/interfaces.d/w",
+            format!(
+                "iface wlan0 inet dhcp\n  up wpa_passphrase a {PW}\n  wpa-psk {PW}\niface br0 inet dhcp\n  bridge_ports wlan0\n"
+            ),
+            Blocks,
+        ),
+        (
+            "/var/lib/connman/lab.config",
+            format!("[service_a]\nType = wifi\nPassphrase = {PW}\n[service_b]\nType = ethernet\nIPv4 = dhcp\n"),
+            Keeps(&["[service_b]", "Type = ethernet"]),
+        ),
+        (
+            "/var/lib/connman/settings",
+            format!("[WiFi]\nEnable=true\nTethering.Passphrase={PW}\n"),
+            Keeps(&["Enable=true"]),
+        ),
+        (
+            "boot:/network-config",
+            format!("# mine\nnetwork:\n  version: 2\n  wifis:\n    w: {{access-points: {{a: {{password: {PW}}}}}}}\n"),
+            Keeps(&["# mine"]),
+        ),
+        (
+            "boot:/custom.toml",
+            format!(
+                "config_version = 1\n[wlan]\nssid = \"a\"\npassword = \"{PW}\"\ncountry = \"GB\"\n[locale]\nkeymap = \"gb\"\n"
+            ),
+            Keeps(&["keymap = \"gb\"", "country = \"GB\""]),
+        ),
         ("boot:/custom.toml", format!("config_version = 1\n[wlan\npassword = \"{PW}\"\n"), Blocks),
-        ("boot:/rpi-preseed.toml", format!("[wlan]\npassword = \"{PW}\"\n[runcmd]\nlate = [\"nmcli d wifi connect a password {PW}\"]\n"), Blocks),
+        (
+            "boot:/rpi-preseed.toml",
+            format!("[wlan]\npassword = \"{PW}\"\n[runcmd]\nlate = [\"nmcli d wifi connect a password {PW}\"]\n"),
+            Blocks,
+        ),
         ("boot:/user-data", format!("#cloud-config\nruncmd:\n- nmcli dev wifi connect a password {PW}\n"), Blocks),
         ("boot:/user-data", packed, Blocks),
         ("boot:/firstrun.sh", format!("#!/bin/bash\nimager_custom set_wlan 'a' '{PW}' 'GB'\n"), Blocks),
@@ -217,7 +322,8 @@ fn files_that_cannot_be_read_are_never_passed_over() {
 fn files_that_links_and_settings_lead_to_lose_their_passwords() {
     let (root, boot) = system();
     let network = format!("country=GB\nnetwork={{\n psk=\"{PW}\"\n}}\n");
-    root.file("/opt/wifi/real.conf", 0o600, &network).link("/etc/wpa_supplicant/wpa_supplicant.conf", "/opt/wifi/real.conf");
+    root.file("/opt/wifi/real.conf", 0o600, &network)
+        .link("/etc/wpa_supplicant/wpa_supplicant.conf", "/opt/wifi/real.conf");
     root.file("/srv/profile", 0o600, format!("[connection]\ntype=wifi\n[wifi-security]\npsk={PW}\n"));
     root.link("/etc/NetworkManager/system-connections/a.nmconnection", "../../../srv/profile");
     root.file("/etc/network/interfaces", 0o644, "iface wlan0 inet dhcp\n  wpa-conf /root/home.conf\n");
@@ -250,13 +356,20 @@ fn netplan_without_its_wifi_is_what_another_reader_of_yaml_says() {
     if !need("python3") || !Command::new("python3").args(["-c", "import yaml"]).status().unwrap().success() {
         return;
     }
-    let wifi = format!("wifis:\n    wlan0:\n      dhcp4: true\n      access-points:\n        \"a: }}\":\n          password: '{PW}'\n        'it''s':\n          password: |-\n            {PW}\n");
+    let wifi = format!(
+        "wifis:\n    wlan0:\n      dhcp4: true\n      access-points:\n        \"a: }}\":\n          password: '{PW}'\n        'it''s':\n          password: |-\n            {PW}\n"
+    );
     for text in [
         format!("network:\n  version: 2\n  {wifi}"),
-        format!("network:\n  version: 2\n  renderer: networkd\n  {wifi}\n\n  # wired\n  ethernets:\n    eth0:\n      dhcp4: true\n"),
+        format!(
+            "network:\n  version: 2\n  renderer: networkd\n  {wifi}\n\n  # wired\n  ethernets:\n    eth0:\n      dhcp4: true\n"
+        ),
         format!("x: 1\nnetwork:\n  {wifi}"),
         format!("network:\n  {wifi}  bonds:\n    b0: {{interfaces: [eth0, eth1]}}\n  version: 2\n"),
-        format!("---\nnetwork:\n  ethernets:\n    all:\n      addresses:\n      - 10.0.0.2/24\n      nameservers:\n        addresses: [1.1.1.1]\n  'wifis' : # here\n{}", &wifi[7..]),
+        format!(
+            "---\nnetwork:\n  ethernets:\n    all:\n      addresses:\n      - 10.0.0.2/24\n      nameservers:\n        addresses: [1.1.1.1]\n  'wifis' : # here\n{}",
+            &wifi[7..]
+        ),
         format!("network:\n  version: 2\n  {}", wifi.replace("wlan0:\n", "wlan0: &w\n").replace('\n', "\r\n")),
     ] {
         let (root, boot) = system();

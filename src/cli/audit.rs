@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Error, Exit, Ui};
 use crate::audit::{self, AuditOptions, Kind, find_rule};
 use crate::golden::editable;
+use crate::printable::json_text;
 use crate::{source, strip};
 
 /// Find what an image or card holds that it should not: registrations, keys, passwordless sudo, residue
@@ -79,7 +80,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
 
     // Before the answer: CI uploads it whatever the exit code says.
     if let Some(file) = &args.sarif {
-        let text = format!("{:#}\n", audit::sarif(&report, &name));
+        let text = json_text(&format!("{:#}\n", audit::sarif(&report, &name)));
         std::fs::write(file, text)
             .map_err(|error| Error::failed(format!("cannot write {}", file.display())).because(&error))?;
     }

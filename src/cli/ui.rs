@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::error::Error;
 use crate::cli::{Bars, Events, Lines, screen};
 use crate::golden::Settings;
+use crate::printable::json_text;
 use crate::progress::Progress;
 use crate::recipe::{self, LoadedRecipe, RecipeError};
 use crate::xdg;
@@ -68,7 +69,9 @@ impl Ui {
         // `--json` goes before `--quiet`: programs need the events.
         let progress: Box<dyn Progress> = if global.json {
             let sink = out.clone();
-            Box::new(Events::new(Arc::new(move |event: &Value| sink.write(format!("{event}\n").as_bytes()))))
+            Box::new(Events::new(Arc::new(move |event: &Value| {
+                sink.write(format!("{}\n", json_text(&event.to_string())).as_bytes())
+            })))
         } else if global.quiet {
             Box::new(Lines::quiet())
         } else if std::io::stderr().is_terminal() {
@@ -124,7 +127,7 @@ impl Ui {
     pub fn event(&self, name: &str, fields: &impl Serialize) {
         if self.global.json {
             let fields = serde_json::to_value(fields).unwrap_or_else(|error| Value::String(error.to_string()));
-            self.out.write(format!("{}\n", Events::line(name, fields)).as_bytes());
+            self.out.write(format!("{}\n", json_text(&Events::line(name, fields).to_string())).as_bytes());
         }
     }
 

@@ -76,7 +76,8 @@ pub enum GoldenError {
     },
     /// Something that was stripped is still there as bytes.
     #[error(
-        "{count} of {searched} traces of the old machine are still in the finished image, in {places} places; the first, {kind} of {origin}, at {at} in {owner}"
+        "{count} of {searched} traces of the old machine are still in the finished image, in {}; the first, {kind} of {origin}, at {at} in {owner}",
+        count_of(*places)
     )]
     TracesLeft {
         /// How many traces were found.
@@ -145,6 +146,10 @@ pub enum GoldenError {
         #[source]
         source: io::Error,
     },
+}
+
+fn count_of(places: u64) -> String {
+    if places == 1 { "1 place".to_owned() } else { format!("{places} places") }
 }
 
 fn more(count: usize) -> String {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::image::BlockMap;
+use crate::printable::json_text;
 use crate::read_limited::read_limited;
 use crate::recipe::Recipe;
 use crate::units::{ByteRange, ByteSize};
@@ -275,8 +276,8 @@ impl Manifest {
     /// # Errors
     /// Where it would be larger than the 64 MiB that are read of one again.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
-        // Indented: people review manifests as diffs.
-        let text = serde_json::to_string_pretty(self)? + "\n";
+        // Indented, and with nothing in it that cannot be seen: people review manifests as diffs.
+        let text = json_text(&serde_json::to_string_pretty(self)?) + "\n";
         match text.len() as u64 {
             0..=MANIFEST_LIMIT => Ok(text),
             // Written, it would make an image that nobody can flash.

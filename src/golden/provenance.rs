@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::manifest::Manifest;
 use super::outputs::Outputs;
 use crate::digest::Sha256Digest;
+use crate::printable::json_text;
 
 /// What is made how: the meaning of the parameters below.
 const BUILD_TYPE: &str = "https://github.com/cardsmith/cardsmith/golden@v1";
@@ -39,7 +40,7 @@ pub fn statement(manifest: &Manifest, outputs: &Outputs, bmap: &str, text: &str,
             },
         },
     });
-    format!("{statement:#}\n")
+    json_text(&format!("{statement:#}\n"))
 }
 
 /// Everything that went in: the recipe, the base image, the agent's package, added files. A secret file is never in a

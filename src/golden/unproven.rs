@@ -10,9 +10,9 @@ use super::error::GoldenError;
 use super::image::{Golden, GoldenImage};
 use super::manifest::{Base, GoldenFile, MANIFEST_VERSION, Manifest, PartitionRecord, TraceRecord};
 use super::map::{gaps_with_data, mapped_runs};
+use super::owner::Owners;
 use super::prove::prove;
 use super::records::{edit_records, finding_records};
-use super::owner::Owners;
 use super::traces::{self, Traces};
 use crate::fs::scrub::{ScrubReport, scrub};
 use crate::image::{BlockMap, Overlay, ReadAt, WriteAt, blockmap};
@@ -182,7 +182,8 @@ fn check_traces(
         }
         Some((hit, owner)) => {
             task.failed("found something that was stripped");
-            let which: HashSet<*const traces::Trace> = left.iter().map(|(hit, _)| std::ptr::from_ref(hit.trace)).collect();
+            let which: HashSet<*const traces::Trace> =
+                left.iter().map(|(hit, _)| std::ptr::from_ref(hit.trace)).collect();
             Err(GoldenError::TracesLeft {
                 count: which.len(),
                 places: (left.len() as u64).saturating_add(found.again),

@@ -60,7 +60,8 @@ impl<'a> View<'a> {
         match tree.stat(&file)?.filter(|stat| stat.kind == FileKind::File) {
             Some(stat) if stat.size > limit => {
                 let place = volume.place(&file);
-                let text = format!("{place} was not read: it has {}, more than such a file should have", ByteSize(stat.size));
+                let text =
+                    format!("{place} was not read: it has {}, more than such a file should have", ByteSize(stat.size));
                 self.unread.borrow_mut().insert((self.step, text));
                 Ok(None)
             }

@@ -120,12 +120,10 @@ fn counts(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Res
         (Counts::Text(expressions), Some(stat)) if stat.kind == FileKind::File => {
             tree.text(path, TEXT_LIMIT)?.is_some_and(|text| any_matches(expressions, &text))
         }
-        (Counts::HostName, Some(stat)) if stat.kind == FileKind::File => {
-            match names::host_name(&view.root())? {
-                Some(name) => tree.text(path, TEXT_LIMIT)?.is_some_and(|text| names::has_word(&text, &name)),
-                None => false,
-            }
-        }
+        (Counts::HostName, Some(stat)) if stat.kind == FileKind::File => match names::host_name(&view.root())? {
+            Some(name) => tree.text(path, TEXT_LIMIT)?.is_some_and(|text| names::has_word(&text, &name)),
+            None => false,
+        },
         (Counts::Text(_) | Counts::HostName, Some(_)) => false,
     })
 }

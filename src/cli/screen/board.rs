@@ -75,7 +75,9 @@ impl Board {
         let more = std::mem::take(&mut self.warnings_more);
         let mut warnings = std::mem::take(&mut self.warnings);
         if more > 0 {
-            warnings.push(format!("there were {more} more warnings, which were shown on the screen only; `2>FILE` keeps each of them"));
+            warnings.push(format!(
+                "there were {more} more warnings, which were shown on the screen only; `2>FILE` keeps each of them"
+            ));
         }
         warnings
     }

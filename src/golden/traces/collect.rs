@@ -31,7 +31,7 @@ pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Traces, 
         };
         match &edit.change {
             Change::Remove => removed_tree(&mut traces, tree, edit)?,
-                Change::Write { content, .. } => match tree.stat(&edit.path)?.filter(|stat| stat.kind == FileKind::File) {
+            Change::Write { content, .. } => match tree.stat(&edit.path)?.filter(|stat| stat.kind == FileKind::File) {
                 // What loses all that it held is as good as removed. So is what is replaced and too large for a text.
                 Some(stat) if content.size() == 0 || stat.size > WINDOW => {
                     removed_file(&mut traces, tree, &edit.path, edit.reason.class)?;
