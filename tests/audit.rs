@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::support::binary::Home;
+use crate::support::host_tree::HostTree;
 use crate::support::pi_image::{PiImage, Spec};
-use crate::support::{need_builder, need_root};
+use crate::support::root_image::audited;
+use crate::support::{need, need_builder, need_root};
 
 /// The rules that fired, from the audit's events.
 fn rules_of(home: &Home, args: &[&str], image: &std::path::Path, exit: i32) -> BTreeSet<String> {
@@ -244,5 +246,30 @@ fn a_golden_image_passes_and_so_does_a_card_made_from_it() {
         let manifest = image.beside("golden.manifest.json");
         home.run(["flash", manifest.to_str().unwrap(), "--to", card.to_str().unwrap(), "--yes"]).succeeds();
         home.run(["audit", "--deep", "--card", "--allow", "aws-keys", card.to_str().unwrap()]).succeeds();
+    }
+}
+
+#[test]
+fn what_is_not_read_to_its_end_is_said() {
+    if ["sfdisk", "mke2fs", "mkfs.fat", "mcopy"].iter().any(|tool| !need(tool)) {
+        return;
+    }
+    let (root, boot) = (HostTree::root(), HostTree::boot());
+    let code = "sudo amazon-ssm-agent -register -code AbCdEfGhIjKlMnOpQrSt -id x\n";
+    let nothing = "ls -l /var/log/nothing/of/interest\n";
+    // Read to the end, however long it is.
+    root.file("/root/.bash_history", 0o600, nothing.repeat(300_000) + code);
+    // A file of settings is not: rules that look for a line in it would find none.
+    root.file("/etc/ssh/sshd_config", 0o644, "# padding\n".repeat(1_000_000) + "HostKey /etc/hidden_key\n");
+    root.file("/etc/hidden_key", 0o600, "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+    let sparse = root.host("/var/log");
+    std::fs::create_dir_all(&sparse).unwrap();
+    std::fs::File::create(sparse.join("lastlog")).unwrap().set_len(1 << 40).unwrap();
+    boot.file("/user-data", 0o644, "#cloud-config\n".repeat(700_000));
+    let found = audited(&root, &boot);
+    let has = |rule: &str, place: &str| found.iter().any(|(r, p)| r == rule && p == place);
+    assert!(has("activation-code", "/root/.bash_history"), "{found:?}");
+    for place in ["/etc/ssh/sshd_config", "/var/log/lastlog", "boot:/user-data"] {
+        assert!(has("read-in-part", place), "{place}: {found:?}");
     }
 }

@@ -125,3 +125,17 @@ fn a_link_that_leads_the_clearing_of_temporary_files_astray_stops_the_golden_ima
     assert!(!root.has("/var/tmp/old"));
     assert_eq!(root.text_of("/data/log/syslog").unwrap(), "");
 }
+
+#[test]
+fn settings_that_are_too_large_to_be_read_are_said() {
+    let root = system();
+    for path in ["/etc/dphys-swapfile", "/etc/fstab"] {
+        root.file(path, 0o644, "# padding\n".repeat(200_000) + "CONF_SWAPFILE=/opt/named\n/opt/named none swap\n");
+    }
+    let plan = proposed(&root, &Strip::default());
+    for path in ["/etc/dphys-swapfile", "/etc/fstab"] {
+        let says = |finding: &&cardsmith::prepare::Finding| finding.text.starts_with(&format!("{path} was not read"));
+        let finding = plan.findings.iter().find(says).unwrap_or_else(|| panic!("{path}: {:?}", plan.findings));
+        assert_eq!((finding.severity, finding.step), (Severity::Warning, "identity"));
+    }
+}

@@ -223,7 +223,8 @@ impl AuditImage {
     }
 
     /// Reads a regular file from beginning to end in windows of `window` bytes, each followed by up to `overlap` bytes
-    /// of the next one: `look(bytes, fresh, offset)`, where `fresh` is how many bytes are not overlap.
+    /// of the next one: `look(bytes, fresh, offset)`, where `fresh` is how many bytes are not overlap. Of a file that
+    /// claims more than its partition has (it has holes), so much is read, and the rest noted.
     ///
     /// # Errors
     /// Damage.
@@ -250,6 +251,10 @@ impl AuditImage {
             }
             let fresh = held.min(window);
             if fresh == 0 {
+                return Ok(());
+            }
+            if offset >= self.root_window.size().0 {
+                self.unread.note(path.to_owned(), format!("only its first {} were read", ByteSize(offset)));
                 return Ok(());
             }
             look(buffer.get(..held).unwrap_or_default(), fresh, offset);

@@ -61,27 +61,37 @@ fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>)
     Ok(())
 }
 
+/// So much of a file is looked at in one go.
+const WINDOW: usize = 4 << 20;
+/// What follows `-code` and is looked at: a code that lies over the border of two windows is seen whole.
+const OVERLAP: usize = 256;
+
 fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    let mut look = |place: String, text: Option<String>| {
-        // The code is not repeated: reports end up in the logs of CI.
-        if text.is_some_and(|text| has_code(&text)) {
-            found(place, "an activation code was given on a command line here".to_owned());
-        }
-    };
+    let mut places = Vec::new();
     for home in image.homes()? {
         // Any shell's, and those of editors and databases: whatever something was pasted into.
-        for path in image.names(home)?.into_iter().filter(|name| name.ends_with("history")) {
-            let path = format!("{home}/{path}");
-            look(path.clone(), image.text(&path)?);
-        }
+        let histories = image.names(home)?.into_iter().filter(|name| name.ends_with("history"));
+        places.extend(histories.map(|name| format!("{home}/{name}")));
     }
     for place in ["/var/log", "/var/lib/cloud"] {
-        for path in image.files_below(place)? {
-            look(path.clone(), image.text(&path)?);
+        places.extend(image.files_below(place)?);
+    }
+    // The code is not repeated: reports end up in the logs of CI.
+    let says = "an activation code was given on a command line here";
+    for path in places {
+        // To the end: a log of years has the day in it on which somebody registered the machine.
+        let mut has_one = false;
+        image.read_whole(&path, WINDOW, OVERLAP, &mut |window, _, _| {
+            has_one = has_one || has_code(&String::from_utf8_lossy(window));
+        })?;
+        if has_one {
+            found(path, says.to_owned());
         }
     }
     for name in ["user-data", "firstrun.sh", "custom.toml", "cmdline.txt"] {
-        look(format!("boot:/{name}"), image.boot_text(name)?);
+        if image.boot_text(name)?.is_some_and(|text| has_code(&text)) {
+            found(format!("boot:/{name}"), says.to_owned());
+        }
     }
     Ok(())
 }
