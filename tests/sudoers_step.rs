@@ -9,6 +9,7 @@ use cardsmith::recipe::schema::{Lockout, Nopasswd, SsmUser, Sudo};
 
 use crate::support::host_tree::{HostTree, carry_out};
 use crate::support::need;
+use crate::support::root_image::audited;
 
 const HASH: &str = "$6$saltsalt$hashhashhashhashhashhashhashhash";
 const AGENT_USERS: &str = "/etc/sudoers.d/ssm-agent-users";
@@ -307,4 +308,26 @@ fn an_image_without_sudo_still_gets_the_agents_file() {
     let plan = harden(&root);
     assert_eq!(root.text_of(AGENT_USERS).unwrap(), "# User rules for ssm-user\n");
     assert!(says(&plan, "root has a password"));
+}
+
+#[test]
+fn rules_beyond_what_is_followed_stop_it_and_the_audit_says_so() {
+    let files = pi();
+    for number in 0..2_001 {
+        files.file(&format!("/etc/sudoers.d/many-{number:04}"), 0o440, "# nothing\n");
+    }
+    files.file("/etc/sudoers.d/zz-last", 0o440, "zoe ALL=(ALL) NOPASSWD: ALL\n");
+    let aliases = pi();
+    let chain: String = (0..400).map(|n| format!("User_Alias A{n} = A{}\n", n + 1)).collect();
+    aliases.file("/etc/sudoers.d/chain", 0o440, format!("{chain}User_Alias A400 = zoe\nA0 ALL=(ALL) ALL\n"));
+    for (root, what) in [(files, "2000 files"), (aliases, "256 deep")] {
+        let plan = propose(&root, &HostTree::boot(), &Sudo::default()).unwrap();
+        let blocker = plan.findings.iter().find(|finding| finding.severity == Severity::Blocker);
+        assert!(blocker.is_some_and(|finding| finding.text.contains(what)), "{what}: {:?}", plan.findings);
+        if ["sfdisk", "mke2fs", "mkfs.fat", "mcopy"].iter().all(|tool| need(tool)) {
+            let found = audited(&root, &HostTree::boot());
+            let is_said = |(rule, place): &(String, String)| rule == "read-in-part" && place == "/etc/sudoers";
+            assert!(found.iter().any(is_said), "{what}: {found:?}");
+        }
+    }
 }

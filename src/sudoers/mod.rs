@@ -11,6 +11,7 @@ mod accounts;
 mod evaluate;
 mod fnmatch;
 mod lex;
+mod nesting;
 mod parse;
 mod patterns;
 mod policy;

@@ -232,6 +232,8 @@ pub enum ProblemKind {
     Unread,
     /// sudo refuses the whole policy.
     Fatal,
+    /// sudo goes on and cardsmith does not: what is beyond its limits may allow anything.
+    NotFollowed,
 }
 
 /// Everything that sudo makes of /etc/sudoers and what it includes.

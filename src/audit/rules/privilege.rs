@@ -6,7 +6,9 @@ use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Look, Rule};
-use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, SudoersDirectory, SudoersFile, SudoersFiles};
+use crate::sudoers::{
+    Accounts, Decision, DefaultsValue, Host, Policy, ProblemKind, SudoersDirectory, SudoersFile, SudoersFiles,
+};
 
 const AGENT_FILE: &str = "/etc/sudoers.d/ssm-agent-users";
 
@@ -73,7 +75,11 @@ Remedy: `cardsmith golden` removes ssm-user from those groups.",
 fn policy(image: &AuditImage) -> Result<Policy, AuditError> {
     // `%h` in an include stands for it.
     let host = image.text("/etc/hostname")?.unwrap_or_default();
-    Policy::read(image, "/etc/sudoers", host.trim().as_bytes())
+    let policy = Policy::read(image, "/etc/sudoers", host.trim().as_bytes())?;
+    for problem in policy.problems.iter().filter(|problem| problem.kind == ProblemKind::NotFollowed) {
+        image.unread().note("/etc/sudoers".to_owned(), problem.text.clone());
+    }
+    Ok(policy)
 }
 
 fn nopasswd(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {

@@ -94,6 +94,11 @@ fn report_problems(view: &mut View<'_>, policy: &Policy) {
             }
             ProblemKind::Unread => view.note(problem.text.clone()),
             ProblemKind::Fatal => view.warn(problem.text.clone()),
+            ProblemKind::NotFollowed => view.block(format!(
+                "{}: what sudo would allow is not known. Put the rules into fewer files, or name users and commands without \
+                 so many aliases",
+                problem.text
+            )),
         }
     }
     for entry in &policy.defaults {

@@ -5,6 +5,7 @@ mod names;
 use std::collections::HashMap;
 
 use super::accounts::Account;
+use super::nesting::DEEPEST_ALIAS;
 use super::policy::{
     AliasKind, CommandMember, CommandName, DefaultsEntry, DefaultsValue, Grant, Member, Name, Policy, Rule, Scope,
 };
@@ -204,9 +205,6 @@ impl Settings {
 /// The settings that change how names match.
 const NAMING: [&[u8]; 5] =
     [b"case_insensitive_user", b"case_insensitive_group", b"match_group_by_gid", b"runas_default", b"fast_glob"];
-
-/// How deep aliases may stand in one another. sudo has no limit but its stack.
-const DEEPEST_ALIAS: usize = 256;
 
 struct Matcher<'a> {
     policy: &'a Policy,

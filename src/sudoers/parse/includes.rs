@@ -112,7 +112,9 @@ impl<F: SudoersFiles> Parser<'_, F> {
         }
         self.bytes = self.bytes.saturating_add(file.content.len());
         if self.policy.files.len() >= MOST_FILES || self.bytes > MOST_BYTES {
-            self.fatal(format!("{shown} is one file too many: {MOST_FILES} files or {MOST_BYTES} bytes are included"));
+            self.not_followed(format!(
+                "{shown} was not read: more than {MOST_FILES} files or {MOST_BYTES} bytes are included"
+            ));
             return Ok(false);
         }
         let id = FileId(self.policy.files.len());

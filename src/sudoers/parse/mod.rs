@@ -7,6 +7,7 @@ mod lists;
 use std::collections::VecDeque;
 
 use super::lex::{Binding, Kind, Lexer, Scanned, Token};
+use super::nesting::DEEPEST_ALIAS;
 use super::policy::{
     AliasKind, AliasMembers, DefaultsEntry, DefaultsValue, FileId, Policy, Problem, ProblemKind, Rule, Scope, Span,
 };
@@ -18,6 +19,7 @@ use crate::printable::Printable;
 const DEEPEST: usize = 144;
 /// sudo has no limit on how much is included, and a file that includes itself twice would keep it busy for ever.
 const MOST_FILES: usize = 2_000;
+/// All of them together.
 const MOST_BYTES: usize = 4 << 20;
 
 impl Policy {
@@ -43,6 +45,10 @@ impl Policy {
             return Ok(parser.policy);
         }
         parser.run()?;
+        if let Some(name) = parser.policy.too_deep() {
+            let text = format!("alias {} has others in it, more than {DEEPEST_ALIAS} deep", Printable::of(name));
+            parser.not_followed(text);
+        }
         Ok(parser.policy)
     }
 
@@ -173,6 +179,13 @@ impl<F: SudoersFiles> Parser<'_, F> {
 
     fn fatal(&mut self, text: String) {
         self.policy.problems.push(Problem { kind: ProblemKind::Fatal, text, span: None });
+    }
+
+    fn not_followed(&mut self, text: String) {
+        // A directory of thousands of files is one problem.
+        if !self.policy.problems.iter().any(|problem| problem.kind == ProblemKind::NotFollowed) {
+            self.policy.problems.push(Problem { kind: ProblemKind::NotFollowed, text, span: None });
+        }
     }
 
     fn peek(&mut self) -> Result<&Token, F::Error> {
