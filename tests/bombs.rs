@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use cardsmith::progress::Silent;
 use cardsmith::source::{LARGEST_DECODED, LargestImage, SourceSpec, open_spec};
 use cardsmith::units::ByteSize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::crash;
+use crate::strangers::synthetic;
 use crate::support::binary::{Home, Run, names_in};
 use crate::support::loop_device::LoopDevice;
 use crate::support::oracle::sha256_hex;
@@ -38,7 +38,7 @@ fn bombs(home: &Home) -> Vec<&'static str> {
         }
     }
     if need("zip") {
-        let script = format!("truncate -s {} z.img && zip -q -1 zeros.zip z.img && rm z.img", 8 * FRAME);
+        let script = format!("truncate -s {} z.img && zip -q -1 zeros.zip z.img && rm z.img", 4 * FRAME);
         run(Command::new("sh").args(["-c", &script]).current_dir(home.path("")));
         names.push("zeros.zip");
     }
@@ -84,8 +84,7 @@ fn a_base_image_that_decodes_to_more_than_the_card_ends_at_the_card_s_size() {
 #[test]
 fn an_image_that_decodes_to_more_than_its_manifest_states_gives_no_card() {
     let home = Home::new();
-    crash::golden(&home);
-    let manifest: Value = serde_json::from_slice(&fs::read(home.path("aws.manifest.json")).unwrap()).unwrap();
+    let manifest = synthetic();
     for bomb in bombs(&home) {
         let mut manifest = manifest.clone();
         manifest["image"]["file"] = json!(bomb);
@@ -96,7 +95,9 @@ fn an_image_that_decodes_to_more_than_its_manifest_states_gives_no_card() {
         {
             let (run, took) = bounded(&home, command);
             let run = run.fails_with(1);
-            run.says("unpacks to more than the").says("bytes that its manifest states");
+            // While cards are written from it, the first range that is another one may be found sooner.
+            let sooner = command[0] == "flash" && run.err.contains("are not what the manifest says");
+            assert!(sooner || run.err.contains("bytes that its manifest states"), "{}", run.err);
             assert!(took < Duration::from_secs(20), "{bomb}: {took:?}");
             assert!(!home.path("card.img").exists());
             assert_eq!(names_in(&home.cache().join("images")), Vec::<String>::new(), "{bomb}");
@@ -111,7 +112,7 @@ fn what_nobody_bounds_is_decoded_to_a_limit_that_is_told() {
     fs::write(home.path("zeros.img.zst"), zstd_zeros(1 << 40)).unwrap();
     let spec = || SourceSpec::file(home.path("zeros.img.zst"), None);
     let error = open_spec(&spec().at_most(LargestImage::of_card(ByteSize(1 << 30))), &cache, &Silent).unwrap_err();
-    assert!(error.to_string().contains("the card holds (1.0 GiB)"), "{error}");
+    assert!(error.to_string().contains("than the card holds ("), "{error}");
     assert_eq!(names_in(&cache.join("images")), Vec::<String>::new());
     // A card or a manifest may say less than the general bound, never more.
     assert_eq!(LargestImage::of_manifest(ByteSize(1 << 62)), LargestImage::default());
@@ -159,14 +160,14 @@ fn archives_that_ask_for_memory_or_lie_about_their_sizes_are_refused() {
 
     // zip: more than the directory says, more than is taken, and a directory that is larger than any.
     if need("zip") {
-        let make = "truncate -s 4G z.img && zip -q -1 honest.zip z.img && rm z.img";
+        let make = "truncate -s 256M z.img && zip -q -1 honest.zip z.img && rm z.img";
         run(Command::new("sh").args(["-c", make]).current_dir(home.path("")));
         let mut bytes = fs::read(home.path("honest.zip")).unwrap();
         let entry = bytes.windows(4).rposition(|four| four == b"PK\x01\x02").unwrap();
-        bytes[entry + 24..entry + 28].copy_from_slice(&(64_u32 << 20).to_le_bytes());
+        bytes[entry + 24..entry + 28].copy_from_slice(&(4_u32 << 20).to_le_bytes());
         fs::write(home.path("short.zip"), &bytes).unwrap();
         let (run, took) = bounded(&home, &["inspect", "short.zip"]);
-        run.fails_with(1).says("cut off or damaged").says("more than the 67108864 bytes that the directory says");
+        run.fails_with(1).says("cut off or damaged").says("larger than its declared");
         assert!(took < Duration::from_secs(10), "{took:?}");
     }
     fs::write(home.path("names.zip"), many_names(65_000, 300)).unwrap();
