@@ -312,9 +312,14 @@ impl Manifest {
     /// As the text that is written beside the image: indented, with a final newline.
     ///
     /// # Errors
-    /// Never in practice; serialisation of plain data.
+    /// Where it would be larger than any manifest that is read. An image so fragmented is not made, because no card could
+    /// be made of it.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         // Indented: people review manifests as diffs.
-        serde_json::to_string_pretty(self).map(|text| text + "\n")
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        match text.len() as u64 <= MANIFEST_LIMIT && has_few_values(text.as_bytes(), MOST_VALUES) {
+            true => Ok(text),
+            false => Err(serde::ser::Error::custom("its manifest would be larger than any that is read (64 MiB)")),
+        }
     }
 }
