@@ -1,14 +1,18 @@
 //! Files that appear whole or not at all, whatever ends the program: an error, Ctrl-C, kill -9 or a power cut.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat, open};
 
 /// What unfinished files are called, where they have to have a name.
 const PARTIAL: &str = ".cardsmith-partial";
+
+/// For its owner alone.
+const PRIVATE: u32 = 0o600;
 
 /// A file in the making. Dropped without [`AtomicFile::commit`], it is gone.
 ///
@@ -26,15 +30,30 @@ impl AtomicFile {
     /// # Errors
     /// The system's: no such directory, no right to write in it.
     pub fn create_in(directory: &Path) -> io::Result<AtomicFile> {
+        AtomicFile::create_with(directory, 0o666)
+    }
+
+    /// The same for its owner alone, whatever the umask: mode 0600.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create_in`].
+    pub fn create_private_in(directory: &Path) -> io::Result<AtomicFile> {
+        let created = AtomicFile::create_with(directory, PRIVATE)?;
+        // A umask may have taken even from the owner.
+        created.file.set_permissions(Permissions::from_mode(PRIVATE))?;
+        Ok(created)
+    }
+
+    fn create_with(directory: &Path, mode: u32) -> io::Result<AtomicFile> {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         remove_stale(directory);
         // Any error of this leads to the way with a name: file systems refuse O_TMPFILE in several words.
         let anonymous = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        if let Ok(fd) = open(directory, anonymous, Mode::from_raw_mode(0o666)) {
+        if let Ok(fd) = open(directory, anonymous, Mode::from_raw_mode(mode)) {
             return Ok(AtomicFile { file: File::from(fd), directory: directory.to_owned(), named: None });
         }
         let name = partial_name(directory);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&name)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(&name)?;
         let partial = AtomicFile { file, directory: directory.to_owned(), named: Some(name) };
         flock(&partial.file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(partial)
@@ -112,6 +131,16 @@ impl Drop for AtomicFile {
 /// The system's; what had the name before still has it then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = AtomicFile::create_in(path.parent().unwrap_or(Path::new(".")))?;
+    io::Write::write_all(&mut file.file(), bytes)?;
+    file.commit(path)
+}
+
+/// The same for its owner alone, whatever the umask.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = AtomicFile::create_private_in(path.parent().unwrap_or(Path::new(".")))?;
     io::Write::write_all(&mut file.file(), bytes)?;
     file.commit(path)
 }

@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod percent;
 pub mod prepare;
 pub mod printable;
+pub mod private_directory;
 pub mod progress;
 pub mod provision;
 pub mod read_limited;

@@ -116,8 +116,17 @@ fn a_card_written_twice_by_the_binary_saves_most_of_it_and_keeps_nothing_of_its_
     card.file.as_file().write_all_at(b"left by its first life", size - (2 << 20)).unwrap();
     let aws = FakeSsm::start();
     let flash = |more: &[&str]| {
-        let mut command =
-            home.command(["flash", "aws.manifest.json", "--yes", "--json", "--ledger", "l.sqlite3", "--to"]);
+        let mut command = home.command([
+            "flash",
+            "aws.manifest.json",
+            "--allow-role",
+            "nodes",
+            "--yes",
+            "--json",
+            "--ledger",
+            "l.sqlite3",
+            "--to",
+        ]);
         command.arg(&card.path).arg("--fixed-ok").arg(&card.path).args(more).envs(aws.env());
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

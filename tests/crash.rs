@@ -168,7 +168,7 @@ fn flash_killed_at_any_boundary_leaves_no_activation_without_a_verified_card() {
         boundaries += 1;
         let (aws, cards) = (FakeSsm::start(), tempfile::TempDir::new_in(home.path("demo")).unwrap());
         let ledger = cards.path().join("ledger.sqlite3");
-        let mut flash = home.command(["flash", "aws.manifest.json", "--to"]);
+        let mut flash = home.command(["flash", "aws.manifest.json", "--allow-role", "nodes", "--to"]);
         flash.arg(cards.path().join("1.img")).arg("--to").arg(cards.path().join("2.img")).arg("--ledger").arg(&ledger);
         flash.envs(aws.env()).envs([dies_at(&boundaries.to_string())]);
         let flash = flash.output().unwrap();

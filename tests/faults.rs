@@ -51,7 +51,8 @@ fn flash(
     more: &[&str],
     mut meanwhile: impl FnMut(&[Value]),
 ) -> (Option<i32>, Vec<Value>, String) {
-    let mut command = home.command(["flash", "aws.manifest.json", "--yes", "--json", "--ledger", "ledger.sqlite3"]);
+    let mut command = home.command(["flash", "aws.manifest.json", "--allow-role", "nodes", "--yes", "--json"]);
+    command.args(["--ledger", "ledger.sqlite3"]);
     for card in cards {
         command.arg("--to").arg(&card.path).arg("--fixed-ok").arg(&card.path);
     }

@@ -16,7 +16,7 @@ pub const ACCEPT: &str = "[sudo]\nlockout = \"accept\"\n";
 /// A golden image beside `image`.
 pub fn make(image: &PiImage, extra: &str) -> Outputs {
     let recipe = cardsmith::recipe::load(&image.recipe(extra)).unwrap();
-    let settings = Settings { cache_dir: image.beside("cache"), clock: None };
+    let settings = Settings { cache_dir: image.beside("cache"), ..Settings::default() };
     let prepared = golden::prepare(recipe, &settings, &Silent).unwrap();
     let mut golden = prepared.build(&Silent).unwrap();
     golden.write(&image.beside("golden.img"), false, &Silent).unwrap()

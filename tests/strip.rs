@@ -145,7 +145,7 @@ fn in_every_other_image(half: usize) {
         let image = build(world);
         let found = audit(&home, image.path());
         let recipe = cardsmith::recipe::load(&image.recipe("[sudo]\nlockout = \"accept\"\n")).unwrap();
-        let settings = Settings { cache_dir: image.beside("cache"), clock: None };
+        let settings = Settings { cache_dir: image.beside("cache"), ..Settings::default() };
         let prepared = golden::prepare(recipe, &settings, &Silent).unwrap();
         let blockers: Vec<_> =
             prepared.plan().findings.iter().filter(|f| f.severity == cardsmith::prepare::Severity::Blocker).collect();
@@ -241,7 +241,7 @@ fn in_every_other_image(half: usize) {
 fn with_choices(image: &PiImage, world: &[Planted], wrong: &mut dyn FnMut(&Rule, &str, &str)) {
     let plan = |strip: String| {
         let recipe = image.recipe(&format!("[sudo]\nlockout = \"accept\"\n[strip]\n{strip}\n"));
-        let settings = Settings { cache_dir: image.beside("cache"), clock: None };
+        let settings = Settings { cache_dir: image.beside("cache"), ..Settings::default() };
         golden::prepare(cardsmith::recipe::load(&recipe).unwrap(), &settings, &Silent).unwrap()
     };
     let words = |names: Vec<&str>| format!("{:?}", names);

@@ -13,11 +13,14 @@ use zeroize::Zeroizing;
 
 use super::{Activation, ActivationCode, ActivationError};
 use crate::ledger::{FileRow, now};
-use crate::read_limited::read_limited_into;
+use crate::read_limited::{has_few_values, read_limited_into};
 use crate::recipe::{is_host_name, is_region};
 
 /// Larger than any real file: some 100,000 rows. Nothing beyond it is read.
 const MOST_BYTES: u64 = 16 << 20;
+
+/// As many as 100,000 rows have. Without a bound, 16 MiB of JSON could take 600 MiB of memory.
+const MOST_VALUES: usize = 2_000_000;
 
 const COLUMNS: [&str; 5] = ["activation_id", "activation_code", "region", "name", "expires"];
 
@@ -170,6 +173,9 @@ impl Parser<'_> {
     }
 
     fn json(&mut self, text: &[u8]) -> Result<(), ActivationError> {
+        if !has_few_values(text, MOST_VALUES) {
+            return Err(self.wrong("the top", "more values than any list of activations has"));
+        }
         let entries: serde_json::Value = serde_json::from_slice(text).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             self.wrong(&place, "not JSON")

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use crate::golden::manifest::ManifestError;
 use crate::golden::{GoldenError, SignatureError};
 use crate::printable::Printable;
 use crate::recipe::{LockError, RecipeError};
@@ -112,10 +113,28 @@ impl Error {
 
 impl From<GoldenError> for Error {
     fn from(error: GoldenError) -> Error {
-        // These two are asked before any work: nothing was read or written, so it is the command line that has to change.
-        let usage = matches!(error, GoldenError::Output { .. } | GoldenError::Signature(SignatureError::Key { .. }));
+        // These are asked before any work: nothing was read or written, so it is the command line, or the recipe, that has
+        // to change.
+        let usage = matches!(
+            error,
+            GoldenError::Output { .. }
+                | GoldenError::Signature(SignatureError::Key { .. })
+                | GoldenError::NotAllowed { .. }
+                | GoldenError::Unallowable { .. }
+                | GoldenError::Manifest(ManifestError::Recipe { .. })
+        );
         let exit = if usage { Exit::Usage } else { Exit::Failed };
-        Error::of(exit, &error).help(error.help())
+        let message = Error::of(exit, &error).help(error.help());
+        match &error {
+            GoldenError::NotAllowed { .. } | GoldenError::Unallowable { .. } => {
+                message.state("none of it was read, and nothing was written")
+            }
+            // The first one is the headline.
+            GoldenError::Manifest(ManifestError::Recipe { mistakes, .. }) => {
+                mistakes.iter().skip(1).fold(message, |message, mistake| message.state(mistake.what.clone()))
+            }
+            _ => message,
+        }
     }
 }
 

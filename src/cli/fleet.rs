@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -193,14 +193,8 @@ fn show_status(recipe: Option<&str>, watch: Option<Duration>, ui: &Ui) -> Result
             ui.say("all are online");
             return Ok(exit);
         }
-        let until = Instant::now() + interval;
-        // In small steps, so that Ctrl-C does not have to wait.
-        while Instant::now() < until {
-            if ui.cancel().load(Ordering::SeqCst) {
-                return Err(Error::failed("stopped before all cards were online"));
-            }
-            std::thread::sleep(Duration::from_millis(100).min(interval));
-        }
+        // Ctrl-C ends the program at once, also in here.
+        std::thread::sleep(interval);
     }
 }
 
@@ -307,7 +301,13 @@ fn retire_cards(cards: &[String], recipe: Option<&str>, yes: bool, ui: &Ui) -> R
         confirm(&format!("Retire {}? Nodes are deregistered, activations deleted.", cards.join(", ")))?;
     }
     let mut left = Vec::new();
-    for card in retiring {
+    // A card is taken out of service whole, or not at all.
+    ui.stop_in_order();
+    for (retired, card) in retiring.into_iter().enumerate() {
+        if ui.cancel().load(Ordering::SeqCst) {
+            let state = format!("{retired} of {} cards are retired", cards.len());
+            return Err(Error::failed("stopped").state(state).help("run the same command again for the rest"));
+        }
         let done = card.retire(&ledger)?;
         ui.event("retired", &done);
         let nodes = if done.deregistered.is_empty() {

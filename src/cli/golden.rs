@@ -94,6 +94,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             let mut made = prepared.build(ui.progress())?;
             // What was sent already has to be thrown away before the end.
             ui.catch_interrupts()?;
+            ui.stop_in_order();
             let outputs = made.upload(bucket, &ui.cancel(), ui.progress())?;
             (made, outputs)
         }

@@ -28,6 +28,7 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 pub use bars::Bars;
 pub use error::Error;
@@ -102,6 +103,14 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Activation codes, passwords and keys of images are in this process's memory: a crash writes no core file of it, and no
+/// other program of the same user reads it (prctl(2), PR_SET_DUMPABLE).
+fn keep_memory_private(ui: &Ui) {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        ui.progress().warn(&format!("a crash could leave secrets in a core file: {error}; `ulimit -c 0` prevents it"));
+    }
+}
+
 /// Parses the arguments, runs the command and reports its one error.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -113,10 +122,11 @@ pub fn main() -> ExitCode {
         }
     };
     let ui = Ui::new(cli.global);
-    // Only these look at the flag between two chunks of work. The others have nothing to bring in order: what they make
-    // has no name before it is whole.
-    let in_order = matches!(cli.command, Command::Flash(_) | Command::Verify(_) | Command::Fleet(_));
-    let caught = if in_order { ui.catch_interrupts() } else { Ok(()) };
+    keep_memory_private(&ui);
+    // Only these have something to bring in order, once they say so. The others end where they are: what they make has no
+    // name before it is whole.
+    let has_order = matches!(cli.command, Command::Flash(_) | Command::Verify(_) | Command::Fleet(_));
+    let caught = if has_order { ui.catch_interrupts() } else { Ok(()) };
     let result = caught.and_then(|()| run(cli.command, &ui));
     // An answer that nobody got is a failure, however well the work went.
     let result = result.and_then(|exit| ui.finish().map(|()| exit));

@@ -3,17 +3,21 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::error::Error;
-use crate::cli::{Bars, Events, Lines, screen};
-use crate::golden::Settings;
+use crate::cli::{Bars, Events, Exit, Lines, screen};
+use crate::golden::{GoldenError, Settings};
 use crate::printable::json_text;
 use crate::progress::Progress;
 use crate::recipe::{self, LoadedRecipe, RecipeError};
+use crate::source::cache;
 use crate::xdg;
 
 /// Options that every command takes.
@@ -42,6 +46,8 @@ pub struct Ui {
     bars: Option<Bars>,
     out: Arc<Answers>,
     cancel: Arc<AtomicBool>,
+    /// Whether there is something to bring in order before the end.
+    in_order: Arc<AtomicBool>,
 }
 
 /// stdout, with the first thing that went wrong on it.
@@ -81,7 +87,7 @@ impl Ui {
         } else {
             Box::new(Lines::new())
         };
-        Ui { global, progress, bars, out, cancel: Arc::new(AtomicBool::new(false)) }
+        Ui { global, progress, bars, out, cancel: Arc::default(), in_order: Arc::default() }
     }
 
     /// Where news of running work goes.
@@ -139,13 +145,16 @@ impl Ui {
     /// Where decoded images are kept.
     ///
     /// # Errors
-    /// Where neither `--cache-dir` nor the environment says it.
+    /// Where neither `--cache-dir` nor the environment says it, or it is not this person's alone.
     pub fn cache_dir(&self) -> Result<PathBuf, Error> {
-        self.global
-            .cache_dir
-            .clone()
-            .or_else(xdg::cache_directory)
-            .ok_or_else(|| Error::usage("there is no cache directory: HOME is not set").help("give `--cache-dir DIR`"))
+        let directory = self.global.cache_dir.clone().or_else(xdg::cache_directory).ok_or_else(|| {
+            Error::usage("there is no cache directory: HOME is not set").help("give `--cache-dir DIR`")
+        })?;
+        // Said here, because the rooms that use the cache have nobody to tell.
+        for mended in cache::mend(&directory).map_err(GoldenError::from)? {
+            self.progress().warn(&mended);
+        }
+        Ok(directory)
     }
 
     /// Where the record of all cards is kept.
@@ -193,13 +202,26 @@ impl Ui {
         self.cancel.clone()
     }
 
-    /// Lets Ctrl-C (and SIGTERM, SIGHUP) end long work in order; the second one ends it at once.
+    /// From here on Ctrl-C ends the work in order: there are cards, activations or uploads that must not be left as they
+    /// are. Until here it ends the program at once.
+    pub fn stop_in_order(&self) {
+        self.in_order.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets Ctrl-C (and SIGTERM, SIGHUP) end the program with a message: at once, or after [`Ui::stop_in_order`] in
+    /// order, and then the second one ends it at once.
     ///
     /// # Errors
     /// Where no handler can be installed.
     pub fn catch_interrupts(&self) -> Result<(), Error> {
-        let cancel = self.cancel.clone();
+        let (cancel, in_order, json) = (self.cancel.clone(), self.in_order.clone(), self.json());
+        let out = self.out.clone();
         ctrlc::set_handler(move || {
+            // Whatever it waits for (a server, a decoder, an answer) is not waited for: nothing that it made has a name yet.
+            if !in_order.load(Ordering::SeqCst) {
+                say_stopped(json.then(|| out.clone()));
+                std::process::exit(Exit::Failed as i32);
+            }
             if cancel.swap(true, Ordering::SeqCst) {
                 screen::restore();
                 std::process::exit(130);
@@ -228,4 +250,20 @@ impl Ui {
             _ => Ok(()),
         }
     }
+}
+
+/// Tells that Ctrl-C ended the program, in the time that a person waits.
+fn say_stopped(out: Option<Arc<Answers>>) {
+    const PATIENCE: Duration = Duration::from_millis(300);
+    let (done, heard) = channel();
+    // On a thread of its own: a reader that does not read, or a terminal that is stopped, must not hold up the end.
+    thread::spawn(move || {
+        let error = Error::failed("stopped").state("nothing was written");
+        if let Some(out) = out {
+            out.write(format!("{}\n", Events::line("error", error.fields())).as_bytes());
+        }
+        let _ = write!(anstream::stderr(), "\n{}", error.message());
+        let _ = done.send(());
+    });
+    let _ = heard.recv_timeout(PATIENCE);
 }

@@ -65,6 +65,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     };
     let who = receipt.as_ref().and_then(|receipt| receipt.card.as_ref()).map(|card| card.name.clone());
     let mut task = ui.progress().task(who.as_deref().unwrap_or(&name), Some(expected.mapped_size()));
+    // Nothing is changed, but what was read so far is told.
+    ui.stop_in_order();
     let cancel = ui.cancel();
     let report = verify(&card, &expected, task.as_mut(), &cancel)
         .map_err(|error| Error::failed(format!("cannot verify {name}")).because(&error))?;

@@ -19,7 +19,7 @@ use crate::progress::Progress;
 use crate::recipe::LoadedRecipe;
 use crate::source;
 use crate::source::OpenedBase;
-use crate::source::{Format, PublishedDigest};
+use crate::source::{Format, LargestImage, PublishedDigest, SourceSpec};
 use crate::units::ByteSize;
 
 /// Where things are kept while a golden image is made.
@@ -29,6 +29,8 @@ pub struct Settings {
     pub cache_dir: PathBuf,
     /// The time that edits carry (`SOURCE_DATE_EPOCH`); without it, the newest time that the base image knows.
     pub clock: Option<Clock>,
+    /// The largest base image that is of use, where somebody knows that: the card's size. `None`: as much as is decoded.
+    pub largest: Option<LargestImage>,
 }
 
 impl Settings {
@@ -48,7 +50,7 @@ impl Settings {
             }
             Err(_) => None,
         };
-        Ok(Settings { cache_dir, clock })
+        Ok(Settings { cache_dir, clock, largest: None })
     }
 }
 
@@ -81,8 +83,11 @@ impl UncheckedBase {
 /// [`GoldenError`].
 pub fn prepare(recipe: LoadedRecipe, settings: &Settings, progress: &dyn Progress) -> Result<Prepared, GoldenError> {
     let (source, sha256) = (recipe.recipe.image.source.clone(), recipe.recipe.image.sha256);
-    let OpenedBase { image, published, format } =
-        source::open(&source, sha256, &recipe.dir, &settings.cache_dir, progress)?;
+    let mut spec = SourceSpec::from_recipe(&source, &recipe.dir, sha256)?;
+    if let Some(largest) = settings.largest {
+        spec = spec.at_most(largest);
+    }
+    let OpenedBase { image, published, format } = source::open_base(&spec, &settings.cache_dir, progress)?;
     let size = image.size();
     match open_and_plan(image, &source, &recipe, settings, progress) {
         Ok((opened, plan)) => {

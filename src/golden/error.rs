@@ -117,6 +117,22 @@ pub enum GoldenError {
     /// A key cannot be used, or a signature does not hold.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// A manifest that nobody signed wants of this machine what was not allowed.
+    #[error("{manifest} is not signed by a key that was given, and wants of this machine: {what}", manifest = manifest.display())]
+    NotAllowed {
+        /// The manifest.
+        manifest: PathBuf,
+        /// What it wants, in words.
+        what: String,
+        /// The options that allow it, as a shell takes them.
+        options: String,
+    },
+    /// It wants something that cannot be allowed by name.
+    #[error("the manifest cannot be used: {what}")]
+    Unallowable {
+        /// In words.
+        what: String,
+    },
     /// The golden image beside a manifest is not the one that the manifest describes.
     #[error("{image} is not the image that {manifest} describes: {what}", image = image.display(), manifest = manifest.display())]
     NotTheImage {
@@ -197,6 +213,13 @@ impl GoldenError {
             }
             GoldenError::NotTheImage { .. } => "make it again with `cardsmith golden`, and keep both files together".to_owned(),
             GoldenError::Signature(error) => error.help().to_owned(),
+            GoldenError::NotAllowed { options, .. } => format!(
+                "whoever made the image can read what goes onto its cards. If it is yours, add: {options} \
+                 or sign the manifest (`cardsmith golden --sign KEY`) and say `--only-signed-by KEY.pub`"
+            ),
+            GoldenError::Manifest(ManifestError::Recipe { mistakes, .. }) => {
+                mistakes.first().map(|mistake| mistake.help.clone()).unwrap_or_default()
+            }
             GoldenError::Manifest(_) => "name a manifest that `cardsmith golden` wrote (FILE.manifest.json)".to_owned(),
             // True of whatever is left: every edit went to an overlay that is gone.
             _ => "nothing was written; the base image is untouched".to_owned(),

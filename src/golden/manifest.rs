@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
 use crate::image::BlockMap;
-use crate::printable::json_text;
-use crate::read_limited::read_limited;
-use crate::recipe::Recipe;
+use crate::printable::{is_harmless, json_text};
+use crate::read_limited::{has_few_values, read_limited};
+use crate::recipe::{Mistake, Recipe, mistakes_of_carried};
+use crate::source::LARGEST_RAW;
 use crate::units::{ByteRange, ByteSize};
 
 /// The version of the manifest's format that this cardsmith writes and reads.
@@ -20,6 +21,9 @@ pub const MANIFEST_VERSION: u32 = 1;
 
 /// No sane manifest is larger; a larger file is refused before it is parsed.
 pub(super) const MANIFEST_LIMIT: u64 = 64 << 20;
+
+/// As many values as a map with a range for each 4 KiB of 2 GiB has. Beyond it parsing takes memory without end.
+const MOST_VALUES: usize = 4_000_000;
 
 /// What a golden image is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -202,6 +206,24 @@ pub enum ManifestError {
         /// Its version.
         found: u32,
     },
+    /// It has too many values.
+    #[error("{path} has more values than any manifest (over {MOST_VALUES})", path = path.display())]
+    TooMany {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The recipe in it breaks the rules of recipes.
+    #[error(
+        "the recipe in {path} has a mistake: {what}",
+        path = path.display(),
+        what = mistakes.first().map(|mistake| mistake.what.as_str()).unwrap_or_default()
+    )]
+    Recipe {
+        /// The manifest.
+        path: PathBuf,
+        /// All that were found; at least one.
+        mistakes: Vec<Mistake>,
+    },
     /// It contradicts itself: someone edited it, or a part is missing.
     #[error("{path} contradicts itself: {what}", path = path.display())]
     Inconsistent {
@@ -241,6 +263,9 @@ impl Manifest {
     /// As [`Manifest::read`].
     pub fn parse(text: &[u8], path: &Path) -> Result<Manifest, ManifestError> {
         let unparsable = |source| ManifestError::Parse { path: path.to_owned(), source };
+        if !has_few_values(text, MOST_VALUES) {
+            return Err(ManifestError::TooMany { path: path.to_owned() });
+        }
         let value: serde_json::Value = serde_json::from_slice(text).map_err(unparsable)?;
         // Before the rest is parsed: a newer manifest may lack what this version wants, and the reason is its age.
         if let Some(found) = value.get("manifest_version").and_then(serde_json::Value::as_u64)
@@ -254,10 +279,18 @@ impl Manifest {
         }
         let manifest: Manifest = serde_json::from_value(value).map_err(unparsable)?;
         manifest.check().map_err(|what| ManifestError::Inconsistent { path: path.to_owned(), what })?;
-        Ok(manifest)
+        // A signature says whose it is, not that it is right: the same rules hold for all.
+        match mistakes_of_carried(&manifest.recipe, path) {
+            mistakes if mistakes.is_empty() => Ok(manifest),
+            mistakes => Err(ManifestError::Recipe { path: path.to_owned(), mistakes }),
+        }
     }
 
     fn check(&self) -> Result<(), String> {
+        // Before anything is made in this size.
+        if self.image.size > LARGEST_RAW {
+            return Err(format!("its image has {}, more than any card", self.image.size));
+        }
         // Built anew: this refuses ranges that overlap or leave the image.
         let map = BlockMap::new(self.map.ranges().to_vec(), self.image.size).map_err(|bad| bad.to_string())?;
         // Tags, receipts and the ledger carry this digest, so it has to follow from what is written.
@@ -265,8 +298,13 @@ impl Manifest {
             return Err("the digest over its map is not the one that it states".to_owned());
         }
         // A path would let a manifest from elsewhere choose any file of this machine as its image.
-        if self.image.file.as_ref().is_some_and(|file| file.components().count() != 1 || file.is_absolute()) {
+        let Some(file) = &self.image.file else { return Ok(()) };
+        if file.file_name() != Some(file.as_os_str()) {
             return Err("the image's file name has a directory in it; the image lies beside its manifest".to_owned());
+        }
+        // It is shown, and becomes a part of an address.
+        if !file.to_str().is_some_and(|name| name.chars().all(is_harmless)) {
+            return Err("the image's file name has characters in it that nobody sees".to_owned());
         }
         Ok(())
     }
@@ -274,18 +312,13 @@ impl Manifest {
     /// As the text that is written beside the image: indented, with a final newline.
     ///
     /// # Errors
-    /// Where it would be larger than the 64 MiB that are read of one again.
+    /// Where it would be larger than any manifest that is read. Written, it would make an image that nobody can flash.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         // Indented, and with nothing in it that cannot be seen: people review manifests as diffs.
         let text = json_text(&serde_json::to_string_pretty(self)?) + "\n";
-        match text.len() as u64 {
-            0..=MANIFEST_LIMIT => Ok(text),
-            // Written, it would make an image that nobody can flash.
-            size => Err(serde::ser::Error::custom(format!(
-                "it would have {}, and no more than {} are read of a manifest",
-                ByteSize(size),
-                ByteSize(MANIFEST_LIMIT)
-            ))),
+        match text.len() as u64 <= MANIFEST_LIMIT && has_few_values(text.as_bytes(), MOST_VALUES) {
+            true => Ok(text),
+            false => Err(serde::ser::Error::custom("its manifest would be larger than any that is read (64 MiB)")),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a recipe to a golden image: open the base image, plan, apply into the overlay, prove, write the outputs.
 //! It wires the steps together and is the only room that applies a plan. It knows no devices and no AWS.
 
+mod allowed;
 pub mod apply;
 mod build;
 mod card;
@@ -25,6 +26,7 @@ mod unproven;
 mod upload;
 mod write;
 
+pub use allowed::{Allowed, Origin};
 pub use build::{Prepared, Settings, prepare};
 pub use card::CardImage;
 pub use error::GoldenError;

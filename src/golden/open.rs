@@ -11,7 +11,7 @@ use crate::digest::Sha256Digest;
 use crate::image::output::OutputFormat;
 use crate::progress::Progress;
 use crate::source::streaming::{StreamingImage, open_streaming};
-use crate::source::{self, SourceSpec};
+use crate::source::{self, LargestImage, SourceSpec};
 
 impl Golden {
     /// Opens the golden image that a manifest describes, from the file beside it. The file's content is compared with
@@ -33,7 +33,11 @@ impl Golden {
         let path = image_of(&manifest, manifest_path)?;
         // A raw image is not read as a whole before the cards: its ranges are compared while they are written.
         let image = match packed_digest(&manifest, &path) {
-            expected @ Some(_) => source::open_spec(&SourceSpec::file(&path, expected), cache_dir, progress)?.image,
+            expected @ Some(_) => {
+                let largest = LargestImage::of_manifest(manifest.image.size);
+                let spec = SourceSpec::file(&path, expected).at_most(largest);
+                source::open_spec(&spec, cache_dir, progress)?.image
+            }
             None => source::open_to_inspect(&path, cache_dir, progress)?.0,
         };
         // Ranges beyond the end would only be missed when a card is half written.

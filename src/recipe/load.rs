@@ -17,7 +17,7 @@ use crate::digest::Sha256Digest;
 use crate::read_limited::read_limited;
 
 /// The largest recipe that is read, in bytes. The longest sensible one has a few KiB.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// Why there is no recipe.
 #[derive(Debug, thiserror::Error)]
@@ -170,7 +170,7 @@ fn understand<T>(
     let digest = Sha256Digest::of(text.as_bytes());
     let loaded = LoadedRecipe { recipe, path: path.to_owned(), dir, digest, base, outdated };
     let spans = ValueSpans { texts: &texts, document: &document, prefix };
-    let mistakes = check::check(&loaded, &spans);
+    let mistakes = check::check(&loaded, &spans, check::Place::File);
     if mistakes.is_empty() { Ok(each(loaded, &spans)) } else { Err(wrong(mistakes)) }
 }
 

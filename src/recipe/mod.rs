@@ -2,6 +2,7 @@
 //! that point at line and column, and prints its JSON schema. It reads no image and never holds a secret.
 
 mod card_name;
+mod carried;
 mod check;
 mod expiry;
 mod extends;
@@ -19,7 +20,9 @@ mod secret_patterns;
 mod secret_ref;
 mod template;
 mod toml_errors;
+mod wants;
 
+pub(crate) use carried::mistakes_of_carried;
 pub(crate) use check::keyboard_parts;
 
 pub use card_name::{CardName, CardNameError, is_host_name};
@@ -35,6 +38,7 @@ pub use resolved::{Resolved, Setting, resolve};
 pub use schema::{ActivationFrom, Recipe};
 pub use secret_ref::SecretRef;
 pub use template::template;
+pub use wants::{WantedRole, Wants};
 
 /// The JSON schema of a recipe, for editors (`recipe schema`).
 pub fn schema_json() -> serde_json::Value {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::de::{self, MapAccess, Visitor};
@@ -32,7 +33,36 @@ impl fmt::Display for SecretRef {
     }
 }
 
+/// As the command line has it: `env:WIFI_PSK`, `file:wifi.psk`, `ssm:/fleet/wifi/psk`.
+impl FromStr for SecretRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SecretRef, String> {
+        const FORM: &str = "it is env:NAME, file:PATH or ssm:PARAMETER, as the message that asks for it has it";
+        let (kind, name) = text.split_once(':').ok_or(FORM)?;
+        let reference = match kind {
+            "env" => SecretRef::Env(name.to_owned()),
+            "file" => SecretRef::File(PathBuf::from(name)),
+            "ssm" => SecretRef::SsmParameter(name.to_owned()),
+            _ => return Err(FORM.to_owned()),
+        };
+        match reference.problem() {
+            None => Ok(reference),
+            Some(problem) => Err(problem.to_owned()),
+        }
+    }
+}
+
 impl SecretRef {
+    /// The reference as the command line takes it; [`FromStr`] reads it again.
+    pub fn word(&self) -> String {
+        match self {
+            SecretRef::Env(name) => format!("env:{name}"),
+            SecretRef::File(path) => format!("file:{}", path.display()),
+            SecretRef::SsmParameter(name) => format!("ssm:{name}"),
+        }
+    }
+
     /// What is wrong with the reference itself, as far as one can see. Never quotes it: people put the secret there.
     pub(super) fn problem(&self) -> Option<&'static str> {
         let fits = |text: &str, most: usize, also: &str| {
@@ -106,6 +136,16 @@ impl<'de> Visitor<'de> for Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_command_line_takes_is_what_messages_show() {
+        for word in ["env:WIFI_PSK", "file:wifi.psk", "file:/etc/a:b", "file:../x", "ssm:/fleet/wifi/psk"] {
+            assert_eq!(word.parse::<SecretRef>().unwrap().word(), word);
+        }
+        for bad in ["", "WIFI_PSK", "env:", "env:A=B", "env:1", "file:", "ssm:", "ssm:a b", "Env:A", "http:x"] {
+            assert!(bad.parse::<SecretRef>().is_err(), "{bad}");
+        }
+    }
 
     #[derive(Debug, Deserialize)]
     struct Holder {

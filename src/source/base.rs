@@ -66,14 +66,25 @@ pub fn open(
     cache_directory: &Path,
     progress: &dyn Progress,
 ) -> Result<OpenedBase, SourceError> {
-    let spec = SourceSpec::from_recipe(source, beside, sha256)?;
+    open_base(&SourceSpec::from_recipe(source, beside, sha256)?, cache_directory, progress)
+}
+
+/// As [`open`], of an image that is named already.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_base(
+    spec: &SourceSpec,
+    cache_directory: &Path,
+    progress: &dyn Progress,
+) -> Result<OpenedBase, SourceError> {
     // Only a raw file is hashed beside the work. A packed one has to be decoded first, which gives its digest.
     let mut opened = match &spec.place {
         Location::File(path) => match OpenFile::new(path)? {
-            raw if raw.format == Format::Raw => open_raw(&spec, raw, cache_directory, progress)?,
-            _ => open_spec(&spec, cache_directory, progress)?.into_base(),
+            raw if raw.format == Format::Raw => open_raw(spec, raw, cache_directory, progress)?,
+            _ => open_spec(spec, cache_directory, progress)?.into_base(),
         },
-        _ => open_spec(&spec, cache_directory, progress)?.into_base(),
+        _ => open_spec(spec, cache_directory, progress)?.into_base(),
     };
     if let Location::File(path) = &spec.place {
         // After the digest has begun: that is one of the file as published, with whatever stands where the map lists

@@ -3,10 +3,13 @@
 //! A cache can give a false pass, so an entry counts only when its image is, by inode, size and both times, the very file
 //! that was written here, or else when it still has the fingerprint that it had then. Deleting the directory is
 //! always safe.
+//!
+//! The images are those of people's cards, and go onto cards again: the directory is its owner's alone, and so is every
+//! file in it.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use super::error::SourceError;
 use super::fingerprint::{Fingerprint, fingerprint_of};
 use super::stamp::Stamp;
-use crate::atomic_file::{AtomicFile, write_atomically};
+use crate::atomic_file::{AtomicFile, write_privately};
 use crate::digest::Sha256Digest;
 use crate::image::bytes::ReadAt;
 use crate::image::file::ImageFile;
+use crate::private_directory::{NotPrivate, check_owner, make_private};
 use crate::progress::Task;
 use crate::units::ByteSize;
 
@@ -39,19 +43,64 @@ struct Marker {
 
 const VERSION: u32 = 2;
 
+/// Where decoded images are, and where digests of raw ones are.
+const IMAGES: &str = "images";
+pub(super) const DIGESTS: &str = "digests";
+
+/// Closes what is there of the cache under `directory` to others, where an older cardsmith or somebody else left it open.
+/// What could have been put there by others is removed. Returns what was mended, in words.
+///
+/// # Errors
+/// [`SourceError::CacheNotPrivate`], [`SourceError::Cache`].
+pub fn mend(directory: &Path) -> Result<Vec<String>, SourceError> {
+    let mut mended = Vec::new();
+    for part in [IMAGES, DIGESTS] {
+        // What is not there yet is made when it is needed.
+        if directory.join(part).symlink_metadata().is_ok() {
+            mended.extend(private(directory, part)?);
+        }
+    }
+    check_owner(directory).map_err(|error| not_private(directory, error))?;
+    Ok(mended)
+}
+
+/// Makes one part of the cache, or closes it to others. The directory that a person named is left as it is: it may hold
+/// other things.
+pub(super) fn private(directory: &Path, part: &str) -> Result<Option<String>, SourceError> {
+    check_owner(directory).map_err(|error| not_private(directory, error))?;
+    let path = directory.join(part);
+    let Some(mended) = make_private(&path).map_err(|error| not_private(directory, error))? else { return Ok(None) };
+    if !mended.was_writable {
+        return Ok(Some(mended.what));
+    }
+    // An entry vouches for itself: whoever could write here could have it say anything.
+    let emptied = fs::remove_dir_all(&path).and_then(|()| DirBuilder::new().mode(0o700).create(&path));
+    emptied.map_err(|source| SourceError::Cache {
+        doing: "empty what others could write to",
+        directory: path,
+        source,
+    })?;
+    Ok(Some(format!("{}; others could write to it, so what was in it was removed", mended.what)))
+}
+
+fn not_private(directory: &Path, error: NotPrivate) -> SourceError {
+    match error {
+        NotPrivate::Refused(what) => SourceError::CacheNotPrivate { what },
+        NotPrivate::Io { source, .. } => {
+            SourceError::Cache { doing: "make the directory", directory: directory.to_owned(), source }
+        }
+    }
+}
+
 impl Cache {
-    /// The cache under `directory`, made where it is not there.
+    /// The cache under `directory`, made where it is not there, and closed to others where it was open. What was mended
+    /// is told by [`mend`], which a program asks first.
     ///
     /// # Errors
-    /// [`SourceError::Cache`].
+    /// [`SourceError::Cache`], [`SourceError::CacheNotPrivate`].
     pub(super) fn at(directory: &Path) -> Result<Cache, SourceError> {
-        let images = directory.join("images");
-        fs::create_dir_all(&images).map_err(|source| SourceError::Cache {
-            doing: "make the directory",
-            directory: directory.to_owned(),
-            source,
-        })?;
-        Ok(Cache { images })
+        private(directory, IMAGES)?;
+        Ok(Cache { images: directory.join(IMAGES) })
     }
 
     /// What to say when the system refuses something in the cache.
@@ -96,6 +145,11 @@ impl Cache {
 
     fn sound(&self, published: &Sha256Digest, marker: &Marker, task: &mut dyn Task) -> Option<ImageFile> {
         let file = File::open(self.image_path(published)).ok()?;
+        // An older cardsmith left images that everybody can read, should the directory ever be opened.
+        let mode = file.metadata().ok()?.mode();
+        if mode & 0o077 != 0 {
+            file.set_permissions(Permissions::from_mode(0o400)).ok()?;
+        }
         // Of the open file: a rename in between cannot change which one it is.
         let stamp = Stamp::of(&file)?;
         let image = ImageFile::from_file(file).ok()?;
@@ -118,7 +172,7 @@ impl Cache {
 
     /// A place for an image that is being decoded.
     pub(super) fn begin(&self) -> io::Result<AtomicFile> {
-        AtomicFile::create_in(&self.images)
+        AtomicFile::create_private_in(&self.images)
     }
 
     /// The decoded image is complete: it gets its name.
@@ -130,7 +184,7 @@ impl Cache {
         image_fingerprint: Fingerprint,
     ) -> io::Result<ImageFile> {
         // Nobody edits it by accident, not even by mounting it.
-        file.file().set_permissions(Permissions::from_mode(0o444))?;
+        file.file().set_permissions(Permissions::from_mode(0o400))?;
         let path = self.image_path(published);
         // The image first and its marker last: a power cut between leaves an image that nobody takes for one.
         file.commit(&path)?;
@@ -146,7 +200,7 @@ impl Cache {
     }
 
     fn mark(&self, published: &Sha256Digest, marker: &Marker) -> io::Result<()> {
-        write_atomically(&self.marker_path(published), serde_json::to_string(marker)?.as_bytes())
+        write_privately(&self.marker_path(published), serde_json::to_string(marker)?.as_bytes())
     }
 
     fn image_path(&self, published: &Sha256Digest) -> PathBuf {

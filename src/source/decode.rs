@@ -17,8 +17,6 @@ use crate::progress::Task;
 use crate::units::{ByteOffset, ByteSize};
 use liblzma::stream::MtStreamBuilder;
 
-/// No card is larger, and no image that comes out larger is one.
-pub const LARGEST_IMAGE: ByteSize = ByteSize(1 << 40);
 /// A multiple of what the image is written by.
 const CHUNK: usize = 8 * AT_A_TIME;
 /// Chunks between decoder and writer.
@@ -49,18 +47,19 @@ pub(super) enum DecodeError {
     Damaged { at: ByteOffset, decoded: ByteSize, source: io::Error, published: Sha256Digest },
     /// The zip archive does not hold one image.
     Entries(Vec<String>),
-    /// More than [`LARGEST_IMAGE`].
+    /// More than was asked for.
     TooLarge,
     /// The decoded image could not be written.
     Write { decoded: ByteSize, source: io::Error },
 }
 
-/// Decodes all of `file` into `sink`, sparse. `available` hears how many bytes of the image are there; an error of it ends
+/// Decodes all of `file` into `sink`, sparse, where that is not more than `most`. `available` hears how many bytes of the image are there; an error of it ends
 /// the work.
 pub(super) fn decode(
     file: &File,
     format: Format,
     sink: &File,
+    most: ByteSize,
     task: &mut dyn Task,
     available: &dyn Fn(u64) -> io::Result<()>,
 ) -> Result<Decoded, DecodeError> {
@@ -71,8 +70,8 @@ pub(super) fn decode(
         // Not bounded: it carries only buffers that `send` has bounded already.
         let (give_back, empty) = channel();
         let counter = &read_so_far;
-        let reader = scope.spawn(move || unpack(file, format, counter, &mut Chunks { send, empty }));
-        let written = write(&receive, &give_back, sink, |there| {
+        let reader = scope.spawn(move || unpack(file, format, counter, most, &mut Chunks { send, empty }));
+        let written = write(&receive, &give_back, sink, most, |there| {
             task.at(ByteSize(read_so_far.load(Ordering::Relaxed)));
             available(there)
         });
@@ -92,6 +91,7 @@ pub(super) fn decode(
             }
             Err(Unread::Io(source)) => Err(read_error(source)),
             Err(Unread::Entries(entries)) => Err(DecodeError::Entries(entries)),
+            Err(Unread::TooLarge) => Err(DecodeError::TooLarge),
         }
     })
 }
@@ -105,6 +105,7 @@ struct Broken {
 enum Unread {
     Io(io::Error),
     Entries(Vec<String>),
+    TooLarge,
 }
 
 /// The file as published: counted while it passes. An error of its own is kept apart from the decoder's.
@@ -135,13 +136,14 @@ impl Read for Published<'_> {
 
 type Unpacked = Result<(Sha256Digest, Result<(), Broken>), Unread>;
 
-fn unpack(file: &File, format: Format, counter: &AtomicU64, to: &mut Chunks) -> Unpacked {
+fn unpack(file: &File, format: Format, counter: &AtomicU64, most: ByteSize, to: &mut Chunks) -> Unpacked {
     let mut published = Hashing::new(Published { file, at: 0, counter, failed: None });
     let result = if format == Format::Zip {
         // The directory of a zip archive is at its end, so the file is hashed in a pass of its own, below.
-        zip_entry::with_image(file, counter, |entry| to.pump(entry)).map_err(|error| match error {
+        zip_entry::with_image(file, counter, most, |entry| to.pump(entry)).map_err(|error| match error {
             zip_entry::ZipError::Io(source) => Unread::Io(source),
             zip_entry::ZipError::Entries(entries) => Unread::Entries(entries),
+            zip_entry::ZipError::TooLarge => Unread::TooLarge,
         })?
     } else {
         let buffered = BufReader::with_capacity(CHUNK, &mut published);
@@ -278,6 +280,7 @@ fn write(
     receive: &Receiver<Vec<u8>>,
     empty: &Sender<Vec<u8>>,
     sink: &File,
+    most: ByteSize,
     mut tell: impl FnMut(u64) -> io::Result<()>,
 ) -> Result<(Fingerprint, ByteSize), DecodeError> {
     let mut taking = Taking::default();
@@ -286,7 +289,7 @@ fn write(
     let mut sparse = SparseFile::new(sink).map_err(|source| failed(0, source))?;
     for chunk in receive {
         // Before it is written: a decompression bomb must not fill the disk first.
-        if at.saturating_add(chunk.len() as u64) > LARGEST_IMAGE.0 {
+        if at.saturating_add(chunk.len() as u64) > most.0 {
             return Err(DecodeError::TooLarge);
         }
         taking.next(&chunk);

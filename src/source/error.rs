@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::format::Format;
+use super::largest::{LARGEST_RAW, LargestImage};
 use crate::digest::Sha256Digest;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
@@ -90,13 +91,30 @@ pub enum SourceError {
         /// The entries that could be images.
         entries: Vec<String>,
     },
-    /// It came out larger than any card.
-    #[error("{name} decodes to more than {limit}: this is not the image of a card")]
+    /// More came out of it than can be of use.
+    #[error("{name} {limit}. Nothing of it was kept")]
     TooLarge {
         /// The file or address.
         name: String,
-        /// The bound.
-        limit: ByteSize,
+        /// The bound, and who says it.
+        limit: LargestImage,
+    },
+    /// A raw image that is larger than any card.
+    #[error("{} has {size}, more than any card ({LARGEST_RAW}): this is not the image of a card", path.display())]
+    TooLargeForCards {
+        /// The file or device.
+        path: PathBuf,
+        /// Its size.
+        size: ByteSize,
+    },
+    /// The cache is not one person's alone.
+    #[error(
+        "the image cache cannot be used: {what}. What lies there goes onto cards. Correct it, or name another place with \
+         --cache-dir DIRECTORY"
+    )]
+    CacheNotPrivate {
+        /// Which directory, and what is wrong with it.
+        what: String,
     },
     /// It changed while it was read.
     #[error("{} was changed while it was read; wait until the copy or download is complete, and start again", path.display())]

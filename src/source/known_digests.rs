@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::{DIGESTS, private};
 use super::stamp::Stamp;
-use crate::atomic_file::write_atomically;
+use crate::atomic_file::write_privately;
 use crate::digest::Sha256Digest;
 use crate::read_limited::read_limited;
 
@@ -19,6 +20,7 @@ const LARGEST: u64 = 4096;
 
 /// Where the digest of one image is kept.
 pub(super) struct KnownDigest {
+    directory: PathBuf,
     place: PathBuf,
 }
 
@@ -36,11 +38,17 @@ impl KnownDigest {
         let path = fs::canonicalize(path).ok()?;
         // A digest of the path, which may be longer than a file name can be.
         let name = Sha256Digest::of(path.as_os_str().as_encoded_bytes());
-        Some(KnownDigest { place: directory.join("digests").join(format!("{name}.json")) })
+        let place = directory.join(DIGESTS).join(format!("{name}.json"));
+        Some(KnownDigest { directory: directory.to_owned(), place })
     }
 
     /// The digest, if it is that of the file with this stamp.
     pub(super) fn get(&self, stamp: &Stamp) -> Option<Sha256Digest> {
+        // A digest that somebody else put there would vouch for any image.
+        let there = self.place.parent().is_some_and(Path::exists);
+        if !there || private(&self.directory, DIGESTS).is_err() {
+            return None;
+        }
         let text = read_limited(File::open(&self.place).ok()?, LARGEST).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
         (record.version == VERSION && record.stamp == *stamp).then_some(record.sha256)
@@ -49,8 +57,8 @@ impl KnownDigest {
     /// Keeps it. What cannot be kept is computed again the next time.
     pub(super) fn keep(&self, stamp: Stamp, sha256: Sha256Digest) {
         let record = Record { version: VERSION, stamp, sha256 };
-        if let (Some(directory), Ok(text)) = (self.place.parent(), serde_json::to_vec(&record)) {
-            let _ = fs::create_dir_all(directory).and_then(|()| write_atomically(&self.place, &text));
+        if let (Ok(_), Ok(text)) = (private(&self.directory, DIGESTS), serde_json::to_vec(&record)) {
+            let _ = write_privately(&self.place, &text);
         }
     }
 }

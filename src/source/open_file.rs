@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::error::SourceError;
 use super::format::Format;
+use super::largest::LARGEST_RAW;
 use super::packed::Packed;
 use super::recognise::format_of;
 use super::stamp::Stamp;
@@ -31,6 +32,10 @@ impl<'a> OpenFile<'a> {
         // By way of `ImageFile`, which knows the size of a block device as well.
         let size = ImageFile::from_file(file.try_clone().map_err(open)?).map_err(open)?.size();
         let format = format_of(&file, size, path, &path.display().to_string())?;
+        // A sparse file says any size. To hash one that is larger than any card could take days.
+        if format == Format::Raw && size > LARGEST_RAW {
+            return Err(SourceError::TooLargeForCards { path: path.to_owned(), size });
+        }
         Ok(OpenFile { path, file, format, size })
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::cache::Cache;
-use super::decode::{DecodeError, Decoded, LARGEST_IMAGE, decode};
+use super::decode::{DecodeError, Decoded, decode};
 use super::download::{self, LARGEST_DOWNLOAD};
 use super::error::SourceError;
 use super::format::{Format, HEAD_BYTES};
@@ -72,21 +72,22 @@ pub(super) fn decode_checked(
     available: &dyn Fn(u64) -> io::Result<()>,
 ) -> Result<Decoded, SourceError> {
     let (name, format) = (spec.full_name(), packed.format);
-    let decoded = decode(&packed.file, format, file.file(), task, available).map_err(|error| match error {
-        DecodeError::Read { at, source } => SourceError::Read { path: PathBuf::from(&name), at, source },
-        // The wrong file is the better message than a damaged one.
-        DecodeError::Damaged { at, decoded, source, published } => match spec.check(published) {
-            Err(wrong) => wrong,
-            Ok(()) => SourceError::Damaged { name: name.clone(), format, at, decoded, source },
-        },
-        DecodeError::Entries(entries) => SourceError::ZipEntries { name: name.clone(), entries },
-        DecodeError::TooLarge => SourceError::TooLarge { name: name.clone(), limit: LARGEST_IMAGE },
-        // With a message of its own: about a full disk people can do something.
-        DecodeError::Write { decoded, source } if is_full(&source) => {
-            SourceError::CacheFull { name: name.clone(), directory: cache.directory().to_owned(), decoded }
-        }
-        DecodeError::Write { source, .. } => cache.unusable("write the decoded image")(source),
-    })?;
+    let decoded =
+        decode(&packed.file, format, file.file(), spec.largest.size, task, available).map_err(|error| match error {
+            DecodeError::Read { at, source } => SourceError::Read { path: PathBuf::from(&name), at, source },
+            // The wrong file is the better message than a damaged one.
+            DecodeError::Damaged { at, decoded, source, published } => match spec.check(published) {
+                Err(wrong) => wrong,
+                Ok(()) => SourceError::Damaged { name: name.clone(), format, at, decoded, source },
+            },
+            DecodeError::Entries(entries) => SourceError::ZipEntries { name: name.clone(), entries },
+            DecodeError::TooLarge => SourceError::TooLarge { name: name.clone(), limit: spec.largest },
+            // With a message of its own: about a full disk people can do something.
+            DecodeError::Write { decoded, source } if is_full(&source) => {
+                SourceError::CacheFull { name: name.clone(), directory: cache.directory().to_owned(), decoded }
+            }
+            DecodeError::Write { source, .. } => cache.unusable("write the decoded image")(source),
+        })?;
     spec.check(decoded.published)?;
     // The digest alone does not tell: the bytes that were hashed may not be those that were decoded (zip is read
     // twice).

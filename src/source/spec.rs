@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::SourceError;
+use super::largest::LargestImage;
 use super::location::Location;
 use crate::digest::Sha256Digest;
 
@@ -13,12 +14,14 @@ pub struct SourceSpec {
     pub(super) place: Location,
     /// What the file must hash to.
     pub(super) sha256: Option<Sha256Digest>,
+    /// How large it may come out.
+    pub(super) largest: LargestImage,
 }
 
 impl SourceSpec {
     /// An image in a file or on a block device.
     pub fn file(path: impl Into<PathBuf>, sha256: Option<Sha256Digest>) -> SourceSpec {
-        SourceSpec { place: Location::File(path.into()), sha256 }
+        SourceSpec { place: Location::File(path.into()), sha256, largest: LargestImage::default() }
     }
 
     /// What a recipe's `[image]` says: an https:// or s3:// address, or a path from the recipe's directory.
@@ -40,8 +43,14 @@ impl SourceSpec {
     pub fn remote(place: Location, sha256: Option<Sha256Digest>) -> Result<SourceSpec, SourceError> {
         match sha256 {
             None => Err(SourceError::DigestRequired { url: place.to_string() }),
-            some => Ok(SourceSpec { place, sha256: some }),
+            some => Ok(SourceSpec { place, sha256: some, largest: LargestImage::default() }),
         }
+    }
+
+    /// The same, where somebody knows how large the image can be.
+    #[must_use]
+    pub fn at_most(self, largest: LargestImage) -> SourceSpec {
+        SourceSpec { largest, ..self }
     }
 
     /// The last part of its path or address.

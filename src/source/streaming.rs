@@ -15,6 +15,7 @@ use super::cache::Cache;
 use super::decode::Decoded;
 use super::error::SourceError;
 use super::format::Format;
+use super::largest::LargestImage;
 use super::location::Location;
 use super::open_file::OpenFile;
 use super::packed::{Packed, decode_checked, fetch};
@@ -75,7 +76,14 @@ pub fn open_streaming(
     if opened.format == Format::Raw || cache.may_hold(opened.size) {
         return Ok(None);
     }
-    begin(SourceSpec::file(path, Some(expected)), opened.into_packed(), size, cache, cancel).map(Some)
+    begin(
+        SourceSpec::file(path, Some(expected)).at_most(LargestImage::of_manifest(size)),
+        opened.into_packed(),
+        size,
+        cache,
+        cancel,
+    )
+    .map(Some)
 }
 
 /// As [`open_streaming`], for a file that a server has: it is fetched whole first, and nothing is decoded that has another
@@ -91,7 +99,8 @@ pub fn fetch_streaming(
     cancel: Arc<AtomicBool>,
     progress: &dyn Progress,
 ) -> Result<Option<StreamingImage>, SourceError> {
-    let (spec, cache) = (SourceSpec::remote(place.clone(), Some(expected))?, Cache::at(cache_directory)?);
+    let spec = SourceSpec::remote(place.clone(), Some(expected))?.at_most(LargestImage::of_manifest(size));
+    let cache = Cache::at(cache_directory)?;
     if cache.has(&expected) {
         return Ok(None);
     }
@@ -235,7 +244,7 @@ impl Decoder {
 
     fn decode(&self, file: &AtomicFile) -> Result<Decoded, String> {
         let available = |bytes: u64| {
-            // What unpacks to more is refused at the end. Readers know only `size`.
+            // Readers know only `size`.
             self.shared.set(State::Decoded(bytes.min(self.size.0)));
             self.shared.go_on()
         };

@@ -48,6 +48,8 @@ pub struct Answer {
     pub cut: Option<usize>,
     /// Without Content-Length: the body ends where the connection does.
     pub unframed: bool,
+    /// After what is sent nothing follows, and the connection stays.
+    pub silent: bool,
 }
 
 impl Answer {
@@ -157,6 +159,9 @@ fn serve(stream: impl Read + Write, answer: &Arc<Handler>, requests: &Mutex<Vec<
     let to = stream.get_mut();
     let body = &answer.body[..answer.cut.unwrap_or(answer.body.len()).min(answer.body.len())];
     let _ = to.write_all((head + "\r\n").as_bytes()).and_then(|()| to.write_all(body)).and_then(|()| to.flush());
+    if answer.silent {
+        std::thread::sleep(std::time::Duration::from_secs(120));
+    }
 }
 
 /// Reads one request with its body.

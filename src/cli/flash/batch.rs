@@ -79,6 +79,8 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     if issuer.is_none() {
         progress.warn("the recipe has no [activation]: these cards will not register with SSM");
     }
+    // From here on there is a record, and soon there are activations and cards.
+    ui.stop_in_order();
     if let Some(dir) = batch.receipts {
         std::fs::create_dir_all(dir)
             .map_err(|error| Error::failed(format!("cannot make {}", dir.display())).because(&error))?;

@@ -5,14 +5,13 @@ mod bench;
 mod confirm;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use crate::flash::gate::{self, GateOptions};
 use crate::flash::{Host, Verdict};
-use crate::golden::{self, Golden, GoldenError, Manifest, TrustedKeys};
-use crate::recipe;
+use crate::golden::{self, Allowed, Golden, GoldenError, Manifest, Origin, Settings, TrustedKeys};
+use crate::recipe::{self, Recipe, SecretRef, Wants};
 use crate::secrets::{self, CardSecrets};
-use crate::source::Location;
+use crate::source::{LargestImage, Location};
 use crate::units::ByteSize;
 
 use super::{Error, Exit, Ui};
@@ -64,6 +63,12 @@ pub(super) struct Args {
     /// Only where the manifest's signature is by this key: a public key (KEY.pub), or an allowed_signers file
     #[arg(long, value_name = "KEY")]
     only_signed_by: Option<PathBuf>,
+    /// A secret that the manifest may have read here: env:NAME, file:PATH or ssm:PARAMETER. May be given several times
+    #[arg(long, value_name = "SECRET")]
+    allow_secret: Vec<SecretRef>,
+    /// A role of this machine's AWS account for which the manifest may have activations made. May be given several times
+    #[arg(long, value_name = "ROLE")]
+    allow_role: Vec<String>,
     /// Write each card's receipt there, as JSON
     #[arg(long, value_name = "DIR")]
     receipts: Option<PathBuf>,
@@ -85,18 +90,19 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
             .help("name devices only, or one file for each card"));
     }
 
-    let Opened { golden, beside, secrets } = open(args, ui)?;
+    let Opened { golden, beside, secrets } = open(args, devices.iter().map(|device| device.size).min(), ui)?;
     if let Some(file) = &golden.manifest.image.file {
         options.inputs.push(beside.join(file));
-    }
-    if ui.cancel().load(Ordering::Relaxed) {
-        return Err(Error::failed("stopped").state("nothing was written"));
     }
     // Again, now that the size is known: a card that is too small is no reason to ask a question.
     drop(gate::clear_all(&host, &args.to, &options, golden.manifest.image.size)?);
     if let Some(bench) = &bench {
         // Who puts a card into a slot means it. What was there before may be there for another reason.
         devices = bench.in_use(&host, &options, golden.manifest.image.size)?;
+    }
+    // Once more, right above the question.
+    if let Some(wanted) = wanted_here(&wants_of(&golden.manifest.recipe, args)).filter(|_| !devices.is_empty()) {
+        ui.say(&wanted);
     }
     confirm::erase(&devices, args.yes, ui)?;
     let ledger = ui.ledger_path()?;
@@ -139,15 +145,48 @@ struct Opened {
     secrets: CardSecrets,
 }
 
-impl Opened {
-    fn from(golden: Golden, beside: &Path, ui: &Ui) -> Result<Opened, Error> {
-        let secrets = secrets::resolve(&golden.manifest.recipe, beside, ui.progress())?;
-        Ok(Opened { golden, beside: beside.to_owned(), secrets })
+/// What the recipe wants of this machine, for people; `None` where that is nothing.
+fn wanted_here(wants: &Wants) -> Option<String> {
+    (!wants.is_empty()).then(|| format!("the cards get from this machine: {wants}"))
+}
+
+/// What the recipe wants of this machine, with the file of activations that the command line names instead.
+fn wants_of(recipe: &Recipe, args: &Args) -> Wants {
+    let mut wants = Wants::of(recipe);
+    if args.activations.is_some() && recipe.activation.is_some() {
+        wants.activations.clone_from(&args.activations);
+    }
+    wants
+}
+
+/// Tells what will be read, before any of it is.
+fn show_wanted(recipe: &Recipe, args: &Args, ui: &Ui) {
+    let wants = wants_of(recipe, args);
+    ui.event("wants", &wants);
+    if let Some(wanted) = wanted_here(&wants) {
+        ui.say(&wanted);
     }
 }
 
+/// Checks what a manifest wants of this machine, tells of it, and looks up its secrets.
+fn secrets_of(
+    manifest: &Manifest,
+    path: &Path,
+    origin: Origin<'_>,
+    args: &Args,
+    ui: &Ui,
+) -> Result<CardSecrets, Error> {
+    // Whoever holds the key that was given may name what is wanted here.
+    if args.only_signed_by.is_none() {
+        let (secrets, roles) = (args.allow_secret.clone(), args.allow_role.clone());
+        Allowed { secrets, roles, activations_named: args.activations.is_some() }.check(manifest, path, origin)?;
+    }
+    show_wanted(&manifest.recipe, args, ui);
+    Ok(secrets::resolve(&manifest.recipe, &origin.directory(), ui.progress())?)
+}
+
 /// What CI left on a server.
-fn open_remote(place: &Location, trusted: Option<&TrustedKeys>, ui: &Ui) -> Result<Opened, Error> {
+fn open_remote(place: &Location, trusted: Option<&TrustedKeys>, args: &Args, ui: &Ui) -> Result<Opened, Error> {
     if !place.name().ends_with(".json") {
         return Err(Error::usage(format!("{place} is not the address of a manifest"))
             .state("nothing was written")
@@ -158,12 +197,16 @@ fn open_remote(place: &Location, trusted: Option<&TrustedKeys>, ui: &Ui) -> Resu
         Some(trusted) => Manifest::fetch_trusted(place, trusted)?,
         None => Manifest::fetch(place)?,
     };
-    let golden = Golden::open_fetched(&manifest, place, &ui.cache_dir()?, ui.cancel(), ui.progress())?;
-    Opened::from(golden, Path::new("."), ui)
+    // Before the image is fetched: what is not allowed is told at once.
+    let shown = PathBuf::from(place.to_string());
+    let about = Manifest::parse(&manifest, &shown).map_err(GoldenError::from)?;
+    let secrets = secrets_of(&about, &shown, Origin::Server, args, ui)?;
+    let golden = Golden::open_fetched(about, place, &ui.cache_dir()?, ui.cancel(), ui.progress())?;
+    Ok(Opened { golden, beside: Origin::Server.directory(), secrets })
 }
 
 /// The golden image that the source means. Secrets are looked up first: making a golden image takes minutes.
-fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
+fn open(args: &Args, card: Option<ByteSize>, ui: &Ui) -> Result<Opened, Error> {
     let source = args.source.as_path();
     let place = Location::parse(source).map_err(|error| Error::of(Exit::Usage, &error).state("nothing was written"))?;
     if args.locked && (place.path().is_none() || place.name().ends_with(".json")) {
@@ -177,7 +220,7 @@ fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
     }
     let trusted = args.only_signed_by.as_deref().map(TrustedKeys::open).transpose().map_err(GoldenError::from)?;
     if place.path().is_none() {
-        return open_remote(&place, trusted.as_ref(), ui);
+        return open_remote(&place, trusted.as_ref(), args, ui);
     }
     if source.extension().is_some_and(|ending| ending == "json") {
         let beside = source.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -185,17 +228,26 @@ fn open(args: &Args, ui: &Ui) -> Result<Opened, Error> {
             Some(trusted) => Manifest::read_trusted(source, trusted)?,
             None => Manifest::read(source).map_err(GoldenError::from)?,
         };
+        let secrets = secrets_of(&manifest, source, Origin::Directory(beside), args, ui)?;
         let cache = ui.cache_dir()?;
         let golden = Golden::open_streaming_described(manifest, source, &cache, ui.cancel(), ui.progress())?;
-        return Opened::from(golden, beside, ui);
+        return Ok(Opened { golden, beside: beside.to_owned(), secrets });
+    }
+    if !args.allow_secret.is_empty() || !args.allow_role.is_empty() {
+        return Err(Error::usage("`--allow-secret` and `--allow-role` go with the manifest of a golden image")
+            .state("nothing was written")
+            .help("leave them out: what a recipe of your own names is read anyway, and shown before"));
     }
     let mut loaded = ui.load_recipe(source)?;
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }
     let beside = loaded.dir.clone();
+    show_wanted(&loaded.recipe, args, ui);
     let secrets = secrets::resolve(&loaded.recipe, &beside, ui.progress())?;
-    let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
+    // A base image becomes a golden image of its size, which has to fit on every card.
+    let settings = Settings { largest: card.map(LargestImage::of_card), ..ui.settings()? };
+    let prepared = golden::prepare(loaded, &settings, ui.progress())?;
     for finding in prepared.plan().findings.iter().filter(|f| f.severity > crate::prepare::Severity::Note) {
         ui.progress().warn(&finding.text);
     }

@@ -10,6 +10,7 @@ use super::{Error, Exit, Ui};
 use crate::golden;
 use crate::golden::finding_records;
 use crate::printable::Printable;
+use crate::recipe::Wants;
 
 /// Show the edits that a recipe would make, as a readable diff
 ///
@@ -27,7 +28,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let loaded = ui.load_recipe(&args.recipe)?;
-    let name = loaded.recipe.name.clone();
+    let (name, wants) = (loaded.recipe.name.clone(), Wants::of(&loaded.recipe));
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     let repaired = prepared.repaired().map(str::to_owned);
     // The digest is waited for first: a plan for another image than the recipe's must not be shown.
@@ -41,6 +42,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
     let whole = json!({ "recipe": name, "base": base, "repaired": repaired, "edits": plan.edits.len() });
     ui.event("plan", &whole);
+    ui.event("wants", &wants);
 
     let (source, recipe) = (Printable::of(&base.source), Printable::of(&name));
     ui.answer(&format!("{source} ({}, {}) becomes the golden image of \"{recipe}\":\n", base.format, base.size));
@@ -48,6 +50,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         ui.answer(&format!("repaired first: {}\n", Printable::of(&repaired)));
     }
     ui.answer(&show::plan(plan, args.contents));
+    if !wants.is_empty() {
+        ui.answer(&format!("when cards are made, they get from that machine: {}", Printable::of(&wants.to_string())));
+    }
     if plan.blockers().next().is_some() {
         ui.say("the recipe asks for what this image cannot do: `cardsmith golden` would stop");
         // The plan was shown, and yet this is exit 1: CI must not go on to `golden`.

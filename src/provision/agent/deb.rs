@@ -14,6 +14,8 @@ pub(super) struct Control {
 
 const AR_MAGIC: &[u8] = b"!<arch>\n";
 const AR_HEADER: usize = 60;
+/// `xz -9` needs 65 MiB to unpack.
+const XZ_MEMORY: u64 = 128 << 20;
 /// The agent's control.tar has 2 KiB.
 const LARGEST_CONTROL: u64 = 8 << 20;
 
@@ -67,7 +69,12 @@ fn text_of_control(name: &str, compressed: &[u8]) -> Result<String, String> {
     let reader: Box<dyn Read + '_> = match name.rsplit_once(".tar").map(|(_, suffix)| suffix) {
         Some("") => Box::new(compressed),
         Some(".gz") => Box::new(flate2::read::GzDecoder::new(compressed)),
-        Some(".xz") => Box::new(liblzma::read::XzDecoder::new(compressed)),
+        Some(".xz") => {
+            // A header alone can ask for a dictionary of 4 GiB.
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0);
+            let stream = stream.map_err(|error| broken(std::io::Error::other(error)))?;
+            Box::new(liblzma::read::XzDecoder::new_stream(compressed, stream))
+        }
         Some(".zst") => Box::new(zstd::stream::read::Decoder::new(compressed).map_err(broken)?),
         _ => return Err(format!("has a {name}, which is compressed in a way that cardsmith does not know")),
     };

@@ -1,5 +1,6 @@
 //! Rules of `[network]` and `[proxy]`.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::Checker;
@@ -20,10 +21,11 @@ impl Checker<'_> {
         if let Some(wifi) = &network.wifi {
             self.wifi(wifi);
         }
+        let mut earlier = HashSet::new();
         for (at, interface) in network.interfaces.iter().enumerate() {
             let number = at.to_string();
             self.interface(&number, interface);
-            if network.interfaces.iter().take(at).any(|other| other.name == interface.name) {
+            if !earlier.insert(interface.name.as_str()) {
                 self.report(
                     &["network", "interface", &number, "name"],
                     "an earlier [[network.interface]] has the same name",

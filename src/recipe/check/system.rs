@@ -1,5 +1,7 @@
 //! Rules of `[locale]`, `[boot]` and `[[unit]]`.
 
+use std::collections::HashSet;
+
 use super::Checker;
 use crate::recipe::schema::{Boot, Locale, Unit};
 
@@ -70,6 +72,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn units(&mut self, units: &[Unit]) {
+        let mut earlier = HashSet::new();
         for (at, unit) in units.iter().enumerate() {
             let number = at.to_string();
             if !is_unit_name(&unit.name) {
@@ -78,7 +81,7 @@ impl Checker<'_> {
                     "this is not a unit's name",
                     "with its suffix: \"bluetooth.service\", \"fstrim.timer\", \"getty@tty2.service\"",
                 );
-            } else if units.iter().take(at).any(|other| other.name == unit.name) {
+            } else if !earlier.insert(unit.name.as_str()) {
                 self.report(&["unit", &number, "name"], "an earlier [[unit]] has the same name", "keep one of them");
             }
         }
