@@ -137,6 +137,65 @@ fn a_bench_shows_pass_on_a_full_screen_tells_programs_of_every_step_and_gives_th
     assert!(bench.home.path("receipts/kiosk-0002.json").exists());
 }
 
+/// Takes the card out and puts in another one, which holds something. Its file is answered.
+fn exchange(bench: &Bench) -> tempfile::NamedTempFile {
+    let other = tempfile::NamedTempFile::new().unwrap();
+    let size = bench.card.file.as_file().metadata().unwrap().len();
+    std::fs::write(other.path(), vec![0x5a; usize::try_from(size).unwrap()]).unwrap();
+    bench.take_out();
+    assert!(Command::new("losetup").arg(&bench.card.path).arg(other.path()).status().unwrap().success());
+    other
+}
+
+#[test]
+fn who_says_yes_means_the_card_that_was_shown_and_no_other() {
+    let Some(bench) = Bench::new() else { return };
+    let device = bench.card.path.to_str().unwrap().to_owned();
+    let untouched = |file: &Path| std::fs::read(file).unwrap().iter().all(|byte| *byte == 0x5a);
+    let to = "flash demo/golden.manifest.json --activations demo/activations.csv --ledger l.sqlite3";
+    let script = format!("{BINARY} {to} --to {device} --fixed-ok {device}\necho \"EXIT=$?\"");
+
+    let Some(terminal) = Terminal::run(&bench.home.path(""), &script, 160, 50) else { return };
+    terminal.wait_for("Type yes to go on:");
+    let other = exchange(&bench);
+    terminal.keys(&["yes", "Enter"]);
+    let screen = terminal.wait_for("EXIT=");
+    let said = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("EXIT=2") && said.contains(&format!("{device} is not what was shown")), "{screen}");
+    assert!(said.contains("nothing was written") && said.contains("medium number"), "{screen}");
+    assert!(untouched(other.path()), "the other card was written to");
+    assert_eq!(bench.head()[510..512], [0x55, 0xAA], "the card that was shown was written to");
+    // No card was begun, and no activation taken.
+    let ledger = cardsmith::ledger::Ledger::open(&bench.home.path("l.sqlite3")).unwrap();
+    assert!(ledger.cards().unwrap().is_empty() && ledger.activations().unwrap().is_empty());
+
+    // With `--yes` it is what was there when the run began: here the image is still to be made.
+    let args = ["flash", "demo/kiosk.toml", "--yes", "--json", "--to", &device, "--fixed-ok", &device];
+    let mut child = bench.home.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(child.stdout.take().unwrap()).lines();
+    events.next().unwrap().unwrap();
+    let third = exchange(&bench);
+    let said: Vec<String> = events.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{said:?}");
+    assert!(said.iter().any(|event| event.contains("is not what was shown")), "{said:?}");
+    assert!(untouched(third.path()) && untouched(other.path()));
+
+    // At the bench such a card waits until it was put in once more.
+    let args = bench.args(&["--plain", "--count", "1"]).join(" ");
+    let script = format!("{BINARY} {args}\necho \"EXIT=$?\"");
+    let Some(terminal) = Terminal::run(&bench.home.path(""), &script, 160, 50) else { return };
+    terminal.wait_for("Type yes to go on:");
+    let fourth = exchange(&bench);
+    terminal.keys(&["yes", "Enter"]);
+    terminal.wait_for("this is not the card that was shown");
+    assert!(untouched(third.path()) && untouched(fourth.path()));
+    bench.take_out();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(Command::new("losetup").arg(&bench.card.path).arg(fourth.path()).status().unwrap().success());
+    assert!(terminal.wait_for("EXIT=").contains("EXIT=0"));
+    assert!(boots(&std::fs::read(fourth.path()).unwrap()) && untouched(third.path()));
+}
+
 /// Types the answer for our own device, and leaves out those of other tests.
 fn learn(terminal: &Terminal, device: &Path, name: &str) {
     let since = Instant::now();

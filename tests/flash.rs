@@ -388,7 +388,7 @@ fn a_bench_goes_on_with_the_next_card_and_never_writes_the_same_one_twice() {
     }
     bench.progress = Box::new(Ref(person));
     let options = GateOptions { fixed_ok: vec![reader.path.clone()], ..GateOptions::default() };
-    let targets = [reader.path.clone()];
+    let targets = gate::show_all(&Host::this(), std::slice::from_ref(&reader.path), &options, ByteSize(0)).unwrap();
     let outcome = bench.run(3, |job| bench::flash_many(job, &Host::this(), &targets, &options, bench.golden.size(), 3));
     assert_eq!(outcome.verdict(), Verdict::AllVerified, "{:?}", person.warnings.lock().unwrap());
     let files = person.files.lock().unwrap();

@@ -31,6 +31,7 @@ mod fleet;
 mod gate;
 mod golden;
 mod identity_step;
+mod inputs;
 mod layering;
 mod ledger;
 mod other_partitions;

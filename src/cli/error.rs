@@ -112,8 +112,11 @@ impl Error {
 
 impl From<GoldenError> for Error {
     fn from(error: GoldenError) -> Error {
-        // These two are asked before any work: nothing was read or written, so it is the command line that has to change.
-        let usage = matches!(error, GoldenError::Output { .. } | GoldenError::Signature(SignatureError::Key { .. }));
+        // These are asked before any work: nothing was read or written, so it is the command line that has to change.
+        let usage = matches!(
+            error,
+            GoldenError::Output { .. } | GoldenError::Input(_) | GoldenError::Signature(SignatureError::Key { .. })
+        );
         let exit = if usage { Exit::Usage } else { Exit::Failed };
         Error::of(exit, &error).help(error.help())
     }

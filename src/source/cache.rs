@@ -39,13 +39,22 @@ struct Marker {
 
 const VERSION: u32 = 2;
 
+/// The directories of the cache under `directory`: whatever is in them is read.
+pub fn cache_directories(directory: &Path) -> [PathBuf; 2] {
+    [directory.join(IMAGES), directory.join(DIGESTS)]
+}
+
+const IMAGES: &str = "images";
+/// Of raw images: see `known_digests.rs`.
+pub(super) const DIGESTS: &str = "digests";
+
 impl Cache {
     /// The cache under `directory`, made where it is not there.
     ///
     /// # Errors
     /// [`SourceError::Cache`].
     pub(super) fn at(directory: &Path) -> Result<Cache, SourceError> {
-        let images = directory.join("images");
+        let images = directory.join(IMAGES);
         fs::create_dir_all(&images).map_err(|source| SourceError::Cache {
             doing: "make the directory",
             directory: directory.to_owned(),

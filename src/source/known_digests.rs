@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::DIGESTS;
 use super::stamp::Stamp;
 use crate::atomic_file::write_atomically;
 use crate::digest::Sha256Digest;
@@ -36,7 +37,7 @@ impl KnownDigest {
         let path = fs::canonicalize(path).ok()?;
         // A digest of the path, which may be longer than a file name can be.
         let name = Sha256Digest::of(path.as_os_str().as_encoded_bytes());
-        Some(KnownDigest { place: directory.join("digests").join(format!("{name}.json")) })
+        Some(KnownDigest { place: directory.join(DIGESTS).join(format!("{name}.json")) })
     }
 
     /// The digest, if it is that of the file with this stamp.

@@ -4,16 +4,25 @@
 //! A device is judged twice: by what sysfs says before it is opened, so that a wrong disk is never even opened for
 //! writing, and again on the open descriptor, which the kernel gave to us alone (`O_EXCL` fails where anything is
 //! mounted from it or built on it, in any namespace). There is no fallback without `O_EXCL`.
+//!
+//! What a person says yes to is a medium and not a path. [`show_all`] tells which one is there, and [`clear_shown`] lets
+//! nothing else through, whatever has come in its place since.
+
+mod error;
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+pub use error::GateError;
+
 use super::devices;
-use super::medium::Medium;
+use super::identity::MediumIdentity;
+use super::medium::{Medium, MediumRecord};
 use super::refusal::Refusal;
-use super::sysfs::{DeviceNumber, Host};
 use super::vetted::{VettedDevice, VettedFile};
+use crate::inputs::{Inputs, OutputIsInput, Overlap};
+use crate::storage::{DeviceNumber, Host, Place};
 use crate::units::ByteSize;
 
 /// What a person said about the targets.
@@ -23,8 +32,8 @@ pub struct GateOptions {
     pub fixed_ok: Vec<PathBuf>,
     /// Whether a card image that exists may be replaced.
     pub overwrite: bool,
-    /// Files of this run (image, manifest, recipe) that are never a target.
-    pub inputs: Vec<PathBuf>,
+    /// What this run reads, which is never a target.
+    pub inputs: Inputs,
 }
 
 impl GateOptions {
@@ -34,127 +43,93 @@ impl GateOptions {
     }
 }
 
-/// Why a target is refused. Nothing was written to it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GateError {
-    /// The device cannot be written to.
-    #[error("{path} is not written to: {refusal}", path = .path.display())]
-    Refused {
-        /// The device.
-        path: PathBuf,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// There is nothing of this name.
-    #[error("{path} is not there", path = .path.display())]
-    NotThere {
-        /// The target.
-        path: PathBuf,
-    },
-    /// A partition was named.
-    #[error("{path} is a partition; a card is written as a whole", path = .path.display())]
-    Partition {
-        /// The partition.
-        path: PathBuf,
-        /// The disk that it lies on.
-        disk: Option<PathBuf>,
-    },
-    /// A directory was named.
-    #[error("{path} is a directory", path = .path.display())]
-    Directory {
-        /// The target.
-        path: PathBuf,
-    },
-    /// Neither a disk nor a file.
-    #[error("{path} is neither a block device nor a file", path = .path.display())]
-    NeitherDeviceNorFile {
-        /// The target.
-        path: PathBuf,
-    },
-    /// A card image of this name exists.
-    #[error("{path} exists already", path = .path.display())]
-    Exists {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The target is what cards are made from.
-    #[error("{path} is an input of this run", path = .path.display())]
-    Input {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The same target twice.
-    #[error("{path} is named twice", path = .path.display())]
-    Twice {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The kernel does not give the device away.
-    #[error("{path} is in use: the kernel does not give it to us alone", path = .path.display())]
-    Busy {
-        /// The device.
-        path: PathBuf,
-    },
-    /// We may not.
-    #[error("no permission to write to {path}", path = .path.display())]
-    Permission {
-        /// The target.
-        path: PathBuf,
-    },
-    /// What was opened is not what was judged.
-    #[error("{path} changed while it was opened: {what}", path = .path.display())]
-    Changed {
-        /// The device.
-        path: PathBuf,
-        /// What is different.
-        what: String,
-    },
-    /// The system reported something else.
-    #[error("{doing} {path}", path = .path.display())]
-    Io {
-        /// What was being done, as in "could not open".
-        doing: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
+/// A target as it was when a person was shown it, or when a run with `--yes` began.
+#[derive(Debug, Clone)]
+pub struct ShownTarget {
+    /// As it was named.
+    pub path: PathBuf,
+    /// How people know it.
+    pub record: MediumRecord,
+    /// Which medium it was.
+    pub identity: MediumIdentity,
 }
 
-impl GateError {
-    /// What a person can do about it.
-    pub fn next_step(&self) -> String {
+/// What passed the gate.
+enum Vetted {
+    Device(Box<VettedDevice>),
+    File(VettedFile),
+}
+
+impl Vetted {
+    fn identity(&self) -> MediumIdentity {
         match self {
-            GateError::Refused { path, refusal } => refusal.next_step(&path.display().to_string()),
-            GateError::NotThere { path } if path.starts_with("/dev") => {
-                "is the card in the reader? `cardsmith devices` shows what is there".to_owned()
-            }
-            GateError::NotThere { .. } => "make the directory first; only the file itself is made".to_owned(),
-            GateError::Partition { disk: Some(disk), .. } => format!("name the disk: `--to {}`", disk.display()),
-            GateError::Partition { disk: None, .. } => "name the disk; `cardsmith devices` shows it".to_owned(),
-            GateError::Directory { path } => format!("name a file in it: `--to {}`", path.join("card.img").display()),
-            GateError::NeitherDeviceNorFile { .. } => "`cardsmith devices` shows what can be written to".to_owned(),
-            GateError::Exists { .. } => "choose another name, or add `--overwrite`".to_owned(),
-            GateError::Input { .. } => "choose another name".to_owned(),
-            GateError::Twice { .. } => "name each target once".to_owned(),
-            GateError::Busy { .. } => {
-                "another program has it open, or something on it is mounted in another namespace or \
-                                       container; end that and run the command again"
-                    .to_owned()
-            }
-            GateError::Permission { path } if path.starts_with("/dev") => {
-                "run the command with sudo, or as a member of the group that owns the device (often `disk`)".to_owned()
-            }
-            GateError::Permission { .. } => "choose a directory that you may write to".to_owned(),
-            GateError::Changed { .. } => "leave the card in its reader and run the command again".to_owned(),
-            GateError::Io { .. } => "take the card out, put it back in and try again".to_owned(),
+            Vetted::Device(device) => MediumIdentity::Device(device.identity()),
+            Vetted::File(file) => file.identity(),
+        }
+    }
+
+    fn into_medium(self) -> Box<dyn Medium> {
+        match self {
+            Vetted::Device(device) => device,
+            Vetted::File(file) => Box::new(file),
         }
     }
 }
 
-/// Checks every target before the first one is written to.
+/// Checks every target, lets go of it again, and tells what there is to be asked about.
+///
+/// # Errors
+/// [`GateError`] of the first target that is refused.
+pub fn show_all(
+    host: &Host,
+    targets: &[PathBuf],
+    options: &GateOptions,
+    needed: ByteSize,
+) -> Result<Vec<ShownTarget>, GateError> {
+    check_each_once(targets)?;
+    let show = |path: &PathBuf| {
+        let vetted = vet(host, path, options, needed)?;
+        let identity = vetted.identity();
+        Ok(ShownTarget { path: path.clone(), record: vetted.into_medium().record(), identity })
+    };
+    targets.iter().map(show).collect()
+}
+
+/// Checks every target before the first one is written to, and that each is still what was shown.
+///
+/// # Errors
+/// [`GateError`] of the first target that is refused; [`GateError::AnotherMedium`] where it was exchanged.
+pub fn clear_shown(
+    host: &Host,
+    targets: &[ShownTarget],
+    options: &GateOptions,
+    needed: ByteSize,
+) -> Result<Vec<Box<dyn Medium>>, GateError> {
+    targets.iter().map(|shown| clear_as(host, &shown.path, &shown.identity, options, needed)).collect()
+}
+
+/// As [`clear`], for one medium and no other.
+///
+/// # Errors
+/// As [`clear_shown`].
+pub fn clear_as(
+    host: &Host,
+    target: &Path,
+    shown: &MediumIdentity,
+    options: &GateOptions,
+    needed: ByteSize,
+) -> Result<Box<dyn Medium>, GateError> {
+    // On what is held open now: no look at a path could tell what is going to be written to.
+    let vetted = vet(host, target, options, needed)?;
+    let now = vetted.identity();
+    if now != *shown {
+        let (path, shown) = (target.to_owned(), Box::new(shown.clone()));
+        return Err(GateError::AnotherMedium { path, shown, now: Box::new(now) });
+    }
+    Ok(vetted.into_medium())
+}
+
+/// Checks every target before the first one is written to, whatever is there: for who shows it to nobody.
 ///
 /// # Errors
 /// [`GateError`] of the first target that is refused.
@@ -164,13 +139,7 @@ pub fn clear_all(
     options: &GateOptions,
     needed: ByteSize,
 ) -> Result<Vec<Box<dyn Medium>>, GateError> {
-    for (n, target) in targets.iter().enumerate() {
-        let before = targets.iter().take(n);
-        // By the place that a path leads to: two by-id links to one card would erase what was just written to it.
-        if before.into_iter().any(|other| real_place(other) == real_place(target)) {
-            return Err(GateError::Twice { path: target.clone() });
-        }
-    }
+    check_each_once(targets)?;
     targets.iter().map(|target| clear(host, target, options, needed)).collect()
 }
 
@@ -184,27 +153,44 @@ pub fn clear(
     options: &GateOptions,
     needed: ByteSize,
 ) -> Result<Box<dyn Medium>, GateError> {
+    vet(host, target, options, needed).map(Vetted::into_medium)
+}
+
+fn check_each_once(targets: &[PathBuf]) -> Result<(), GateError> {
+    let mut earlier = Inputs::default();
+    for (n, target) in targets.iter().enumerate() {
+        let before = targets.iter().take(n);
+        // By the place that a path leads to: two by-id links to one card would erase what was just written to it. And by
+        // what lies behind it: two loop devices on one file are one card.
+        let same = |error: OutputIsInput| error.overlap == Overlap::Same;
+        if before.into_iter().any(|other| real_place(other) == real_place(target))
+            || earlier.refuse_output(target, "--to").err().is_some_and(same)
+        {
+            return Err(GateError::Twice { path: target.clone() });
+        }
+        earlier.add(target, "another target");
+    }
+    Ok(())
+}
+
+fn vet(host: &Host, target: &Path, options: &GateOptions, needed: ByteSize) -> Result<Vetted, GateError> {
     let not_there = || GateError::NotThere { path: target.to_owned() };
     match std::fs::metadata(target) {
         Ok(found) if found.is_dir() => Err(GateError::Directory { path: target.to_owned() }),
         Ok(found) if found.file_type().is_block_device() => {
-            clear_device(host, target, DeviceNumber::from_raw(found.rdev()), options, needed)
+            options.inputs.refuse_output(target, "--to")?;
+            vet_device(host, target, DeviceNumber::from_raw(found.rdev()), options, needed)
         }
         Ok(found) if found.is_file() => {
-            let is_input = |input: &PathBuf| {
-                std::fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (found.dev(), found.ino()))
-            };
             // Before `--overwrite` is asked about: that switch means card images, and is no word for giving up the
             // golden image.
-            if options.inputs.iter().any(is_input) {
-                return Err(GateError::Input { path: target.to_owned() });
-            }
+            options.inputs.refuse_output(target, "--to")?;
             if !options.overwrite {
                 return Err(GateError::Exists { path: target.to_owned() });
             }
             // A link keeps leading to the card image; the file that it leads to is what is replaced.
             let target = std::fs::canonicalize(target).map_err(|_| not_there())?;
-            clear_file(&target, true, needed)
+            vet_file(&target, Some(Place::from(&found)), needed)
         }
         Ok(_) => Err(GateError::NeitherDeviceNorFile { path: target.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -216,7 +202,8 @@ pub fn clear(
             {
                 return Err(not_there());
             }
-            clear_file(target, false, needed)
+            options.inputs.refuse_output(target, "--to")?;
+            vet_file(target, None, needed)
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             Err(GateError::Permission { path: target.to_owned() })
@@ -225,13 +212,13 @@ pub fn clear(
     }
 }
 
-fn clear_device(
+fn vet_device(
     host: &Host,
     target: &Path,
     number: DeviceNumber,
     options: &GateOptions,
     needed: ByteSize,
-) -> Result<Box<dyn Medium>, GateError> {
+) -> Result<Vetted, GateError> {
     let path = target.to_owned();
     let io = |doing| {
         let path = path.clone();
@@ -261,20 +248,20 @@ fn clear_device(
         // open.
         Some(now) => match now.refusal(said_twice, Some(needed)) {
             Some(refusal) => Err(GateError::Refused { path, refusal }),
-            None => Ok(Box::new(cleared)),
+            None => Ok(Vetted::Device(Box::new(cleared))),
         },
         None => Err(GateError::Changed { path, what: "the device is gone".to_owned() }),
     }
 }
 
-fn clear_file(target: &Path, replace: bool, needed: ByteSize) -> Result<Box<dyn Medium>, GateError> {
+fn vet_file(target: &Path, replaces: Option<Place>, needed: ByteSize) -> Result<Vetted, GateError> {
     let path = target.to_owned();
     let dir = parent(target).ok_or_else(|| GateError::NotThere { path: path.clone() })?;
-    let file = VettedFile::create(&dir, target, replace, needed).map_err(|source| match source.kind() {
+    let file = VettedFile::create(&dir, target, replaces, needed).map_err(|source| match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => GateError::Permission { path },
         _ => GateError::Io { doing: "could not make", path, source },
     })?;
-    Ok(Box::new(file))
+    Ok(Vetted::File(file))
 }
 
 fn parent(path: &Path) -> Option<PathBuf> {
