@@ -34,6 +34,8 @@ pub enum Overlap {
     InputOnOutput,
     /// The output would lie on the input.
     OutputOnInput,
+    /// The output would lie in a directory of which everything is an input.
+    InDirectory,
 }
 
 /// An output that would change an input. Nothing was written.
@@ -59,6 +61,7 @@ impl OutputIsInput {
             Overlap::Same => format!("is an input of this run: it is {what} ({input})"),
             Overlap::InputOnOutput => format!("holds an input of this run: {what} ({input}) lies on it"),
             Overlap::OutputOnInput => format!("would change an input of this run: it lies on {what} ({input})"),
+            Overlap::InDirectory => format!("belongs to an input of this run: it lies in {what} ({input})"),
         }
     }
 
@@ -147,7 +150,7 @@ impl Inputs {
             }
             let within = directories(output);
             if let Some(tree) = self.trees.iter().find(|tree| within.contains(&tree.place)) {
-                return refuse(tree, Overlap::OutputOnInput);
+                return refuse(tree, Overlap::InDirectory);
             }
         }
         Ok(())

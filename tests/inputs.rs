@@ -120,7 +120,7 @@ impl Shop {
             std::fs::write(home.path(name), format!("{name} as it was\n")).unwrap();
         }
         std::fs::write(home.path("kiosk.toml"), RECIPE).unwrap();
-        std::fs::write(home.path("shared.toml"), "[locale]\ntimezone = \"Europe/Berlin\"\n").unwrap();
+        std::fs::write(home.path("shared.toml"), "[locale]\ntime-zone = \"Europe/Berlin\"\n").unwrap();
         Shop { home }
     }
 
