@@ -13,6 +13,8 @@ use crate::storage::{Below, Host, Place, StorageMap};
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
     inputs: Vec<Input>,
+    /// Files that are not there yet: an output of that name would become one.
+    absent: Vec<Absent>,
     /// Directories of which everything is an input.
     trees: Vec<Input>,
 }
@@ -23,6 +25,15 @@ struct Input {
     path: PathBuf,
     what: &'static str,
     place: Place,
+}
+
+/// One thing that would be read, if it were there.
+#[derive(Debug, Clone)]
+struct Absent {
+    path: PathBuf,
+    what: &'static str,
+    /// The real directory, and the name in it.
+    real: PathBuf,
 }
 
 /// How an output and an input are one.
@@ -75,10 +86,13 @@ impl OutputIsInput {
 }
 
 impl Inputs {
-    /// Remembers a file or device that is read. One that is not there cannot be written to either.
+    /// Remembers a file or device that is read.
     pub fn add(&mut self, path: &Path, what: &'static str) {
-        if let Ok(place) = Place::of(path) {
-            self.inputs.push(Input { path: path.to_owned(), what, place });
+        match (Place::of(path), real_name(path)) {
+            (Ok(place), _) => self.inputs.push(Input { path: path.to_owned(), what, place }),
+            (Err(_), Some(real)) => self.absent.push(Absent { path: path.to_owned(), what, real }),
+            // Without its directory nothing can be written there either.
+            (Err(_), None) => {}
         }
     }
 
@@ -90,6 +104,7 @@ impl Inputs {
     /// Remembers what other parts of the command read, too.
     pub fn merge(&mut self, other: Inputs) {
         self.inputs.extend(other.inputs);
+        self.absent.extend(other.absent);
         self.trees.extend(other.trees);
     }
 
@@ -103,8 +118,10 @@ impl Inputs {
     /// All but those of one kind: what is read and written by one command.
     #[must_use]
     pub fn without(&self, what: &str) -> Inputs {
-        let others = self.inputs.iter().filter(|input| input.what != what);
-        Inputs { inputs: others.cloned().collect(), trees: self.trees.clone() }
+        let mut others = self.clone();
+        others.inputs.retain(|input| input.what != what);
+        others.absent.retain(|input| input.what != what);
+        others
     }
 
     /// Whether `output` may be written. `role` is what it is for the command.
@@ -139,18 +156,22 @@ impl Inputs {
         let inputs: Vec<(&Input, Ground)> = self.inputs.iter().map(|input| (input, ground(input))).collect();
         for (output, role) in outputs {
             let ground = Ground::of_output(output, map.as_ref());
-            let refuse = |input: &Input, overlap| {
-                let (output, input_path) = (output.to_owned(), input.path.clone());
-                Err(OutputIsInput { output, role: role.to_owned(), input: input_path, what: input.what, overlap })
+            let refuse = |input: &Path, what, overlap| {
+                let (output, input) = (output.to_owned(), input.to_owned());
+                Err(OutputIsInput { output, role: role.to_owned(), input, what, overlap })
             };
             for (input, below) in &inputs {
                 if let Some(overlap) = ground.overlap(below) {
-                    return refuse(input, overlap);
+                    return refuse(&input.path, input.what, overlap);
                 }
+            }
+            let real = real_name(output);
+            if let Some(absent) = self.absent.iter().find(|absent| Some(&absent.real) == real.as_ref()) {
+                return refuse(&absent.path, absent.what, Overlap::Same);
             }
             let within = directories(output);
             if let Some(tree) = self.trees.iter().find(|tree| within.contains(&tree.place)) {
-                return refuse(tree, Overlap::InDirectory);
+                return refuse(&tree.path, tree.what, Overlap::InDirectory);
             }
         }
         Ok(())
@@ -200,6 +221,11 @@ impl Ground {
 
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The real directory and the name in it, also of a file that is not there.
+fn real_name(path: &Path) -> Option<PathBuf> {
+    Some(std::fs::canonicalize(directory_of(path)).ok()?.join(path.file_name()?))
 }
 
 /// The directories that a path leads through in the end, by what they are and not by how they are spelt.

@@ -3,7 +3,6 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -96,22 +95,6 @@ fn names(outcome: &BatchOutcome) -> Vec<String> {
     outcome.receipts.iter().map(|receipt: &Receipt| receipt.card.as_ref().unwrap().name.clone()).collect()
 }
 
-fn losetup(args: &[&Path]) -> bool {
-    Command::new("losetup").args(args).stderr(Stdio::null()).status().unwrap().success()
-}
-
-fn take_out(device: &Path) {
-    assert!(losetup(&[Path::new("-d"), device]));
-}
-
-/// Somebody who looks at the device right now keeps it a moment longer.
-fn put_in(device: &Path, card: &Path) {
-    assert!((0..200).any(|_| losetup(&[device, card]) || {
-        std::thread::sleep(Duration::from_millis(25));
-        false
-    }));
-}
-
 fn new_card() -> tempfile::NamedTempFile {
     let card = tempfile::NamedTempFile::new().unwrap();
     card.as_file().set_len(SIZE).unwrap();
@@ -121,7 +104,7 @@ fn new_card() -> tempfile::NamedTempFile {
 #[test]
 fn a_finished_card_is_refused_in_every_slot_and_the_next_one_is_taken() {
     let (Some(left), Some(right)) = (LoopDevice::reader(SIZE), LoopDevice::reader(SIZE)) else { return };
-    take_out(&right.path);
+    right.take_out();
     let bench = Bench::with(3);
     let (first, second) = (left.file.path().to_owned(), new_card());
     let slots = [slot("left", left.path.to_str().unwrap()), slot("right", right.path.to_str().unwrap())];
@@ -138,13 +121,13 @@ fn a_finished_card_is_refused_in_every_slot_and_the_next_one_is_taken() {
     let view = person(|name, news| match (name, news) {
         // The person mixes up the finished card and the next one.
         ("left", SlotNews::Exchange) => {
-            take_out(&left.path);
-            put_in(&right.path, &first);
+            left.take_out();
+            right.put_in(&first);
         }
         ("right", SlotNews::Held { why }) => {
             assert!(why.contains("done already (kiosk-0001)"), "{why}");
-            take_out(&right.path);
-            put_in(&right.path, next);
+            right.take_out();
+            right.put_in(next);
         }
         _ => {}
     });
@@ -187,8 +170,8 @@ fn a_card_that_is_exchanged_between_the_look_and_the_gate_is_told_of_before_it_i
             *seen += 1;
             match *seen {
                 1 => {
-                    take_out(&reader.path);
-                    put_in(&reader.path, other.path());
+                    reader.take_out();
+                    reader.put_in(other.path());
                 }
                 // Only now the other card is told of.
                 _ => assert!(std::fs::read(other.path()).unwrap().iter().all(|byte| *byte == 0x5a)),
@@ -214,16 +197,16 @@ fn a_card_that_was_exchanged_before_the_bench_began_waits_until_it_is_put_in_aga
     let host = Host::this();
     let (at_start, asked) = AtStart::look(&host, &slots, &options, ByteSize(0)).unwrap();
     assert_eq!(asked.iter().map(|device| &device.path).collect::<Vec<_>>(), [&reader.path]);
-    take_out(&reader.path);
-    put_in(&reader.path, other.path());
+    reader.take_out();
+    reader.put_in(other.path());
     let work = Work { bench: &bench, host: &host, slots: &slots, options, at_start, no_more: AtomicBool::new(false) };
     let view = person(|_, news| match news {
         SlotNews::Held { why } => {
             assert!(why.contains("not the card that was shown") && why.contains("nothing was written"), "{why}");
             assert!(std::fs::read(other.path()).unwrap().iter().all(|byte| *byte == 0x5a));
-            take_out(&reader.path);
+            reader.take_out();
         }
-        SlotNews::Removed => put_in(&reader.path, other.path()),
+        SlotNews::Removed => reader.put_in(other.path()),
         _ => {}
     });
     let outcome = work.run(1, &view);
@@ -442,8 +425,8 @@ fn the_kernel_says_when_a_card_is_put_in() {
     std::thread::scope(|scope| {
         scope.spawn(|| hotplug.listen(&over));
         for _ in 0..30 {
-            take_out(&card.path);
-            put_in(&card.path, card.file.path());
+            card.take_out();
+            card.put_in(card.file.path());
             hotplug.wait(&mut rung);
             if rung > 0 {
                 break;

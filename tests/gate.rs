@@ -527,8 +527,8 @@ fn a_medium_that_was_exchanged_since_it_was_shown_is_not_written_to() {
     let shown = gate::show_all(&host, &targets, &options, ByteSize(8 * MIB)).unwrap();
     drop(gate::clear_shown(&host, &shown, &options, ByteSize(8 * MIB)).unwrap());
 
-    losetup(&["-d".as_ref(), reader.path.as_os_str()]);
-    losetup(&[reader.path.as_os_str(), other.path().as_os_str()]);
+    reader.take_out();
+    reader.put_in(other.path());
     let Err(error) = gate::clear_shown(&host, &shown, &options, ByteSize(8 * MIB)) else {
         panic!("it was let through")
     };
@@ -538,8 +538,8 @@ fn a_medium_that_was_exchanged_since_it_was_shown_is_not_written_to() {
     assert!(error.next_step().contains("compared"), "{}", error.next_step());
     assert!(std::fs::read(other.path()).unwrap().iter().all(|byte| *byte == 0x5a));
     // Even the same file, put in again, is another medium to who said yes.
-    losetup(&["-d".as_ref(), reader.path.as_os_str()]);
-    losetup(&[reader.path.as_os_str(), reader.file.path().as_os_str()]);
+    reader.take_out();
+    reader.put_in(reader.file.path());
     assert!(gate::clear_shown(&host, &shown, &options, ByteSize(8 * MIB)).is_err());
     gate::show_all(&host, &targets, &options, ByteSize(8 * MIB)).unwrap();
 }

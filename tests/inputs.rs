@@ -43,6 +43,12 @@ fn a_file_is_known_by_every_name_that_leads_to_it() {
     for name in [at("other.img"), at("new.img"), at("sub/new.img"), at("no/where.img")] {
         assert_eq!(overlap(&at("base.img"), &name), None, "{name:?}");
     }
+    // An input that is not there yet, by its real name.
+    let mut inputs = Inputs::default();
+    inputs.add(&at("sub/up/ledger.sqlite3"), "the ledger");
+    assert!(inputs.refuse_output(&at("ledger.sqlite3"), "--to").is_err());
+    assert!(inputs.refuse_output(&at("ledger.sqlite"), "--to").is_ok());
+    assert!(inputs.without("the ledger").refuse_output(&at("ledger.sqlite3"), "the ledger").is_ok());
     // What is not there yet and lies in a directory of inputs.
     let mut inputs = Inputs::default();
     inputs.add_tree(&at("sub"), "the cache");
@@ -194,6 +200,11 @@ fn golden_looks_at_every_output_and_at_every_input() {
     let args =
         ["golden", "kiosk.toml", "--overwrite", "--ledger", "config", "--out", "fine.img", "--provenance", "config"];
     shop.refuses(&args).says("it is the ledger");
+    // In a bucket it is the address that counts, and AWS is not asked.
+    let remote = "[image]\nsource = \"s3://images/kiosk.img.zst\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n";
+    std::fs::write(shop.home.path("remote.toml"), format!("name = \"kiosk\"\n{remote}")).unwrap();
+    let args = ["golden", "remote.toml", "--overwrite", "--out", "s3://images/kiosk.img.zst"];
+    shop.refuses(&args).says("is the base image of this recipe");
     // Outputs that are one.
     golden(&["--out", "fine.img", "--provenance", "./fine.bmap"]).says("another output has this name");
     // Not only the first one that is there is looked at.

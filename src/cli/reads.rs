@@ -13,9 +13,14 @@ use crate::{flash, source};
 pub(super) const LEDGER: &str = "the ledger";
 /// What SQLite and a run keep beside the ledger.
 const BESIDE_LEDGER: [&str; 4] = ["", "-wal", "-shm", "-journal"];
-/// Where the AWS SDK looks, by the variable that says so and the place below the home directory.
-const AWS_FILES: [(&str, &str); 2] =
-    [("AWS_CONFIG_FILE", ".aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")];
+/// Files that the environment names, by the variable, and the place below the home directory where nothing is said.
+const OF_ENVIRONMENT: [(&str, Option<&str>); 5] = [
+    ("AWS_CONFIG_FILE", Some(".aws/config")),
+    ("AWS_SHARED_CREDENTIALS_FILE", Some(".aws/credentials")),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", None),
+    ("AWS_CA_BUNDLE", None),
+    ("SSL_CERT_FILE", None),
+];
 
 impl Ui {
     /// What is read whatever the command line names: the ledger, the cache, the bench file, and what AWS is asked with.
@@ -33,10 +38,10 @@ impl Ui {
             inputs.add(&bench, "the bench file");
         }
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        for (variable, below_home) in AWS_FILES {
+        for (variable, below_home) in OF_ENVIRONMENT {
             let named = std::env::var_os(variable).map(PathBuf::from);
-            if let Some(path) = named.or_else(|| Some(home.as_ref()?.join(below_home))) {
-                inputs.add(&path, "a file with the settings of AWS");
+            if let Some(path) = named.or_else(|| Some(home.as_ref()?.join(below_home?))) {
+                inputs.add(&path, "what AWS or a server is asked with");
             }
         }
         inputs

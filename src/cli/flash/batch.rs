@@ -75,6 +75,12 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     let recipe = &manifest.recipe;
     let name = CardName::parse(&recipe.card.name, &recipe.name)
         .map_err(|error| Error::usage("the recipe's `[card] name` cannot name cards").because(&error))?;
+    // At once, and held from here on: nobody can exchange or mount what is open for us alone.
+    let media = match (batch.bench, batch.count) {
+        (None, None) => Some(gate::clear_shown(batch.host, batch.targets, batch.options, manifest.image.size)?),
+        // A bench lets go of each card, and its slots look for themselves.
+        _ => None,
+    };
     let issuer = Issuer::of_recipe(recipe, batch.beside, batch.activations, progress)?;
     if issuer.is_none() {
         progress.warn("the recipe has no [activation]: these cards will not register with SSM");
@@ -129,7 +135,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
             Bench { job: &job, host, slots, at_start, options, needed, count, view, no_more, hotplug }.run()
         }
         (_, _, Some(count)) => flash_many(&job, batch.host, batch.targets, batch.options, needed, count),
-        _ => flash(&job, gate::clear_shown(batch.host, batch.targets, batch.options, needed)?),
+        _ => flash(&job, media.unwrap_or_default()),
     };
     dispenser.close()?;
     if let Some(shown) = shown {

@@ -1,22 +1,22 @@
 //! What the slots held before the bench began. Who puts a card into a slot of a running bench means it. Who exchanged one
 //! while a question was on the screen may have meant the other one.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io;
 
 use super::recognise::holds_something;
 use crate::flash::devices::{self, Device};
 use crate::flash::gate::GateOptions;
 use crate::flash::identity::Identity;
-use crate::flash::slots::Slot;
+use crate::flash::slots::{Slot, SlotPlace};
 use crate::storage::Host;
 use crate::units::ByteSize;
 
 /// What the slots held when a person was asked about it, or when a run with `--yes` began.
 #[derive(Debug, Clone, Default)]
 pub struct AtStart {
-    /// By the slot's name: the card that may be erased, or none.
-    cards: BTreeMap<String, Option<Identity>>,
+    /// By the slot's place: the card that may be erased, or none.
+    cards: HashMap<SlotPlace, Option<Identity>>,
 }
 
 impl AtStart {
@@ -43,14 +43,14 @@ impl AtStart {
             // a card that anybody said yes to.
             let taken = here.filter(|device| device.refusal(options.is_fixed_ok(&device.path), Some(needed)).is_none());
             in_use.extend(taken.filter(|_| used).cloned());
-            at_start.cards.insert(slot.name.clone(), taken.map(Device::identity));
+            at_start.cards.insert(slot.place.clone(), taken.map(Device::identity));
         }
         Ok((at_start, in_use))
     }
 
     /// One card that was shown.
     pub(super) fn add(&mut self, slot: &Slot, shown: Identity) {
-        self.cards.insert(slot.name.clone(), Some(shown));
+        self.cards.insert(slot.place.clone(), Some(shown));
     }
 
     /// For a run that asks nobody: who fills an empty slot after it began means it.
@@ -63,6 +63,6 @@ impl AtStart {
     /// What was shown of a slot: nothing is known of it where it is `None`, and there was no card for the taking where
     /// it holds `None`.
     pub(super) fn of(&self, slot: &Slot) -> Option<&Option<Identity>> {
-        self.cards.get(&slot.name)
+        self.cards.get(&slot.place)
     }
 }
