@@ -1,9 +1,9 @@
 //! The bench as a person sees it: the real binary in a real terminal, and what a program hears of it.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -125,64 +125,87 @@ fn a_bench_shows_pass_on_a_full_screen_tells_programs_of_every_step_and_gives_th
     assert!(bench.home.path("receipts/kiosk-0002.json").exists());
 }
 
-/// Takes the card out and puts in another one, which holds something. Its file is answered.
-fn exchange(bench: &Bench) -> tempfile::NamedTempFile {
-    let other = tempfile::NamedTempFile::new().unwrap();
-    let size = bench.card.file.as_file().metadata().unwrap().len();
-    std::fs::write(other.path(), vec![0x5a; usize::try_from(size).unwrap()]).unwrap();
-    bench.card.take_out();
-    bench.card.put_in(other.path());
-    other
+/// Somebody's card: it holds something.
+struct Other {
+    file: tempfile::NamedTempFile,
+    blocks: u64,
+}
+
+impl Other {
+    fn like(bench: &Bench) -> Other {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().write_all_at(&[0x5a; 1 << 20], 0).unwrap();
+        file.as_file().set_len(bench.card.file.as_file().metadata().unwrap().len()).unwrap();
+        file.as_file().sync_all().unwrap();
+        let blocks = file.as_file().metadata().unwrap().blocks();
+        Other { file, blocks }
+    }
+
+    fn exchange(&self, bench: &Bench) {
+        bench.card.take_out();
+        bench.card.put_in(self.file.path());
+    }
+
+    /// Its first MiB is as it was, and nothing came anywhere else.
+    fn is_untouched(&self) -> bool {
+        let mut head = vec![0; 1 << 20];
+        self.file.as_file().read_exact_at(&mut head, 0).unwrap();
+        head.iter().all(|byte| *byte == 0x5a) && self.file.as_file().metadata().unwrap().blocks() == self.blocks
+    }
 }
 
 #[test]
 fn who_says_yes_means_the_card_that_was_shown_and_no_other() {
     let Some(bench) = Bench::new() else { return };
     let device = bench.card.path.to_str().unwrap().to_owned();
-    let untouched = |file: &Path| std::fs::read(file).unwrap().iter().all(|byte| *byte == 0x5a);
+    let others = [Other::like(&bench), Other::like(&bench), Other::like(&bench)];
+    let [one, two, three] = &others;
     let to = "flash demo/golden.manifest.json --activations demo/activations.csv --ledger l.sqlite3";
     let script = format!("{BINARY} {to} --to {device} --fixed-ok {device}\necho \"EXIT=$?\"");
 
     let Some(terminal) = Terminal::run(&bench.home.path(""), &script, 160, 50) else { return };
     terminal.wait_for("Type yes to go on:");
-    let other = exchange(&bench);
+    one.exchange(&bench);
     terminal.keys(&["yes", "Enter"]);
     let screen = terminal.wait_for("EXIT=");
     let said = screen.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("EXIT=2") && said.contains(&format!("{device} is not what was shown")), "{screen}");
     assert!(said.contains("nothing was written") && said.contains("medium number"), "{screen}");
-    assert!(untouched(other.path()), "the other card was written to");
+    assert!(one.is_untouched(), "the other card was written to");
     assert_eq!(bench.head()[510..512], [0x55, 0xAA], "the card that was shown was written to");
     // No card was begun, and no activation taken.
-    let ledger = cardsmith::ledger::Ledger::open(&bench.home.path("l.sqlite3")).unwrap();
-    assert!(ledger.cards().unwrap().is_empty() && ledger.activations().unwrap().is_empty());
+    assert!(!bench.home.path("l.sqlite3").exists());
 
-    // With `--yes` it is what was there when the run began: here the image is still to be made.
-    let args = ["flash", "demo/kiosk.toml", "--yes", "--json", "--to", &device, "--fixed-ok", &device];
-    let mut child = bench.home.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut events = BufReader::new(child.stdout.take().unwrap()).lines();
-    events.next().unwrap().unwrap();
-    let third = exchange(&bench);
-    let said: Vec<String> = events.map(Result::unwrap).collect();
-    assert_eq!(child.wait().unwrap().code(), Some(2), "{said:?}");
-    assert!(said.iter().any(|event| event.contains("is not what was shown")), "{said:?}");
-    assert!(untouched(third.path()) && untouched(other.path()));
+    // With `--yes` it is what was there when the run began: it waits for its recipe meanwhile.
+    let recipe = bench.home.path("demo/pipe.toml");
+    assert!(Command::new("mkfifo").arg(&recipe).status().unwrap().success());
+    let args = ["flash", "demo/pipe.toml", "--yes", "--to", &device, "--fixed-ok", &device];
+    let child = bench.home.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = std::fs::OpenOptions::new().write(true).open(&recipe).unwrap();
+    two.exchange(&bench);
+    std::io::Write::write_all(&mut pipe, &std::fs::read(bench.home.path("demo/kiosk.toml")).unwrap()).unwrap();
+    drop(pipe);
+    let run = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not what was shown") && said.contains("nothing was written"), "{said}");
+    assert!(one.is_untouched() && two.is_untouched());
 
     // At the bench such a card waits until it was put in once more.
     let args = bench.args(&["--plain", "--count", "1"]).join(" ");
     let script = format!("{BINARY} {args}\necho \"EXIT=$?\"");
     let Some(terminal) = Terminal::run(&bench.home.path(""), &script, 160, 50) else { return };
     terminal.wait_for("Type yes to go on:");
-    let fourth = exchange(&bench);
+    three.exchange(&bench);
     terminal.keys(&["yes", "Enter"]);
     terminal.wait_for("this is not the card that was shown");
-    assert!(untouched(third.path()) && untouched(fourth.path()));
+    assert!(others.iter().all(Other::is_untouched));
     bench.card.take_out();
     // The bench looks more than once a second.
     std::thread::sleep(Duration::from_millis(1500));
-    bench.card.put_in(fourth.path());
+    bench.card.put_in(three.file.path());
     assert!(terminal.wait_for("EXIT=").contains("EXIT=0"));
-    assert!(boots(&std::fs::read(fourth.path()).unwrap()) && untouched(third.path()));
+    assert!(boots(&std::fs::read(three.file.path()).unwrap()) && one.is_untouched() && two.is_untouched());
 }
 
 /// Types the answer for our own device, and leaves out those of other tests.
