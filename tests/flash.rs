@@ -139,7 +139,9 @@ impl Bench {
     }
 
     fn clear(&self, targets: &[PathBuf], options: &GateOptions) -> Vec<Box<dyn Medium>> {
-        gate::clear_all(&Host::this(), targets, options, self.golden.size()).unwrap()
+        let (host, size) = (Host::this(), self.golden.size());
+        let shown = gate::show_all(&host, targets, options, size).unwrap();
+        gate::clear_shown(&host, &shown, options, size).unwrap()
     }
 
     pub(crate) fn states(&self) -> Vec<(u64, CardState)> {

@@ -13,7 +13,12 @@ use crate::support::loop_device::LoopDevice;
 const MIB: u64 = 1 << 20;
 
 fn clear(target: &Path, options: &GateOptions) -> Result<Box<dyn Medium>, GateError> {
-    gate::clear(&Host::this(), target, options, ByteSize(8 * MIB))
+    clear_on(&Host::this(), target, options, ByteSize(8 * MIB))
+}
+
+fn clear_on(host: &Host, target: &Path, options: &GateOptions, needed: ByteSize) -> Result<Box<dyn Medium>, GateError> {
+    let shown = gate::show_all(host, &[target.to_owned()], options, needed)?;
+    gate::clear_shown(host, &shown, options, needed).map(|mut media| media.remove(0))
 }
 
 fn refused(result: Result<Box<dyn Medium>, GateError>) -> GateError {
@@ -143,7 +148,7 @@ fn a_link_to_a_device_is_followed_and_judged_as_the_device() {
     symlink(&card.path, &link).unwrap();
     refused(clear(&link, &GateOptions::default()));
     clear(&link, &fixed_ok(&card.path)).unwrap();
-    let error = gate::clear_all(&Host::this(), &[link, card.path.clone()], &fixed_ok(&card.path), ByteSize(MIB));
+    let error = gate::show_all(&Host::this(), &[link, card.path.clone()], &fixed_ok(&card.path), ByteSize(MIB));
     assert!(matches!(error, Err(GateError::Twice { .. })));
 }
 
@@ -174,7 +179,7 @@ fn the_disk_of_the_running_system_is_refused_even_with_fixed_ok() {
     let line = format!("27 1 {} / / rw - ext4 {} rw\n", number.unwrap().trim(), card.path.display());
     std::fs::write(host.path().join("proc/self/mountinfo"), line).unwrap();
     let told = Host::under(host.path());
-    let error = refused(gate::clear(&told, &card.path, &fixed_ok(&card.path), ByteSize(MIB)));
+    let error = refused(clear_on(&told, &card.path, &fixed_ok(&card.path), ByteSize(MIB)));
     assert!(matches!(&error, GateError::Refused { refusal: Refusal::System { .. }, .. }), "{error}");
     assert!(error.next_step().contains("never"), "{}", error.next_step());
 }
@@ -426,6 +431,15 @@ fn loop_devices_swap_and_btrfs_members_hold_their_disks_by_whatever_name() {
     assert_eq!(what("sdd"), Some(Refusal::Held { by: vec!["btrfs 0d15ea5e".to_owned()] }));
     assert!(matches!(what("sde"), Some(Refusal::Mounted { .. })), "names are bytes");
     assert_eq!((what("loop0"), what("loop2"), what("sdf")), (None, None, None));
+
+    // To write to a loop device is to write to the device that it is attached to.
+    backed("loop3", "7:3", "/dev/sdc1");
+    backed("loop4", "7:4", "/dev/loop3");
+    backed("loop5", "7:5", "/dev/sde");
+    for name in ["loop3", "loop4"] {
+        assert_eq!(what(name), Some(Refusal::System { what: vec!["swap".to_owned()] }), "{name}");
+    }
+    assert!(matches!(what("loop5"), Some(Refusal::Mounted { .. })));
 }
 
 fn losetup(args: &[&std::ffi::OsStr]) -> String {
@@ -569,9 +583,12 @@ fn a_card_image_that_was_exchanged_since_it_was_shown_is_left_alone() {
 }
 
 #[test]
-fn two_loop_devices_on_one_file_are_one_target() {
+fn two_loop_devices_on_one_file_hold_each_other_and_are_one_target() {
     let Some(card) = LoopDevice::new(16 * MIB) else { return };
     let other = Attached::to(card.file.path());
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::Looped { .. }, .. }), "{error}");
+    assert!(error.to_string().contains(&other.0), "{error}");
     let targets = [card.path.clone(), PathBuf::from(&other.0)];
     let options = GateOptions { fixed_ok: targets.to_vec(), ..GateOptions::default() };
     let error = gate::show_all(&Host::this(), &targets, &options, ByteSize(MIB));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::storage::{Below, Host, StorageMap, names_in, swaps};
+use crate::storage::{Below, Host, Looped, Place, StorageMap, names_in, swaps};
 
 /// One use of a disk or of something on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -29,7 +29,8 @@ pub enum Use {
         /// That device's name.
         device: String,
     },
-    /// A loop device is attached to it, or to a file on it. Its mounts are told as this disk's own, too.
+    /// A loop device is attached to it, or to a file on it, or holds the same bytes. Its mounts are told as this disk's
+    /// own, too.
     Loop {
         /// The loop device: `/dev/loop3`.
         device: PathBuf,
@@ -43,6 +44,11 @@ const SYSTEM_MOUNTS: [&str; 9] = ["/", "/usr", "/etc", "/var", "/home", "/boot",
 
 /// The uses of every disk, by the disk's name.
 pub(super) struct Uses(BTreeMap<String, BTreeSet<Use>>);
+
+/// The use that a loop device makes of what it is attached to.
+fn used_by(looped: &Looped<'_>) -> Use {
+    Use::Loop { device: PathBuf::from(format!("/dev/{}", looped.node.name)), file: looped.backing.path.clone() }
+}
 
 impl Uses {
     /// For whom does not want to know.
@@ -62,21 +68,26 @@ impl Uses {
             };
             uses.add(a_use, |below| map.below_mount(mount, below));
         }
+        let loops = map.loops();
         // A disk that is swapped to holds parts of running programs: writing to it would take the machine down.
         for swap in swaps(host) {
-            uses.add(Use::System { what: "swap".to_owned() }, |below| map.below_path(&swap, below));
+            let a_use = Use::System { what: "swap".to_owned() };
+            // A loop device on the file of the swap is the swap.
+            if let Ok(place) = Place::of(&swap) {
+                let same = loops.iter().filter(|looped| looped.same.contains(&place));
+                same.for_each(|looped| uses.of_disk(&looped.node.disk, a_use.clone()));
+            }
+            uses.add(a_use, |below| map.below_path(&swap, below));
         }
         // What is not mounted counts too, as soon as something is built on it: an open LUKS volume, a RAID array.
         for node in map.nodes() {
             for holder in names_in(&node.dir.join("holders")) {
                 uses.of_disk(&node.disk, Use::Holder { device: holder });
             }
-            // The kernel holds nothing for a loop device: `O_EXCL` works on what it is attached to.
-            if let Some(backing) = map.backing(node).filter(|_| node.name == node.disk) {
-                let device = PathBuf::from(format!("/dev/{}", node.name));
-                let a_use = Use::Loop { device, file: backing.path.clone() };
-                uses.add(a_use, |below| map.below_backing(&backing, below));
-            }
+        }
+        // The kernel holds nothing for a loop device: `O_EXCL` works on what it is attached to.
+        for looped in &loops {
+            uses.add(used_by(looped), |below| map.below_backing(looped.backing, below));
         }
         // Also where the mount's source leads nowhere (another namespace, a device that was renamed).
         for (uuid, members) in map.pools() {
@@ -84,7 +95,31 @@ impl Uses {
                 uses.of_disk(&member.disk, Use::Holder { device: format!("btrfs {uuid}") });
             }
         }
+        uses.of_loops(&map, &loops);
         Ok(uses)
+    }
+
+    /// A loop device is in use where another one holds the same bytes, and where the device is that it is attached to: to
+    /// write to it is to write to that.
+    fn of_loops(&mut self, map: &StorageMap<'_>, loops: &[Looped<'_>]) {
+        for looped in loops {
+            // What it lies on itself does not hold it.
+            let others = loops.iter().filter(|other| !looped.same.contains(&other.node.place()));
+            for other in others.filter(|other| !other.same.is_disjoint(&looped.same)) {
+                self.of_disk(&looped.node.disk, used_by(other));
+            }
+            let own: Vec<Use> =
+                loops.iter().filter(|other| looped.same.contains(&other.node.place())).map(used_by).collect();
+            for place in &looped.same {
+                let Place::Device(number) = place else { continue };
+                let disk = map.disk_of(*number).filter(|disk| *disk != looped.node.disk);
+                for a_use in disk.map(|disk| self.of(disk)).unwrap_or_default() {
+                    if !own.contains(&a_use) {
+                        self.of_disk(&looped.node.disk, a_use);
+                    }
+                }
+            }
+        }
     }
 
     /// A use of every disk that `walk` comes by.

@@ -5,16 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
+use super::backing;
 use super::host::{DeviceNumber, Host, attribute};
-use super::ioctl;
 use super::mounts::{Mount, mounts};
 use super::place::Place;
 
@@ -28,6 +24,12 @@ pub(crate) struct Node {
     pub(crate) number: DeviceNumber,
     /// Its folder in sysfs.
     pub(crate) dir: PathBuf,
+}
+
+impl Node {
+    pub(crate) fn place(&self) -> Place {
+        Place::Device(self.number)
+    }
 }
 
 /// Everything that something lies on.
@@ -49,11 +51,21 @@ pub(crate) struct Backing {
     pub(crate) place: Option<Place>,
 }
 
+/// A loop device that is attached to something.
+pub(crate) struct Looped<'m> {
+    pub(crate) node: &'m Node,
+    pub(crate) backing: &'m Backing,
+    /// Itself, what it is attached to, what that is attached to, and so on.
+    pub(crate) same: BTreeSet<Place>,
+}
+
 /// All disks, partitions and mounts as they are now.
 pub(crate) struct StorageMap<'h> {
     host: &'h Host,
     nodes: BTreeMap<DeviceNumber, Node>,
     mounts: Vec<Mount>,
+    /// Of every loop device that is attached to something.
+    backings: BTreeMap<DeviceNumber, Backing>,
 }
 
 impl<'h> StorageMap<'h> {
@@ -61,7 +73,11 @@ impl<'h> StorageMap<'h> {
         let mut mounts = mounts(host)?;
         // The innermost mount of a path is the one that counts, and the last one made covers earlier ones.
         mounts.sort_by_key(|mount| mount.at.components().count());
-        Ok(StorageMap { host, nodes: nodes(host)?, mounts })
+        let mut map = StorageMap { host, nodes: nodes(host)?, mounts, backings: BTreeMap::new() };
+        // Once for each: it may take a while.
+        let disks = map.nodes.values().filter(|node| node.name == node.disk);
+        map.backings = disks.filter_map(|disk| Some((disk.number, map.find_backing(disk)?))).collect();
+        Ok(map)
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
@@ -90,7 +106,7 @@ impl<'h> StorageMap<'h> {
         }
         if mount.kind == b"btrfs" {
             for members in self.pools().into_values() {
-                if members.iter().any(|node| below.places.contains(&Place::Device(node.number))) {
+                if members.iter().any(|node| below.places.contains(&node.place())) {
                     members.into_iter().for_each(|node| self.below_node(node, below));
                 }
             }
@@ -121,7 +137,7 @@ impl<'h> StorageMap<'h> {
     /// A device itself, and what it lies on: a partition's disk; for RAID, LVM and encryption the devices below; for a
     /// loop device what it is attached to.
     pub(crate) fn below_node(&self, node: &Node, below: &mut Below) {
-        if !below.places.insert(Place::Device(node.number)) {
+        if !below.places.insert(node.place()) {
             return;
         }
         below.disks.insert(node.disk.clone());
@@ -133,8 +149,8 @@ impl<'h> StorageMap<'h> {
             if disk.name != node.name {
                 self.below_node(disk, below);
             }
-            if let Some(backing) = self.backing(disk) {
-                self.below_backing(&backing, below);
+            if let Some(backing) = self.backings.get(&disk.number) {
+                self.below_backing(backing, below);
             }
         }
     }
@@ -154,7 +170,7 @@ impl<'h> StorageMap<'h> {
         let mut next = Some(place);
         while let Some(place) = next.filter(|place| same.insert(*place)) {
             next = match place {
-                Place::Device(number) => self.nodes.get(&number).and_then(|node| self.backing(node)?.place),
+                Place::Device(number) => self.backings.get(&number).and_then(|backing| backing.place),
                 Place::File { .. } => None,
             };
         }
@@ -194,34 +210,33 @@ impl<'h> StorageMap<'h> {
         }
     }
 
-    /// What a disk is attached to, where it is a loop device that is.
-    pub(crate) fn backing(&self, disk: &Node) -> Option<Backing> {
+    /// Every loop device that is attached to something, with all that holds the same bytes.
+    pub(crate) fn loops(&self) -> Vec<Looped<'_>> {
+        let looped = |(number, backing)| {
+            let node = self.nodes.get(number)?;
+            Some(Looped { node, backing, same: self.same_bytes(node.place()) })
+        };
+        self.backings.iter().filter_map(looped).collect()
+    }
+
+    /// The disk that a device is or lies on.
+    pub(crate) fn disk_of(&self, number: DeviceNumber) -> Option<&str> {
+        self.nodes.get(&number).map(|node| node.disk.as_str())
+    }
+
+    fn find_backing(&self, disk: &Node) -> Option<Backing> {
         let text = std::fs::read(disk.dir.join("loop/backing_file")).ok()?;
         let path = path_of(text.strip_suffix(b"\n").unwrap_or(&text));
         Some(Backing { place: self.backing_place(disk, &path), path })
     }
 
     fn backing_place(&self, disk: &Node, path: &Path) -> Option<Place> {
+        // The kernel is asked first: it knows the file also where that has another path here, or none any more.
         let node = self.host.dev.join(disk.name.replace('!', "/"));
-        let is_it = |about: &std::fs::Metadata| {
-            about.file_type().is_block_device() && DeviceNumber::from_raw(about.rdev()) == disk.number
-        };
-        // The kernel is asked first: it knows the file also where that has another path here, or none any more. Nothing
-        // is read, and a device that cannot be opened is known by its path.
-        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let told = std::fs::metadata(&node).ok().filter(is_it).and_then(|_| {
-            let file = OpenOptions::new().read(true).custom_flags(flags).open(&node).ok()?;
-            file.metadata().ok().filter(is_it)?;
-            ioctl::loop_backing(&file)
-        });
-        match told {
-            Some(told) if told.special != 0 => Some(Place::Device(DeviceNumber::from_raw(told.special))),
-            Some(told) => Some(Place::File { device: DeviceNumber::from_raw(told.device), inode: told.inode }),
-            None => match self.node_at(path) {
-                Some(node) => Some(Place::Device(node.number)),
-                None => Place::of(path).ok(),
-            },
-        }
+        backing::by_kernel(&node, disk.number).or_else(|| match self.node_at(path) {
+            Some(node) => Some(node.place()),
+            None => backing::by_path(path, disk.number),
+        })
     }
 
     /// The node that a path such as `/dev/mapper/root` or `/dev/disk/by-uuid/…` leads to, or a node elsewhere.

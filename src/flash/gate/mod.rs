@@ -108,7 +108,7 @@ pub fn clear_shown(
     targets.iter().map(|shown| clear_as(host, &shown.path, &shown.identity, options, needed)).collect()
 }
 
-/// As [`clear`], for one medium and no other.
+/// Checks one target for an image of `needed` bytes and holds it open for the writer, if it is this medium and no other.
 ///
 /// # Errors
 /// As [`clear_shown`].
@@ -127,33 +127,6 @@ pub fn clear_as(
         return Err(GateError::AnotherMedium { path, shown, now: Box::new(now) });
     }
     Ok(vetted.into_medium())
-}
-
-/// Checks every target before the first one is written to, whatever is there: for who shows it to nobody.
-///
-/// # Errors
-/// [`GateError`] of the first target that is refused.
-pub fn clear_all(
-    host: &Host,
-    targets: &[PathBuf],
-    options: &GateOptions,
-    needed: ByteSize,
-) -> Result<Vec<Box<dyn Medium>>, GateError> {
-    check_each_once(targets)?;
-    targets.iter().map(|target| clear(host, target, options, needed)).collect()
-}
-
-/// Checks one target for an image of `needed` bytes and holds it open for the writer.
-///
-/// # Errors
-/// [`GateError`]; nothing was written.
-pub fn clear(
-    host: &Host,
-    target: &Path,
-    options: &GateOptions,
-    needed: ByteSize,
-) -> Result<Box<dyn Medium>, GateError> {
-    vet(host, target, options, needed).map(Vetted::into_medium)
 }
 
 fn check_each_once(targets: &[PathBuf]) -> Result<(), GateError> {
