@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat, open};
 
 /// What unfinished files are called, where they have to have a name.
-const PARTIAL: &str = ".cardsmith-partial";
+pub(crate) const PARTIAL: &str = ".cardsmith-partial";
 
 /// For its owner alone.
 const PRIVATE: u32 = 0o600;

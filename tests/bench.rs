@@ -3,12 +3,11 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cardsmith::flash::bench::{self, BenchView, SlotNews};
+use cardsmith::flash::bench::{self, AtStart, BenchView, SlotNews};
 use cardsmith::flash::gate::GateOptions;
 use cardsmith::flash::hotplug::Hotplug;
 use cardsmith::flash::slots::{Slot, SlotPlace};
@@ -64,6 +63,7 @@ struct Work<'a> {
     host: &'a Host,
     slots: &'a [Slot],
     options: GateOptions,
+    at_start: AtStart,
     no_more: AtomicBool,
 }
 
@@ -74,6 +74,7 @@ impl Work<'_> {
                 job,
                 host: self.host,
                 slots: self.slots,
+                at_start: &self.at_start,
                 options: &self.options,
                 needed: self.bench.golden.size(),
                 count: Some(count),
@@ -94,22 +95,6 @@ fn names(outcome: &BatchOutcome) -> Vec<String> {
     outcome.receipts.iter().map(|receipt: &Receipt| receipt.card.as_ref().unwrap().name.clone()).collect()
 }
 
-fn losetup(args: &[&Path]) -> bool {
-    Command::new("losetup").args(args).stderr(Stdio::null()).status().unwrap().success()
-}
-
-fn take_out(device: &Path) {
-    assert!(losetup(&[Path::new("-d"), device]));
-}
-
-/// Somebody who looks at the device right now keeps it a moment longer.
-fn put_in(device: &Path, card: &Path) {
-    assert!((0..200).any(|_| losetup(&[device, card]) || {
-        std::thread::sleep(Duration::from_millis(25));
-        false
-    }));
-}
-
 fn new_card() -> tempfile::NamedTempFile {
     let card = tempfile::NamedTempFile::new().unwrap();
     card.as_file().set_len(SIZE).unwrap();
@@ -119,23 +104,30 @@ fn new_card() -> tempfile::NamedTempFile {
 #[test]
 fn a_finished_card_is_refused_in_every_slot_and_the_next_one_is_taken() {
     let (Some(left), Some(right)) = (LoopDevice::reader(SIZE), LoopDevice::reader(SIZE)) else { return };
-    take_out(&right.path);
+    right.take_out();
     let bench = Bench::with(3);
     let (first, second) = (left.file.path().to_owned(), new_card());
     let slots = [slot("left", left.path.to_str().unwrap()), slot("right", right.path.to_str().unwrap())];
     let options = GateOptions { fixed_ok: vec![left.path.clone(), right.path.clone()], ..GateOptions::default() };
-    let work = Work { bench: &bench, host: &Host::this(), slots: &slots, options, no_more: AtomicBool::new(false) };
+    let work = Work {
+        bench: &bench,
+        host: &Host::this(),
+        slots: &slots,
+        options,
+        at_start: AtStart::default(),
+        no_more: AtomicBool::new(false),
+    };
     let next: &Path = second.path();
     let view = person(|name, news| match (name, news) {
         // The person mixes up the finished card and the next one.
         ("left", SlotNews::Exchange) => {
-            take_out(&left.path);
-            put_in(&right.path, &first);
+            left.take_out();
+            right.put_in(&first);
         }
         ("right", SlotNews::Held { why }) => {
             assert!(why.contains("done already (kiosk-0001)"), "{why}");
-            take_out(&right.path);
-            put_in(&right.path, next);
+            right.take_out();
+            right.put_in(next);
         }
         _ => {}
     });
@@ -154,6 +146,74 @@ fn a_finished_card_is_refused_in_every_slot_and_the_next_one_is_taken() {
         right[3..].contains(&"removed".to_owned()) && right.contains(&"started kiosk-0002".to_owned()),
         "{right:?}"
     );
+}
+
+fn used_card() -> tempfile::NamedTempFile {
+    let card = new_card();
+    std::fs::write(card.path(), vec![0x5a; SIZE as usize]).unwrap();
+    card
+}
+
+#[test]
+fn a_card_that_is_exchanged_between_the_look_and_the_gate_is_told_of_before_it_is_erased() {
+    let Some(reader) = LoopDevice::reader(SIZE) else { return };
+    let bench = Bench::with(2);
+    let other = used_card();
+    let slots = [slot("left", reader.path.to_str().unwrap())];
+    let options = GateOptions { fixed_ok: vec![reader.path.clone()], ..GateOptions::default() };
+    let (host, at_start) = (Host::this(), AtStart::default());
+    let work = Work { bench: &bench, host: &host, slots: &slots, options, at_start, no_more: AtomicBool::new(false) };
+    let seen = Mutex::new(0);
+    let view = person(|_, news| {
+        if let SlotNews::Inserted { .. } = news {
+            let mut seen = seen.lock().unwrap();
+            *seen += 1;
+            match *seen {
+                1 => {
+                    reader.take_out();
+                    reader.put_in(other.path());
+                }
+                // Only now the other card is told of.
+                _ => assert!(std::fs::read(other.path()).unwrap().iter().all(|byte| *byte == 0x5a)),
+            }
+        }
+    });
+    let outcome = work.run(1, &view);
+    assert_eq!(outcome.verdict(), Verdict::AllVerified, "{:?}", view.saw.lock().unwrap());
+    assert_eq!(*seen.lock().unwrap(), 2, "{:?}", view.saw("left"));
+    assert!(boots(&std::fs::read(other.path()).unwrap()));
+    assert!(reader.bytes().iter().all(|byte| *byte == 0), "the card that was taken out was not written to");
+}
+
+#[test]
+fn a_card_that_was_exchanged_before_the_bench_began_waits_until_it_is_put_in_again() {
+    let Some(reader) = LoopDevice::reader(SIZE) else { return };
+    reader.file.as_file().set_len(0).unwrap();
+    std::fs::write(reader.file.path(), vec![0x33; SIZE as usize]).unwrap();
+    let bench = Bench::with(2);
+    let other = used_card();
+    let slots = [slot("left", reader.path.to_str().unwrap())];
+    let options = GateOptions { fixed_ok: vec![reader.path.clone()], ..GateOptions::default() };
+    let host = Host::this();
+    let (at_start, asked) = AtStart::look(&host, &slots, &options, ByteSize(0)).unwrap();
+    assert_eq!(asked.iter().map(|device| &device.path).collect::<Vec<_>>(), [&reader.path]);
+    reader.take_out();
+    reader.put_in(other.path());
+    let work = Work { bench: &bench, host: &host, slots: &slots, options, at_start, no_more: AtomicBool::new(false) };
+    let view = person(|_, news| match news {
+        SlotNews::Held { why } => {
+            assert!(why.contains("not the card that was shown") && why.contains("nothing was written"), "{why}");
+            assert!(std::fs::read(other.path()).unwrap().iter().all(|byte| *byte == 0x5a));
+            reader.take_out();
+        }
+        SlotNews::Removed => reader.put_in(other.path()),
+        _ => {}
+    });
+    let outcome = work.run(1, &view);
+    assert_eq!(outcome.verdict(), Verdict::AllVerified, "{:?}", view.saw.lock().unwrap());
+    assert!(view.saw("left").iter().any(|what| what.starts_with("held")), "{:?}", view.saw("left"));
+    assert!(boots(&std::fs::read(other.path()).unwrap()));
+    assert!(reader.bytes().iter().all(|byte| *byte == 0x33));
 }
 
 /// A machine with card readers: their cards are loop devices, their ports are made up.
@@ -223,8 +283,14 @@ fn only_cards_in_named_ports_are_written_and_a_mounted_one_is_waited_for() {
     let bench = Bench::with(2);
     let host = readers.host();
     let slots = [slot("left-2", "usb-1-4.2"), slot("not there", "usb-7-7")];
-    let work =
-        Work { bench: &bench, host: &host, slots: &slots, options: GateOptions::default(), no_more: false.into() };
+    let work = Work {
+        bench: &bench,
+        host: &host,
+        slots: &slots,
+        options: GateOptions::default(),
+        at_start: AtStart::default(),
+        no_more: false.into(),
+    };
     let number = std::fs::read_to_string(Path::new("/sys/block").join(named.path.file_name().unwrap()).join("dev"));
     let line = format!("30 22 {} / /media/card rw - vfat {} rw\n", number.unwrap().trim(), named.path.display());
     let view = person(|name, news| match (name, news) {
@@ -284,8 +350,14 @@ fn no_more_cards_means_that_those_under_way_are_finished_and_the_others_not_begu
     let bench = Bench::with(5);
     let host = readers.host();
     let slots = [slot("a", "1-1"), slot("b", "1-2")];
-    let work =
-        Work { bench: &bench, host: &host, slots: &slots, options: GateOptions::default(), no_more: false.into() };
+    let work = Work {
+        bench: &bench,
+        host: &host,
+        slots: &slots,
+        options: GateOptions::default(),
+        at_start: AtStart::default(),
+        no_more: false.into(),
+    };
     let view = person(|_, news| {
         if matches!(news, SlotNews::Started { .. }) {
             work.no_more.store(true, Ordering::Relaxed);
@@ -308,8 +380,14 @@ fn a_card_that_is_not_needed_waits_in_case_that_another_one_fails() {
     let bench = Bench::with(2);
     let host = readers.host();
     let slots = [slot("a", "1-1"), slot("b", "1-2")];
-    let work =
-        Work { bench: &bench, host: &host, slots: &slots, options: GateOptions::default(), no_more: false.into() };
+    let work = Work {
+        bench: &bench,
+        host: &host,
+        slots: &slots,
+        options: GateOptions::default(),
+        at_start: AtStart::default(),
+        no_more: false.into(),
+    };
     let (spare, waited) = (AtomicBool::new(false), Mutex::new(false));
     let view = person(|name, news| match (name, news) {
         ("a", SlotNews::Started { .. }) => {
@@ -347,8 +425,8 @@ fn the_kernel_says_when_a_card_is_put_in() {
     std::thread::scope(|scope| {
         scope.spawn(|| hotplug.listen(&over));
         for _ in 0..30 {
-            take_out(&card.path);
-            put_in(&card.path, card.file.path());
+            card.take_out();
+            card.put_in(card.file.path());
             hotplug.wait(&mut rung);
             if rung > 0 {
                 break;

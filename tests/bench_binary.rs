@@ -1,7 +1,7 @@
 //! The bench as a person sees it: the real binary in a real terminal, and what a program hears of it.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -52,25 +52,13 @@ impl Bench {
         head
     }
 
-    fn take_out(&self) {
-        assert!(Command::new("losetup").arg("-d").arg(&self.card.path).status().unwrap().success());
-    }
-
     /// A card as new, in the same slot.
     fn put_in(&self) {
         let file = self.card.file.as_file();
         let size = file.metadata().unwrap().len();
         file.set_len(0).unwrap();
         file.set_len(size).unwrap();
-        let attach = || {
-            let mut losetup = Command::new("losetup");
-            losetup.arg(&self.card.path).arg(self.card.file.path()).stderr(Stdio::null());
-            losetup.status().unwrap().success()
-        };
-        assert!((0..200).any(|_| attach() || {
-            std::thread::sleep(Duration::from_millis(25));
-            false
-        }));
+        self.card.put_in(self.card.file.path());
     }
 }
 
@@ -100,7 +88,7 @@ fn a_bench_shows_pass_on_a_full_screen_tells_programs_of_every_step_and_gives_th
         terminal.resize(width, height);
         std::thread::sleep(Duration::from_millis(150));
     }
-    bench.take_out();
+    bench.card.take_out();
     terminal.wait_for("put a card in");
     terminal.keys(&["C-c"]);
     let after = terminal.wait_for("EXIT=");
@@ -135,6 +123,89 @@ fn a_bench_shows_pass_on_a_full_screen_tells_programs_of_every_step_and_gives_th
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(states, ["empty", "-", "inserted", "started", "receipt of left-1", "passed", "closed"]);
     assert!(bench.home.path("receipts/kiosk-0002.json").exists());
+}
+
+/// Somebody's card: it holds something.
+struct Other {
+    file: tempfile::NamedTempFile,
+    blocks: u64,
+}
+
+impl Other {
+    fn like(bench: &Bench) -> Other {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().write_all_at(&[0x5a; 1 << 20], 0).unwrap();
+        file.as_file().set_len(bench.card.file.as_file().metadata().unwrap().len()).unwrap();
+        file.as_file().sync_all().unwrap();
+        let blocks = file.as_file().metadata().unwrap().blocks();
+        Other { file, blocks }
+    }
+
+    fn exchange(&self, bench: &Bench) {
+        bench.card.take_out();
+        bench.card.put_in(self.file.path());
+    }
+
+    /// Its first MiB is as it was, and nothing came anywhere else.
+    fn is_untouched(&self) -> bool {
+        let mut head = vec![0; 1 << 20];
+        self.file.as_file().read_exact_at(&mut head, 0).unwrap();
+        head.iter().all(|byte| *byte == 0x5a) && self.file.as_file().metadata().unwrap().blocks() == self.blocks
+    }
+}
+
+#[test]
+fn who_says_yes_means_the_card_that_was_shown_and_no_other() {
+    let Some(bench) = Bench::new() else { return };
+    let device = bench.card.path.to_str().unwrap().to_owned();
+    let others = [Other::like(&bench), Other::like(&bench), Other::like(&bench)];
+    let [one, two, three] = &others;
+    let to = "flash demo/golden.manifest.json --activations demo/activations.csv --ledger l.sqlite3";
+    let script = format!("{BINARY} {to} --to {device} --fixed-ok {device}\necho \"EXIT=$?\"");
+
+    let Some(terminal) = Terminal::run(&bench.home.path(""), &script, 160, 50) else { return };
+    terminal.wait_for("Type yes to go on:");
+    one.exchange(&bench);
+    terminal.keys(&["yes", "Enter"]);
+    let screen = terminal.wait_for("EXIT=");
+    let said = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("EXIT=2") && said.contains(&format!("{device} is not what was shown")), "{screen}");
+    assert!(said.contains("nothing was written") && said.contains("medium number"), "{screen}");
+    assert!(one.is_untouched(), "the other card was written to");
+    assert_eq!(bench.head()[510..512], [0x55, 0xAA], "the card that was shown was written to");
+    // No card was begun, and no activation taken.
+    assert!(!bench.home.path("l.sqlite3").exists());
+
+    // With `--yes` it is what was there when the run began: it waits for its recipe meanwhile.
+    let recipe = bench.home.path("demo/pipe.toml");
+    assert!(Command::new("mkfifo").arg(&recipe).status().unwrap().success());
+    let args = ["flash", "demo/pipe.toml", "--yes", "--to", &device, "--fixed-ok", &device];
+    let child = bench.home.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = std::fs::OpenOptions::new().write(true).open(&recipe).unwrap();
+    two.exchange(&bench);
+    std::io::Write::write_all(&mut pipe, &std::fs::read(bench.home.path("demo/kiosk.toml")).unwrap()).unwrap();
+    drop(pipe);
+    let run = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not what was shown") && said.contains("nothing was written"), "{said}");
+    assert!(one.is_untouched() && two.is_untouched());
+
+    // At the bench such a card waits until it was put in once more.
+    let args = bench.args(&["--plain", "--count", "1"]).join(" ");
+    let script = format!("{BINARY} {args}\necho \"EXIT=$?\"");
+    let Some(terminal) = Terminal::run(&bench.home.path(""), &script, 160, 50) else { return };
+    terminal.wait_for("Type yes to go on:");
+    three.exchange(&bench);
+    terminal.keys(&["yes", "Enter"]);
+    terminal.wait_for("this is not the card that was shown");
+    assert!(others.iter().all(Other::is_untouched));
+    bench.card.take_out();
+    // The bench looks more than once a second.
+    std::thread::sleep(Duration::from_millis(1500));
+    bench.card.put_in(three.file.path());
+    assert!(terminal.wait_for("EXIT=").contains("EXIT=0"));
+    assert!(boots(&std::fs::read(three.file.path()).unwrap()) && one.is_untouched() && two.is_untouched());
 }
 
 /// Types the answer for our own device, and leaves out those of other tests.

@@ -139,7 +139,9 @@ impl Bench {
     }
 
     fn clear(&self, targets: &[PathBuf], options: &GateOptions) -> Vec<Box<dyn Medium>> {
-        gate::clear_all(&Host::this(), targets, options, self.golden.size()).unwrap()
+        let (host, size) = (Host::this(), self.golden.size());
+        let shown = gate::show_all(&host, targets, options, size).unwrap();
+        gate::clear_shown(&host, &shown, options, size).unwrap()
     }
 
     pub(crate) fn states(&self) -> Vec<(u64, CardState)> {
@@ -388,7 +390,7 @@ fn a_bench_goes_on_with_the_next_card_and_never_writes_the_same_one_twice() {
     }
     bench.progress = Box::new(Ref(person));
     let options = GateOptions { fixed_ok: vec![reader.path.clone()], ..GateOptions::default() };
-    let targets = [reader.path.clone()];
+    let targets = gate::show_all(&Host::this(), std::slice::from_ref(&reader.path), &options, ByteSize(0)).unwrap();
     let outcome = bench.run(3, |job| bench::flash_many(job, &Host::this(), &targets, &options, bench.golden.size(), 3));
     assert_eq!(outcome.verdict(), Verdict::AllVerified, "{:?}", person.warnings.lock().unwrap());
     let files = person.files.lock().unwrap();

@@ -13,7 +13,12 @@ use crate::support::loop_device::LoopDevice;
 const MIB: u64 = 1 << 20;
 
 fn clear(target: &Path, options: &GateOptions) -> Result<Box<dyn Medium>, GateError> {
-    gate::clear(&Host::this(), target, options, ByteSize(8 * MIB))
+    clear_on(&Host::this(), target, options, ByteSize(8 * MIB))
+}
+
+fn clear_on(host: &Host, target: &Path, options: &GateOptions, needed: ByteSize) -> Result<Box<dyn Medium>, GateError> {
+    let shown = gate::show_all(host, &[target.to_owned()], options, needed)?;
+    gate::clear_shown(host, &shown, options, needed).map(|mut media| media.remove(0))
 }
 
 fn refused(result: Result<Box<dyn Medium>, GateError>) -> GateError {
@@ -66,30 +71,47 @@ fn a_mounted_device_is_refused_and_the_mount_point_named() {
     clear(&card.path, &fixed_ok(&card.path)).unwrap();
 }
 
+/// The first partition of a loop device that scans for them.
+struct Partition(PathBuf);
+
+impl Partition {
+    fn on(card: &LoopDevice) -> Option<Partition> {
+        let script = "label: dos\nstart=2048, size=20480, type=83\n";
+        let mut sfdisk = std::process::Command::new("sfdisk")
+            .arg("-q")
+            .arg(&card.path)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut sfdisk.stdin.take().unwrap(), script.as_bytes()).unwrap();
+        assert!(sfdisk.wait().unwrap().success());
+        let partition = PathBuf::from(format!("{}p1", card.path.display()));
+        let number = format!("/sys/class/block/{}/dev", partition.file_name().unwrap().to_str().unwrap());
+        if !partition.exists() {
+            // No udev here: the node is made by hand, for this test's own device.
+            let Ok(number) = std::fs::read_to_string(number) else {
+                eprintln!("SKIPPED, NOT TESTED: the kernel scans no partitions of loop devices here");
+                return None;
+            };
+            let (major, minor) = number.trim().split_once(':').unwrap();
+            let made = std::process::Command::new("mknod").arg(&partition).args(["b", major, minor]).status().unwrap();
+            assert!(made.success());
+        }
+        Some(Partition(partition))
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 #[test]
 fn a_mounted_partition_protects_its_disk_and_a_partition_is_no_target() {
     let Some(card) = LoopDevice::with(32 * MIB, &["--partscan"]) else { return };
-    let script = "label: dos\nstart=2048, size=20480, type=83\n";
-    let mut sfdisk = std::process::Command::new("sfdisk")
-        .arg("-q")
-        .arg(&card.path)
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut sfdisk.stdin.take().unwrap(), script.as_bytes()).unwrap();
-    assert!(sfdisk.wait().unwrap().success());
-    let partition = PathBuf::from(format!("{}p1", card.path.display()));
-    let number = format!("/sys/class/block/{}/dev", partition.file_name().unwrap().to_str().unwrap());
-    if !partition.exists() {
-        // No udev here: the node is made by hand, for this test's own device.
-        let Ok(number) = std::fs::read_to_string(number) else {
-            eprintln!("SKIPPED, NOT TESTED: the kernel scans no partitions of loop devices here");
-            return;
-        };
-        let (major, minor) = number.trim().split_once(':').unwrap();
-        let made = std::process::Command::new("mknod").arg(&partition).args(["b", major, minor]).status().unwrap();
-        assert!(made.success());
-    }
+    let Some(made) = Partition::on(&card) else { return };
+    let partition = made.0.clone();
     let error = refused(clear(&partition, &fixed_ok(&partition)));
     assert!(matches!(&error, GateError::Partition { disk: Some(disk), .. } if *disk == card.path), "{error}");
 
@@ -98,7 +120,6 @@ fn a_mounted_partition_protects_its_disk_and_a_partition_is_no_target() {
     assert!(std::process::Command::new("mount").arg(&partition).arg(dir.path()).status().unwrap().success());
     let error = refused(clear(&card.path, &fixed_ok(&card.path)));
     assert!(std::process::Command::new("umount").arg(dir.path()).status().unwrap().success());
-    let _ = std::fs::remove_file(&partition);
     assert!(matches!(&error, GateError::Refused { refusal: Refusal::Mounted { .. }, .. }), "{error}");
 }
 
@@ -127,7 +148,7 @@ fn a_link_to_a_device_is_followed_and_judged_as_the_device() {
     symlink(&card.path, &link).unwrap();
     refused(clear(&link, &GateOptions::default()));
     clear(&link, &fixed_ok(&card.path)).unwrap();
-    let error = gate::clear_all(&Host::this(), &[link, card.path.clone()], &fixed_ok(&card.path), ByteSize(MIB));
+    let error = gate::show_all(&Host::this(), &[link, card.path.clone()], &fixed_ok(&card.path), ByteSize(MIB));
     assert!(matches!(error, Err(GateError::Twice { .. })));
 }
 
@@ -158,7 +179,7 @@ fn the_disk_of_the_running_system_is_refused_even_with_fixed_ok() {
     let line = format!("27 1 {} / / rw - ext4 {} rw\n", number.unwrap().trim(), card.path.display());
     std::fs::write(host.path().join("proc/self/mountinfo"), line).unwrap();
     let told = Host::under(host.path());
-    let error = refused(gate::clear(&told, &card.path, &fixed_ok(&card.path), ByteSize(MIB)));
+    let error = refused(clear_on(&told, &card.path, &fixed_ok(&card.path), ByteSize(MIB)));
     assert!(matches!(&error, GateError::Refused { refusal: Refusal::System { .. }, .. }), "{error}");
     assert!(error.next_step().contains("never"), "{}", error.next_step());
 }
@@ -194,8 +215,9 @@ fn a_card_image_appears_only_when_it_is_finished() {
     assert!(matches!(refused(clear(&target, &GateOptions::default())), GateError::Exists { .. }));
     let overwrite = GateOptions { overwrite: true, ..GateOptions::default() };
     clear(&target, &overwrite).unwrap();
-    let input = GateOptions { inputs: vec![target.clone()], ..overwrite };
-    assert!(matches!(refused(clear(&target, &input)), GateError::Input { .. }));
+    let mut input = overwrite;
+    input.inputs.add(&target, "the golden image");
+    assert!(matches!(refused(clear(&target, &input)), GateError::Input(_)));
     assert_eq!(std::fs::metadata(&target).unwrap().len(), 8 * MIB);
 }
 
@@ -357,6 +379,220 @@ fn the_disk_below_a_mounted_volume_of_lvm_on_raid_is_found_through_both() {
     for name in ["sda", "md0", "dm-3"] {
         assert_eq!(machine.find(name).refusal(true, None), Some(Refusal::Mounted { at: at.clone() }), "{name}");
     }
+}
+
+#[test]
+fn loop_devices_swap_and_btrfs_members_hold_their_disks_by_whatever_name() {
+    // The mount of the btrfs names a device that is not called so here; swap goes by UUID, and to a partition's file.
+    let machine = Machine::new(
+        "20 1 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n\
+         21 1 0:50 / /srv rw - btrfs /dev/mapper/elsewhere rw\n\
+         22 1 8:65 / /media/caf\\351 rw shared:7 master:2 - ext4 /dev/sde1 rw\n",
+        "/dev/disk/by-uuid/12-34 partition 1 0 -2\n",
+    );
+    let partition = |name: &str, number: &str| -> Vec<(String, String)> {
+        vec![(format!("{name}/partition"), "1".to_owned()), (format!("{name}/dev"), number.to_owned())]
+    };
+    let disk = |place: &str, number: &str, more: Vec<(String, String)>| {
+        let mut all = vec![("removable".to_owned(), "1".to_owned())];
+        all.extend(more);
+        let all: Vec<(&str, &str)> = all.iter().map(|(file, value)| (file.as_str(), value.as_str())).collect();
+        machine.disk(place, number, &all);
+    };
+    disk("pci0/block/sda", "8:0", vec![]);
+    disk("pci0/block/sdb", "8:16", partition("sdb1", "8:17"));
+    disk("pci0/block/sdc", "8:32", partition("sdc1", "8:33"));
+    disk("pci0/block/sdd", "8:48", partition("sdd1", "8:49"));
+    disk("pci0/block/sde", "8:64", partition("sde1", "8:65"));
+    disk("pci0/block/sdf", "8:80", vec![]);
+    let backed = |name: &str, number: &str, by: &str| {
+        machine.disk(&format!("virtual/block/{name}"), number, &[("loop/backing_file", by)]);
+    };
+    // Nothing of these is mounted; the last one is attached to a loop device.
+    backed("loop0", "7:0", "/dev/sda");
+    backed("loop1", "7:1", "/dev/sdb1");
+    backed("loop2", "7:2", "/dev/loop1");
+    let dev = machine.0.path().join("dev");
+    for name in ["sdb1", "sdc1", "sdd1"] {
+        std::fs::write(dev.join(name), "").unwrap();
+    }
+    std::fs::create_dir_all(dev.join("disk/by-uuid")).unwrap();
+    symlink("../../sdc1", dev.join("disk/by-uuid/12-34")).unwrap();
+    let pool = machine.0.path().join("sys/fs/btrfs/0d15ea5e/devices");
+    std::fs::create_dir_all(&pool).unwrap();
+    std::fs::write(pool.join("sdd1"), "").unwrap();
+
+    let what = |name: &str| machine.find(name).refusal(true, None);
+    let loops = |all: &[&str]| Some(Refusal::Looped { by: all.iter().map(|one| (*one).to_owned()).collect() });
+    assert_eq!(what("sda"), loops(&["/dev/loop0 (/dev/sda)"]));
+    assert_eq!(what("sdb"), loops(&["/dev/loop1 (/dev/sdb1)", "/dev/loop2 (/dev/loop1)"]));
+    assert_eq!(what("loop1"), loops(&["/dev/loop2 (/dev/loop1)"]));
+    assert_eq!(what("sdc"), Some(Refusal::System { what: vec!["swap".to_owned()] }));
+    assert_eq!(what("sdd"), Some(Refusal::Held { by: vec!["btrfs 0d15ea5e".to_owned()] }));
+    assert!(matches!(what("sde"), Some(Refusal::Mounted { .. })), "names are bytes");
+    assert_eq!((what("loop0"), what("loop2"), what("sdf")), (None, None, None));
+
+    // To write to a loop device is to write to the device that it is attached to.
+    backed("loop3", "7:3", "/dev/sdc1");
+    backed("loop4", "7:4", "/dev/loop3");
+    backed("loop5", "7:5", "/dev/sde");
+    for name in ["loop3", "loop4"] {
+        assert_eq!(what(name), Some(Refusal::System { what: vec!["swap".to_owned()] }), "{name}");
+    }
+    assert!(matches!(what("loop5"), Some(Refusal::Mounted { .. })));
+}
+
+fn losetup(args: &[&std::ffi::OsStr]) -> String {
+    let out = std::process::Command::new("losetup").args(args).output().unwrap();
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+/// A loop device on what is there already, detached when the test ends.
+struct Attached(String);
+
+impl Attached {
+    fn to(what: &Path) -> Attached {
+        Attached(losetup(&["-f".as_ref(), "--show".as_ref(), what.as_os_str()]))
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        losetup(&["-d".as_ref(), self.0.as_ref()]);
+    }
+}
+
+#[test]
+fn a_device_with_a_loop_device_on_it_is_refused_although_the_kernel_would_give_it_away() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let before = card.bytes();
+    let refuse = |by: &str| {
+        let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+        assert!(matches!(&error, GateError::Refused { refusal: Refusal::Looped { .. }, .. }), "{error}");
+        assert!(error.to_string().contains(by) && error.next_step().contains("losetup -d"), "{error}");
+    };
+    {
+        let inner = Attached::to(&card.path);
+        // The kernel's own defence does not see it.
+        let exclusive = i32::try_from(rustix::fs::OFlags::EXCL.bits()).unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true).write(true), exclusive);
+        options.open(&card.path).unwrap();
+        refuse(&inner.0);
+        let outer = Attached::to(Path::new(&inner.0));
+        refuse(&outer.0);
+    }
+    clear(&card.path, &fixed_ok(&card.path)).unwrap();
+    assert!(card.bytes() == before, "it was written to");
+
+    // On a file of a file system that is mounted nowhere any more.
+    let dir = tempfile::tempdir().unwrap();
+    let mounted = card.mount(dir.path());
+    let file = dir.path().join("inner.img");
+    std::fs::File::create(&file).unwrap().set_len(4 * MIB).unwrap();
+    let inner = Attached::to(&file);
+    assert!(std::process::Command::new("umount").arg("-l").arg(dir.path()).status().unwrap().success());
+    std::mem::forget(mounted);
+    refuse(&inner.0);
+}
+
+#[test]
+fn a_disk_whose_partition_somebody_holds_is_not_given_away_by_the_kernel() {
+    let Some(card) = LoopDevice::with(32 * MIB, &["--partscan"]) else { return };
+    let Some(partition) = Partition::on(&card) else { return };
+    let exclusive = i32::try_from(rustix::fs::OFlags::EXCL.bits()).unwrap();
+    let mut options = std::fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true), exclusive);
+    // As ZFS, LVM and an array that was not started do, of which sysfs tells nothing.
+    let held = options.open(&partition.0).unwrap();
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    assert!(matches!(error, GateError::Busy { .. }), "{error}");
+    drop(held);
+    {
+        let on_it = Attached::to(&partition.0);
+        let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+        assert!(matches!(&error, GateError::Refused { refusal: Refusal::Looped { .. }, .. }), "{error}");
+        assert!(error.to_string().contains(&on_it.0), "{error}");
+    }
+    clear(&card.path, &fixed_ok(&card.path)).unwrap();
+}
+
+#[test]
+fn a_device_that_is_swapped_to_is_refused() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let run = |program: &str| std::process::Command::new(program).arg(&card.path).output().unwrap().status.success();
+    if !run("mkswap") || !run("swapon") {
+        eprintln!("SKIPPED, NOT TESTED: this kernel does not swap to a loop device");
+        return;
+    }
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    assert!(run("swapoff"));
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::System { .. }, .. }), "{error}");
+}
+
+#[test]
+fn a_medium_that_was_exchanged_since_it_was_shown_is_not_written_to() {
+    let Some(reader) = LoopDevice::reader(16 * MIB) else { return };
+    let (host, options) = (Host::this(), fixed_ok(&reader.path));
+    let other = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(other.path(), vec![0x5a; 16 << 20]).unwrap();
+    let targets = [reader.path.clone()];
+    let shown = gate::show_all(&host, &targets, &options, ByteSize(8 * MIB)).unwrap();
+    drop(gate::clear_shown(&host, &shown, &options, ByteSize(8 * MIB)).unwrap());
+
+    reader.take_out();
+    reader.put_in(other.path());
+    let Err(error) = gate::clear_shown(&host, &shown, &options, ByteSize(8 * MIB)) else {
+        panic!("it was let through")
+    };
+    assert!(matches!(error, GateError::AnotherMedium { .. }), "{error}");
+    let said = error.to_string();
+    assert!(said.contains(reader.path.to_str().unwrap()) && said.contains("medium number"), "{said}");
+    assert!(error.next_step().contains("compared"), "{}", error.next_step());
+    assert!(std::fs::read(other.path()).unwrap().iter().all(|byte| *byte == 0x5a));
+    // Even the same file, put in again, is another medium to who said yes.
+    reader.take_out();
+    reader.put_in(reader.file.path());
+    assert!(gate::clear_shown(&host, &shown, &options, ByteSize(8 * MIB)).is_err());
+    gate::show_all(&host, &targets, &options, ByteSize(8 * MIB)).unwrap();
+}
+
+#[test]
+fn a_card_image_that_was_exchanged_since_it_was_shown_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("card.img");
+    let write = |text: &str| std::fs::write(&target, text).unwrap();
+    write("old");
+    let (host, size) = (Host::this(), ByteSize(MIB));
+    let overwrite = GateOptions { overwrite: true, ..GateOptions::default() };
+    let shown = gate::show_all(&host, std::slice::from_ref(&target), &overwrite, size).unwrap();
+    let exchange = || {
+        std::fs::rename(&target, dir.path().join("aside.img")).unwrap();
+        write("somebody else's");
+    };
+    exchange();
+    let Err(error) = gate::clear_shown(&host, &shown, &overwrite, size) else { panic!("it was let through") };
+    assert!(matches!(error, GateError::AnotherMedium { .. }), "{error}");
+    // While it was written.
+    let card = clear(&target, &overwrite).unwrap();
+    exchange();
+    card.finish().unwrap_err();
+    assert_eq!(std::fs::read(&target).unwrap(), b"somebody else's");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left behind");
+}
+
+#[test]
+fn two_loop_devices_on_one_file_hold_each_other_and_are_one_target() {
+    let Some(card) = LoopDevice::new(16 * MIB) else { return };
+    let other = Attached::to(card.file.path());
+    let error = refused(clear(&card.path, &fixed_ok(&card.path)));
+    assert!(matches!(&error, GateError::Refused { refusal: Refusal::Looped { .. }, .. }), "{error}");
+    assert!(error.to_string().contains(&other.0), "{error}");
+    let targets = [card.path.clone(), PathBuf::from(&other.0)];
+    let options = GateOptions { fixed_ok: targets.to_vec(), ..GateOptions::default() };
+    let error = gate::show_all(&Host::this(), &targets, &options, ByteSize(MIB));
+    assert!(matches!(error, Err(GateError::Twice { .. })), "{error:?}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod fleet;
 mod gate;
 mod golden;
 mod identity_step;
+mod inputs;
 mod layering;
 mod ledger;
 mod limits;

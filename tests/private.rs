@@ -122,6 +122,18 @@ fn an_older_cache_is_closed_and_told_and_what_others_could_write_to_is_not_belie
 }
 
 #[test]
+fn a_directory_of_a_person_s_own_is_no_cache_and_stays_as_it_is() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.images().join("2024")).unwrap();
+    fs::write(bench.images().join("holiday.jpg"), b"the only one").unwrap();
+    set(&bench.images(), 0o777);
+    bench.inspect().says("the image cache cannot be used").says("is no cache of cardsmith's").says("--cache-dir");
+    assert_eq!(fs::read(bench.images().join("holiday.jpg")).unwrap(), b"the only one");
+    assert!(bench.images().join("2024").is_dir());
+    assert_eq!(mode(&bench.images()), 0o777);
+}
+
+#[test]
 fn a_cache_of_somebody_else_a_link_and_a_place_that_anybody_writes_to_are_refused_by_name() {
     if !need_root() {
         return;

@@ -9,6 +9,7 @@ use super::table::Table;
 use super::{Error, Exit, Ui};
 use crate::activation::{self, ActivationError, ActivationFile, Swept};
 use crate::fleet;
+use crate::inputs::Inputs;
 use crate::ledger::{ActivationState, FileRow, Ledger, LedgerError};
 use crate::printable::Printable;
 
@@ -168,6 +169,9 @@ fn list(only_open: bool, offline: bool, ui: &Ui) -> Result<Exit, Error> {
 }
 
 fn import(path: &std::path::Path, ui: &Ui) -> Result<Exit, Error> {
+    let mut inputs = Inputs::default();
+    inputs.add(path, "the file of activations");
+    inputs.refuse_output(&ui.ledger_path()?, "the ledger")?;
     let file = ActivationFile::open(path)?;
     file.warnings().iter().for_each(|warning| ui.progress().warn(warning));
     let rows: Vec<&FileRow> = file.rows().collect();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::reads::check_file;
 use super::{Error, Exit, Ui};
 use crate::audit::{self, AuditOptions, Kind, find_rule};
 use crate::golden::editable;
@@ -49,8 +50,12 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
     let Some(path) = &args.image else { return Err(Error::usage("no image was named")) };
     let (mut allow, mut own_rules) = (args.allow.clone(), Vec::new());
+    let mut inputs = ui.reads();
+    inputs.add(path, "the image");
     if let Some(file) = &args.recipe {
-        let recipe = ui.load_recipe(file)?.recipe;
+        let loaded = ui.load_recipe(file)?;
+        inputs.add_all(loaded.reads());
+        let recipe = loaded.recipe;
         // What the recipe means to keep is no surprise. It is still shown, as allowed.
         let kept = strip::rules().filter(|rule| recipe.strip.choice(rule) == Some(strip::Choice::Keep));
         allow.extend(kept.map(|rule| rule.audited_as.to_owned()));
@@ -69,6 +74,10 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let options =
         AuditOptions { kind: if args.card { Kind::Card } else { Kind::Golden }, deep: args.deep, own_rules, allow };
 
+    if let Some(file) = &args.sarif {
+        check_file(file, "--sarif", &inputs)?;
+    }
+
     let name = path.display().to_string();
     let failed = |error: &dyn std::error::Error| Error::failed(format!("cannot audit {name}")).because(error);
     let (image, _) = source::open_to_inspect(path, &ui.cache_dir()?, ui.progress()).map_err(|error| failed(&error))?;
@@ -81,8 +90,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     // Before the answer: CI uploads it whatever the exit code says.
     if let Some(file) = &args.sarif {
         let text = json_text(&format!("{:#}\n", audit::sarif(&report, &name)));
-        std::fs::write(file, text)
-            .map_err(|error| Error::failed(format!("cannot write {}", file.display())).because(&error))?;
+        ui.write_file(file, "--sarif", text.as_bytes(), &inputs)?;
     }
     for (name, fields) in report.events(args.strict) {
         ui.event(name, &fields);

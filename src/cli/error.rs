@@ -118,6 +118,7 @@ impl From<GoldenError> for Error {
         let usage = matches!(
             error,
             GoldenError::Output { .. }
+                | GoldenError::Input(_)
                 | GoldenError::Signature(SignatureError::Key { .. })
                 | GoldenError::NotAllowed { .. }
                 | GoldenError::Unallowable { .. }

@@ -59,7 +59,9 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         recipe::check_lock(&mut loaded)?;
     }
     // Rights and names are asked now: in ten minutes it would be ten minutes lost.
-    let bucket = Destination::check(&Location::parse(&args.out).map_err(usage)?, args.overwrite)?;
+    let place = Location::parse(&args.out).map_err(usage)?;
+    Destination::refuse_source(&place, &loaded.recipe.image.source)?;
+    let bucket = Destination::check(&place, args.overwrite)?;
     let extra = args.sign.is_some() || args.imager_json.is_some() || args.provenance.is_some();
     if extra && bucket.is_some() {
         return Err(Error::usage("`--sign`, `--imager-json` and `--provenance` go with an output on this machine")
@@ -76,8 +78,11 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     };
     // `build_to` asks again; here it is before the base image is downloaded.
     if bucket.is_none() {
-        let (outputs, _) = golden::check_output(&args.out, args.overwrite)?;
-        extras.check(&outputs, args.overwrite)?;
+        let mut inputs = ui.reads_for(&loaded);
+        if let Some(key) = &args.sign {
+            inputs.add(key, "the key that signs");
+        }
+        golden::check_outputs(&args.out, &extras, args.overwrite, &inputs)?;
     }
     let prepared = golden::prepare(loaded, &ui.settings()?, ui.progress())?;
     ui.say(&show::summary(prepared.plan()));

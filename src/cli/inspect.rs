@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::reads::check_file;
 use super::table::Table;
 use super::{Error, Exit, Ui};
 use crate::fs::blockmap::used_ranges;
@@ -49,6 +50,11 @@ impl Held {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let name = args.image.display().to_string();
+    let mut inputs = ui.reads();
+    inputs.add(&args.image, "the image");
+    if let Some(path) = &args.svg {
+        check_file(path, "--svg", &inputs)?;
+    }
     let (image, format) = open(&args.image, ui)?;
     let table = PartitionTable::read(&*image).map_err(|error| {
         Error::failed(format!("{name} cannot be understood"))
@@ -63,8 +69,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     // The picture needs the table alone, so it is there for damaged file systems, too.
     if let Some(path) = &args.svg {
         let picture = picture(&args.image, image.size(), &held);
-        std::fs::write(path, picture.to_svg())
-            .map_err(|error| Error::failed(format!("cannot write {}", path.display())).because(&error))?;
+        ui.write_file(path, "--svg", picture.to_svg().as_bytes(), &inputs)?;
         ui.say(&format!("the map is in {}", path.display()));
     }
     // As for editing: this replays journals in memory, so that the files are those that the Pi would see.

@@ -19,6 +19,7 @@ pub mod lines;
 mod man;
 mod passphrase;
 mod plan;
+mod reads;
 mod recipe;
 pub mod screen;
 pub mod table;

@@ -135,8 +135,19 @@ fn tell_resolved(resolved: &recipe::Resolved, ui: &Ui) {
 }
 
 fn lock(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
+    let mut inputs = ui.reads();
+    let mut all = Vec::new();
     for path in recipes {
-        let lock = Lock::of(&ui.load_recipe(path)?)?;
+        let loaded = ui.load_recipe(path)?;
+        // The lock file itself is what is written, and is not read here.
+        inputs.add_all(loaded.reads().into_iter().filter(|(file, _)| *file != recipe::lock_path(path)));
+        all.push((path, loaded));
+    }
+    for path in recipes {
+        inputs.refuse_output(&recipe::lock_path(path), "the lock file")?;
+    }
+    for (path, loaded) in &all {
+        let lock = Lock::of(loaded)?;
         let written = lock.write(path)?;
         ui.event("lock", &json!({ "path": written, "files": lock.files() }));
         ui.answer(&format!("{}: {} locked", Printable::path(&written), lock.files().len()));

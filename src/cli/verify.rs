@@ -12,6 +12,7 @@ use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::verify::{OpenedMedium, VerifyReport, expected_with, verify};
 use crate::golden::{GoldenError, Manifest, TrustedKeys};
 use crate::image::BlockMap;
+use crate::inputs::Inputs;
 use crate::ledger::Ledger;
 use crate::printable::Printable;
 use crate::source::Location;
@@ -50,12 +51,16 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         }
         (None, None) => Manifest::parse(&Manifest::fetch(&place)?, &shown).map_err(GoldenError::from)?,
     };
+    let mut inputs = Inputs::default();
+    place.path().iter().for_each(|path| inputs.add(path, "the manifest"));
+    args.only_signed_by.iter().for_each(|path| inputs.add(path, "the key of `--only-signed-by`"));
+    inputs.add(&args.target, "the card");
     let name = args.target.display().to_string();
     let card = OpenedMedium::open(&args.target)
         .map_err(|error| Error::failed(format!("cannot open {name}")).because(&error))?;
     let receipt = match &args.receipt {
         Some(path) => Some(Receipt::read(path).map_err(|error| Error::of(Exit::Failed, &error))?),
-        None => find_receipt(&manifest, &card, &args.target, ui)?,
+        None => find_receipt(&manifest, &card, &args.target, &inputs, ui)?,
     };
     let expected = match &receipt {
         // Exit 2: the person named the receipt of another card.
@@ -106,8 +111,16 @@ fn differs(name: &str, known: &str, report: &VerifyReport, has_receipt: bool) ->
 }
 
 /// The receipt in the ledger whose own ranges are on this card. A few KiB are read for each.
-fn find_receipt(manifest: &Manifest, card: &OpenedMedium, target: &Path, ui: &Ui) -> Result<Option<Receipt>, Error> {
+fn find_receipt(
+    manifest: &Manifest,
+    card: &OpenedMedium,
+    target: &Path,
+    inputs: &Inputs,
+    ui: &Ui,
+) -> Result<Option<Receipt>, Error> {
     let path = ui.ledger_path()?;
+    // A ledger is brought up to date when it is opened.
+    inputs.refuse_output(&path, "the ledger")?;
     // Opening it would make one; and without it the golden image is there to compare with.
     if !path.exists() {
         return Ok(None);

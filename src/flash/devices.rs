@@ -3,12 +3,14 @@
 //! Attributes: kernel, `Documentation/ABI/stable/sysfs-block` and `Documentation/ABI/testing/sysfs-block`.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::identity::Identity;
 use super::in_use::{Use, Uses};
-use super::sysfs::{DeviceNumber, Host, attribute};
+use crate::storage::{DeviceNumber, Host, attribute};
 use crate::units::SECTOR_BYTES;
 use crate::units::{ByteOffset, ByteSize, Sector};
 
@@ -65,27 +67,23 @@ pub struct Device {
     pub discard_max: ByteSize,
     /// The kernel's running number of this medium: another card in the same reader has another one.
     pub diskseq: Option<u64>,
+    /// The inode of its node, on kernels that do not number media: a device that was pulled and came back has another one.
+    #[serde(skip)]
+    pub node_inode: Option<u64>,
     /// What it is used for right now.
     pub uses: Vec<Use>,
-}
-
-/// What tells one medium from another one of the same size in the same reader.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Identity {
-    /// See [`Device::number`].
-    pub number: DeviceNumber,
-    /// See [`Device::size`].
-    pub size: ByteSize,
-    /// See [`Device::serial`].
-    pub serial: Option<String>,
-    /// See [`Device::diskseq`].
-    pub diskseq: Option<u64>,
 }
 
 impl Device {
     /// What tells this medium from another one.
     pub fn identity(&self) -> Identity {
-        Identity { number: self.number, size: self.size, serial: self.serial.clone(), diskseq: self.diskseq }
+        Identity {
+            number: self.number,
+            size: self.size,
+            serial: self.serial.clone(),
+            diskseq: self.diskseq,
+            node_inode: self.node_inode,
+        }
     }
 
     /// The slot's name, or the device's path where it has none.
@@ -163,9 +161,12 @@ fn read(host: &Host, uses: &Uses, name: &str) -> Option<Device> {
     let transport = transport(&dir, name);
     let flag = |file: &str| attribute(&dir, file).is_some_and(|value| value == "1");
     let usb = usb_port(&dir);
+    // sysfs writes `/` in a device's name as `!`.
+    let path = host.dev.join(name.replace('!', "/"));
+    let diskseq = number_in(&dir, "diskseq");
     Some(Device {
-        // sysfs writes `/` in a device's name as `!`.
-        path: host.dev.join(name.replace('!', "/")),
+        node_inode: std::fs::metadata(&path).ok().filter(|_| diskseq.is_none()).map(|about| about.ino()),
+        path,
         number,
         size: Sector(sectors).to_offset().map(|ByteOffset(bytes)| ByteSize(bytes))?,
         logical_block: ByteSize(number_in(&dir, "queue/logical_block_size").unwrap_or(SECTOR_BYTES)),
@@ -182,7 +183,7 @@ fn read(host: &Host, uses: &Uses, name: &str) -> Option<Device> {
         read_only: flag("ro"),
         optical: name.starts_with("sr") || name.starts_with("fd"),
         discard_max: ByteSize(number_in(&dir, "queue/discard_max_bytes").unwrap_or(0)),
-        diskseq: number_in(&dir, "diskseq"),
+        diskseq,
         uses: uses.of(name),
     })
 }

@@ -1,7 +1,5 @@
-//! What disks are used for right now: mounts, swap, and other devices built on top of them. Which one is the system disk
-//! follows from it.
-//!
-//! Formats: proc_pid_mountinfo(5), swaps in proc(5), `holders` and `slaves` in `Documentation/ABI/stable/sysfs-block`.
+//! What disks are used for right now: mounts, swap, loop devices, and other devices built on top of them. Which one is
+//! the system disk follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::sysfs::{DeviceNumber, Host, attribute};
+use crate::storage::{Below, Host, Looped, Place, StorageMap, names_in, swaps};
 
 /// One use of a disk or of something on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Use {
     /// The running system needs it: its root, boot or swap lies on it, directly or through other devices.
     System {
@@ -25,10 +24,18 @@ pub enum Use {
         /// Where.
         at: PathBuf,
     },
-    /// Another device is built on it (RAID, LVM, encryption).
+    /// Another device is built on it (RAID, LVM, encryption), or it is a member of a btrfs.
     Holder {
         /// That device's name.
         device: String,
+    },
+    /// A loop device is attached to it, or to a file on it, or holds the same bytes. Its mounts are told as this disk's
+    /// own, too.
+    Loop {
+        /// The loop device: `/dev/loop3`.
+        device: PathBuf,
+        /// What it is attached to.
+        file: PathBuf,
     },
 }
 
@@ -38,26 +45,9 @@ const SYSTEM_MOUNTS: [&str; 9] = ["/", "/usr", "/etc", "/var", "/home", "/boot",
 /// The uses of every disk, by the disk's name.
 pub(super) struct Uses(BTreeMap<String, BTreeSet<Use>>);
 
-/// A disk or partition in sysfs.
-struct Node {
-    disk: String,
-    name: String,
-    dir: PathBuf,
-}
-
-/// One line of mountinfo, as far as it matters here.
-struct Mount {
-    number: DeviceNumber,
-    at: PathBuf,
-    kind: String,
-    source: String,
-    options: String,
-}
-
-struct Map<'h> {
-    host: &'h Host,
-    nodes: BTreeMap<DeviceNumber, Node>,
-    mounts: Vec<Mount>,
+/// The use that a loop device makes of what it is attached to.
+fn used_by(looped: &Looped<'_>) -> Use {
+    Use::Loop { device: PathBuf::from(format!("/dev/{}", looped.node.name)), file: looped.backing.path.clone() }
 }
 
 impl Uses {
@@ -68,198 +58,83 @@ impl Uses {
 
     /// Reads them.
     pub(super) fn read(host: &Host) -> io::Result<Uses> {
-        let mut map = Map { host, nodes: nodes(host)?, mounts: mounts(host)? };
-        // The innermost mount of a path is the one that counts, and the last one made covers earlier ones.
-        map.mounts.sort_by_key(|mount| mount.at.components().count());
-        let mut uses: BTreeMap<String, BTreeSet<Use>> = BTreeMap::new();
-        for mount in &map.mounts {
-            let at = mount.at.to_string_lossy();
-            let a_use = if SYSTEM_MOUNTS.contains(&&*at) {
-                Use::System { what: at.into_owned() }
+        let map = StorageMap::read(host)?;
+        let mut uses = Uses::none();
+        for mount in map.mounts() {
+            let a_use = if SYSTEM_MOUNTS.iter().any(|system| mount.at == Path::new(system)) {
+                Use::System { what: mount.at.display().to_string() }
             } else {
                 Use::Mounted { at: mount.at.clone() }
             };
-            for disk in map.disks_of(mount) {
-                uses.entry(disk).or_default().insert(a_use.clone());
-            }
+            uses.add(a_use, |below| map.below_mount(mount, below));
         }
+        let loops = map.loops();
         // A disk that is swapped to holds parts of running programs: writing to it would take the machine down.
         for swap in swaps(host) {
-            for disk in map.disks_of_swap(&swap) {
-                uses.entry(disk).or_default().insert(Use::System { what: "swap".to_owned() });
+            let a_use = Use::System { what: "swap".to_owned() };
+            // A loop device on the file of the swap is the swap.
+            if let Ok(place) = Place::of(&swap) {
+                let same = loops.iter().filter(|looped| looped.same.contains(&place));
+                same.for_each(|looped| uses.of_disk(&looped.node.disk, a_use.clone()));
             }
+            uses.add(a_use, |below| map.below_path(&swap, below));
         }
         // What is not mounted counts too, as soon as something is built on it: an open LUKS volume, a RAID array.
-        for node in map.nodes.values() {
+        for node in map.nodes() {
             for holder in names_in(&node.dir.join("holders")) {
-                uses.entry(node.disk.clone()).or_default().insert(Use::Holder { device: holder });
+                uses.of_disk(&node.disk, Use::Holder { device: holder });
             }
         }
-        Ok(Uses(uses))
+        // The kernel holds nothing for a loop device: `O_EXCL` works on what it is attached to.
+        for looped in &loops {
+            uses.add(used_by(looped), |below| map.below_backing(looped.backing, below));
+        }
+        // Also where the mount's source leads nowhere (another namespace, a device that was renamed).
+        for (uuid, members) in map.pools() {
+            for member in members {
+                uses.of_disk(&member.disk, Use::Holder { device: format!("btrfs {uuid}") });
+            }
+        }
+        uses.of_loops(&map, &loops);
+        Ok(uses)
+    }
+
+    /// A loop device is in use where another one holds the same bytes, and where the device is that it is attached to: to
+    /// write to it is to write to that.
+    fn of_loops(&mut self, map: &StorageMap<'_>, loops: &[Looped<'_>]) {
+        for looped in loops {
+            // What it lies on itself does not hold it.
+            let others = loops.iter().filter(|other| !looped.same.contains(&other.node.place()));
+            for other in others.filter(|other| !other.same.is_disjoint(&looped.same)) {
+                self.of_disk(&looped.node.disk, used_by(other));
+            }
+            let own: Vec<Use> =
+                loops.iter().filter(|other| looped.same.contains(&other.node.place())).map(used_by).collect();
+            for place in &looped.same {
+                let Place::Device(number) = place else { continue };
+                let disk = map.disk_of(*number).filter(|disk| *disk != looped.node.disk);
+                for a_use in disk.map(|disk| self.of(disk)).unwrap_or_default() {
+                    if !own.contains(&a_use) {
+                        self.of_disk(&looped.node.disk, a_use);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A use of every disk that `walk` comes by.
+    fn add(&mut self, a_use: Use, walk: impl FnOnce(&mut Below)) {
+        let mut below = Below::default();
+        walk(&mut below);
+        below.disks.iter().for_each(|disk| self.of_disk(disk, a_use.clone()));
+    }
+
+    fn of_disk(&mut self, disk: &str, a_use: Use) {
+        self.0.entry(disk.to_owned()).or_default().insert(a_use);
     }
 
     /// The uses of one disk; the worst first.
     pub(super) fn of(&self, disk: &str) -> Vec<Use> {
         self.0.get(disk).map(|uses| uses.iter().cloned().collect()).unwrap_or_default()
     }
-}
-
-impl Map<'_> {
-    /// The disks that a mounted file system needs.
-    fn disks_of(&self, mount: &Mount) -> BTreeSet<String> {
-        let mut found = BTreeSet::new();
-        let mut seen = BTreeSet::new();
-        self.below_mount(mount, &mut seen, &mut found);
-        found
-    }
-
-    fn below_mount(&self, mount: &Mount, seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
-        // Loop devices on files on loop devices: without this, a mount that covers its own source would be walked for
-        // ever.
-        if !seen.insert(format!("mount {}", mount.at.display())) {
-            return;
-        }
-        if let Some(node) = self.nodes.get(&mount.number) {
-            self.below_node(node, seen, found);
-        } else if let Some(node) = self.node_at(&mount.source) {
-            // btrfs and some others have a number of their own; the source names (one of) their devices.
-            self.below_node(node, seen, found);
-        }
-        if mount.kind == "btrfs" {
-            self.below_btrfs(seen, found);
-        }
-        // A live system has its root as an overlay, which has no device of its own: its layers lie on the stick that
-        // it was started from.
-        if mount.kind == "overlay" {
-            let layers = mount
-                .options
-                .split(',')
-                .filter_map(|option| option.strip_prefix("lowerdir=").or_else(|| option.strip_prefix("upperdir=")));
-            for path in layers.flat_map(|dirs| dirs.split(':')).filter(|dir| dir.starts_with('/')) {
-                self.below_path(Path::new(path), seen, found);
-            }
-        }
-    }
-
-    /// A btrfs names one of its devices as its source; the others are found beside it in sysfs.
-    fn below_btrfs(&self, seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
-        let pools = self.host.sys.join("fs/btrfs");
-        for pool in names_in(&pools) {
-            let devices = names_in(&pools.join(pool).join("devices"));
-            let members: Vec<&Node> = self.nodes.values().filter(|node| devices.contains(&node.name)).collect();
-            if members.iter().any(|node| found.contains(&node.disk)) {
-                members.into_iter().for_each(|node| self.below_node(node, seen, found));
-            }
-        }
-    }
-
-    /// A partition's disk; for RAID, LVM and encryption the devices below; for a loop device its file's disk.
-    fn below_node(&self, node: &Node, seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
-        if !seen.insert(format!("node {}", node.name)) {
-            return;
-        }
-        found.insert(node.disk.clone());
-        let below = names_in(&node.dir.join("slaves"));
-        for slave in self.nodes.values().filter(|other| below.contains(&other.name)) {
-            self.below_node(slave, seen, found);
-        }
-        if let Some(disk) = self.nodes.values().find(|other| other.name == node.disk) {
-            if disk.name != node.name {
-                self.below_node(disk, seen, found);
-            }
-            if let Some(file) = attribute(&disk.dir, "loop/backing_file") {
-                self.below_path(Path::new(&file), seen, found);
-            }
-        }
-    }
-
-    fn below_path(&self, path: &Path, seen: &mut BTreeSet<String>, found: &mut BTreeSet<String>) {
-        if let Some(mount) = self.mounts.iter().rev().find(|mount| path.starts_with(&mount.at)) {
-            self.below_mount(mount, seen, found);
-        }
-    }
-
-    fn disks_of_swap(&self, swap: &str) -> BTreeSet<String> {
-        let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
-        match self.node_at(swap) {
-            Some(node) => self.below_node(node, &mut seen, &mut found),
-            None => self.below_path(Path::new(swap), &mut seen, &mut found),
-        }
-        found
-    }
-
-    /// The node that a path such as `/dev/mapper/root` or `/dev/sda2` leads to.
-    fn node_at(&self, path: &str) -> Option<&Node> {
-        let inside = Path::new(path).strip_prefix("/dev").ok()?;
-        let real = std::fs::canonicalize(self.host.dev.join(inside)).unwrap_or_else(|_| self.host.dev.join(inside));
-        let dev = std::fs::canonicalize(&self.host.dev).unwrap_or_else(|_| self.host.dev.clone());
-        let name = real.strip_prefix(dev).ok()?.to_str()?.replace('/', "!");
-        self.nodes.values().find(|node| node.name == name)
-    }
-}
-
-fn nodes(host: &Host) -> io::Result<BTreeMap<DeviceNumber, Node>> {
-    let block = host.sys.join("block");
-    let mut nodes = BTreeMap::new();
-    for entry in std::fs::read_dir(&block)? {
-        let disk = entry?.file_name().to_string_lossy().into_owned();
-        let dir = block.join(&disk);
-        let parts = names_in(&dir).into_iter().filter(|name| dir.join(name).join("partition").exists());
-        let mut all: Vec<(String, PathBuf)> = parts.map(|name| (name.clone(), dir.join(name))).collect();
-        all.push((disk.clone(), dir));
-        for (name, dir) in all {
-            if let Some(number) = attribute(&dir, "dev").and_then(|text| DeviceNumber::parse(&text)) {
-                nodes.insert(number, Node { disk: disk.clone(), name, dir });
-            }
-        }
-    }
-    Ok(nodes)
-}
-
-/// Every mount. Not being able to read them is an error: an empty list would call every disk free.
-fn mounts(host: &Host) -> io::Result<Vec<Mount>> {
-    let text = std::fs::read(host.proc.join("self/mountinfo"))?;
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(mount).collect())
-}
-
-fn mount(line: &str) -> Option<Mount> {
-    let (left, right) = line.split_once(" - ")?;
-    let mut left = left.split(' ');
-    let number = DeviceNumber::parse(left.nth(2)?)?;
-    let at = PathBuf::from(unescape(left.nth(1)?));
-    let mut right = right.splitn(3, ' ');
-    let kind = right.next()?.to_owned();
-    let source = unescape(right.next()?);
-    Some(Mount { number, at, kind, source, options: unescape(right.next().unwrap_or("")) })
-}
-
-fn swaps(host: &Host) -> Vec<String> {
-    // A kernel without swap has no such file, and then nothing is swapped to: unlike with mounts, none is an answer.
-    let text = std::fs::read_to_string(host.proc.join("swaps")).unwrap_or_default();
-    text.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(unescape).collect()
-}
-
-/// procfs writes blanks and backslashes in names as three octal digits (`\040`).
-fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
-        match after.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if byte.is_ascii() => {
-                out.push(char::from(byte));
-                rest = after.get(3..).unwrap_or("");
-            }
-            _ => {
-                out.push('\\');
-                rest = after;
-            }
-        }
-    }
-    out + rest
-}
-
-fn names_in(dir: &Path) -> BTreeSet<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten();
-    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

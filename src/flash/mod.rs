@@ -15,9 +15,8 @@ mod direct;
 pub mod failure;
 pub mod gate;
 pub mod hotplug;
+pub mod identity;
 pub mod in_use;
-
-mod ioctl;
 pub mod medium;
 mod options;
 mod parallel;
@@ -25,7 +24,6 @@ pub mod receipt;
 pub mod refusal;
 mod request_limits;
 pub mod slots;
-pub mod sysfs;
 pub mod verify;
 mod vetted;
 mod write_check;
@@ -39,16 +37,18 @@ pub use deadline::IoTimeout;
 pub use deadline::WithDeadlines;
 pub use devices::Device;
 pub use failure::{CardFailure, FailureKind, LeftOnCard, Stage};
-pub use gate::{GateError, GateOptions};
+pub use gate::{GateError, GateOptions, ShownTarget};
+pub use identity::{Identity, MediumIdentity};
 pub use medium::{Medium, MediumRecord, ReadBack};
 pub use options::WriteOptions;
 pub use receipt::{CardName, Outcome, Receipt};
 pub use refusal::Refusal;
 pub use request_limits::RequestLimits;
-pub use sysfs::Host;
 pub use vetted::{VettedDevice, VettedFile};
 pub use write_report::{ProbeReport, StageDuration, UnusedSpaceReport, WriteReport};
 pub use writer::{Guard, StreamingCard, write_card, write_card_sharing, write_card_streaming};
+
+pub use crate::storage::Host;
 
 /// What to do with space that the image does not use.
 pub use crate::recipe::schema::UnusedSpace;

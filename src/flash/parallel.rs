@@ -4,7 +4,7 @@
 //! never is, and what a thread does beside the request (reading the golden image, hashing) costs no time at all.
 //!
 //! Threads and not `io_uring`: its safe wrappers own their buffers and want an executor, the plain ones are `unsafe`,
-//! which this crate forbids outside of `ioctl.rs`; container sandboxes often switch it off; and it has nothing to win
+//! which this crate forbids outside of `storage/ioctl.rs`; container sandboxes often switch it off; and it has nothing to win
 //! here, where a request is a MiB or two and two or three at a time fill every card reader. fio, three requests of 1 MiB at
 //! a time on a loop device with direct I/O (Linux 6.18, 2026-11-28): 333 to 413 MB/s from threads, 351 to 369 from
 //! `io_uring`, with the same CPU time.

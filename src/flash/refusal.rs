@@ -32,6 +32,11 @@ pub enum Refusal {
         /// Which.
         by: Vec<String>,
     },
+    /// A loop device is attached to it, or to a file on it.
+    Looped {
+        /// Which, and to what: `/dev/loop3 (/media/pi/base.img)`.
+        by: Vec<String>,
+    },
     /// A CD, DVD or floppy drive.
     Optical,
     /// A reader without a card.
@@ -86,6 +91,13 @@ impl Refusal {
         if !by.is_empty() {
             return Some(Refusal::Held { by });
         }
+        let loops = texts(|a_use| match a_use {
+            Use::Loop { device, file } => Some(format!("{} ({})", device.display(), file.display())),
+            _ => None,
+        });
+        if !loops.is_empty() {
+            return Some(Refusal::Looped { by: loops });
+        }
         if device.optical {
             return Some(Refusal::Optical);
         }
@@ -114,7 +126,12 @@ impl Refusal {
                 format!("make sure that this is the card you mean, then `umount {}`", at.join(" "))
             }
             Refusal::Held { by } => {
-                format!("close {} first (LVM, RAID or encryption), if this is the card you mean", by.join(", "))
+                format!("close {} first (LVM, RAID, encryption or btrfs), if this is the card you mean", by.join(", "))
+            }
+            Refusal::Looped { .. } => {
+                "look whose it is with `losetup --list`; if this is the card you mean, detach the \
+                                       loop device first: `losetup -d`"
+                    .to_owned()
             }
             Refusal::Optical => "put the card into a card reader; `cardsmith devices` shows which are there".to_owned(),
             Refusal::NoMedium => "put a card in and run the command again".to_owned(),
@@ -140,6 +157,9 @@ impl fmt::Display for Refusal {
             Refusal::System { what } => write!(f, "the running system lies on it ({})", what.join(", ")),
             Refusal::Mounted { at } => write!(f, "it is mounted at {}", at.join(", ")),
             Refusal::Held { by } => write!(f, "it is a part of {}", by.join(", ")),
+            Refusal::Looped { by } => {
+                write!(f, "a loop device is attached to it or to a file on it: {}", by.join(", "))
+            }
             Refusal::Optical => write!(f, "it is a disc or floppy drive"),
             Refusal::NoMedium => write!(f, "there is no card in it"),
             Refusal::ReadOnly => write!(f, "it is read-only"),

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use super::devices::Device;
-use super::sysfs::{Host, attribute};
+use crate::storage::{Host, attribute};
 
 /// The largest request that is made. The kernel splits it into what the device takes, and has all parts under way at
 /// once; more at a time makes nothing faster and only the wait longer when a person stops.

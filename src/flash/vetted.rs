@@ -10,12 +10,12 @@ use rustix::fs::OFlags;
 
 use super::devices::Device;
 use super::direct::Direct;
-use super::ioctl;
+use super::identity::{Identity, MediumIdentity};
 use super::medium::{Medium, MediumRecord, ReadBack};
 use super::request_limits::RequestLimits;
-use super::sysfs::{DeviceNumber, Host};
 use crate::atomic_file::AtomicFile;
 use crate::image::hashing::AT_A_TIME;
+use crate::storage::{self, DeviceNumber, Host, Place};
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 /// A device that passed every check of the gate, held open exclusively.
@@ -34,6 +34,11 @@ impl VettedDevice {
         let direct = Direct::open(path, &options, OFlags::EXCL, device.logical_block.0)?;
         let limits = RequestLimits::of(host, &device);
         Ok(VettedDevice { direct, device, limits, host: host.clone(), slot_name: None })
+    }
+
+    /// Which medium it is: the one that passed the gate, and the only one that may be written to by way of this.
+    pub fn identity(&self) -> Identity {
+        self.device.identity()
     }
 }
 
@@ -84,7 +89,7 @@ impl Medium for VettedDevice {
         if self.device.discard_max.0 == 0 {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        ioctl::discard(self.direct.file(), range)
+        storage::discard(self.direct.file(), range)
     }
 
     fn is_fresh(&self) -> bool {
@@ -103,14 +108,18 @@ impl Medium for VettedDevice {
         if size != self.device.size.0 {
             return Err(format!("it is {} bytes large now, it was {}", size, self.device.size.0));
         }
-        let seen = ioctl::diskseq(self.direct.file());
-        if seen.is_some() && self.device.diskseq.is_some() && seen != self.device.diskseq {
-            return Err("another card was put in".to_owned());
+        let seen = storage::diskseq(self.direct.file());
+        if let (Some(seen), Some(judged)) = (seen, self.device.diskseq)
+            && seen != judged
+        {
+            return Err(format!("another card was put in: it was medium number {judged}, it is {seen} now"));
         }
         let now = super::devices::identity(&self.host, self.device.number).map_err(words)?;
         match now {
             None => Err("the device is gone".to_owned()),
-            Some(now) if now != self.device.identity() => Err("another card was put in".to_owned()),
+            Some(now) if now != self.identity() => {
+                Err(format!("another card was put in: it was {}, it is {now} now", self.identity()))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -130,19 +139,25 @@ pub struct VettedFile {
     file: AtomicFile,
     past_cache: Direct,
     target: PathBuf,
-    replace: bool,
+    /// The file that is replaced.
+    replaces: Option<Place>,
     size: ByteSize,
 }
 
 impl VettedFile {
-    pub(super) fn create(dir: &Path, target: &Path, replace: bool, size: ByteSize) -> io::Result<VettedFile> {
+    pub(super) fn create(dir: &Path, target: &Path, replaces: Option<Place>, size: ByteSize) -> io::Result<VettedFile> {
         let file = AtomicFile::create_in(dir)?;
         // Readable by its owner only, like everything that holds an activation code.
         file.file().set_permissions(Permissions::from_mode(0o600))?;
         file.file().set_len(size.0)?;
         let itself = PathBuf::from(format!("/proc/self/fd/{}", file.file().as_raw_fd()));
         let past_cache = Direct::open_to_read(&itself, super::buffer::PAGE as u64)?;
-        Ok(VettedFile { file, past_cache, target: target.to_owned(), replace, size })
+        Ok(VettedFile { file, past_cache, target: target.to_owned(), replaces, size })
+    }
+
+    /// Which file it takes the place of.
+    pub fn identity(&self) -> MediumIdentity {
+        MediumIdentity::File(self.replaces)
     }
 }
 
@@ -193,7 +208,15 @@ impl Medium for VettedFile {
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
-        let VettedFile { file, target, replace, .. } = *self;
-        if replace { file.commit(&target) } else { file.commit_new(&target) }
+        let VettedFile { file, target, replaces, .. } = *self;
+        match (Place::of(&target).ok(), replaces) {
+            (Some(now), Some(replaces)) if now == replaces => file.commit(&target),
+            // `--overwrite` was said of the file that was there then, and not of this one.
+            (Some(_), Some(_)) => Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "another file has this name now than when the run began; it was left alone",
+            )),
+            _ => file.commit_new(&target),
+        }
     }
 }

@@ -9,7 +9,8 @@ use super::editable::{self, EditableImage};
 use super::error::GoldenError;
 use super::image::Golden;
 use super::manifest::Base;
-use super::outputs::{Extras, Outputs, check_output};
+use super::outputs::{Extras, Outputs, check_outputs};
+use super::reads::reads_for;
 use super::unproven::UnprovenImage;
 use super::write::Written;
 use crate::fs::clock::Clock;
@@ -159,8 +160,11 @@ impl Prepared {
         progress: &dyn Progress,
     ) -> Result<(Golden, Outputs), GoldenError> {
         // Before the work: minutes would be lost to a name that is taken.
-        let (outputs, format) = check_output(image, overwrite)?;
-        extras.check(&outputs, overwrite)?;
+        let mut inputs = reads_for(&self.recipe);
+        if let Some(signer) = extras.signer {
+            inputs.add(signer.path(), "the key that signs");
+        }
+        let (outputs, format) = check_outputs(image, extras, overwrite, &inputs)?;
         let Prepared { opened, plan, recipe, base } = self;
         let edited = edit(opened, plan, &recipe, progress)?;
 

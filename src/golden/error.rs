@@ -8,6 +8,7 @@ use super::manifest::ManifestError;
 use super::signature::SignatureError;
 use crate::fs::FsError;
 use crate::image::partition_table::PartitionError;
+use crate::inputs::OutputIsInput;
 use crate::prepare::StepError;
 use crate::source::SourceError;
 
@@ -153,6 +154,9 @@ pub enum GoldenError {
         /// The next step.
         next: String,
     },
+    /// An output is what the image is made from.
+    #[error(transparent)]
+    Input(#[from] OutputIsInput),
     /// Bytes could not be read or written.
     #[error("could not {doing}")]
     Io {
@@ -188,6 +192,7 @@ impl GoldenError {
                     .to_owned()
             }
             GoldenError::Output { next, .. } => format!("{next}; nothing was written"),
+            GoldenError::Input(error) => format!("{}; nothing was written", error.next_step()),
             // Two readings: a file that is meant to stay, or a scrub that missed something.
             GoldenError::TracesLeft { owner, .. } => format!(
                 "if {owner} is a file that you keep, remove it from the base image or name it under `[strip] remove` in \

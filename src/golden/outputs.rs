@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::GoldenError;
 use super::signature::{Signer, signature_path};
 use crate::image::output::OutputFormat;
+use crate::inputs::Inputs;
 
 /// The files that were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,42 +33,6 @@ pub struct Extras<'a> {
     pub provenance: Option<(&'a Path, &'a str)>,
 }
 
-impl Extras<'_> {
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.imager.map(|(path, _)| path).into_iter().chain(self.provenance.map(|(path, _)| path))
-    }
-
-    /// Whether its files can be written. To be asked before the work.
-    ///
-    /// # Errors
-    /// [`GoldenError::Output`].
-    pub fn check(&self, outputs: &Outputs, overwrite: bool) -> Result<(), GoldenError> {
-        for path in self.paths() {
-            let refuse =
-                |what: String, next: &str| GoldenError::Output { path: path.to_owned(), what, next: next.to_owned() };
-            // Not made here: a typing error would leave a directory behind.
-            if !directory_of(path).is_dir() {
-                let what = format!("{} is not a directory", directory_of(path).display());
-                return Err(refuse(what, "make the directory first"));
-            }
-            // The second file would replace the first one.
-            let twice = self.paths().filter(|other| *other == path).count() > 1;
-            if twice || outputs.all().contains(&path) {
-                return Err(refuse("another output has this name".to_owned(), "take another name"));
-            }
-            // Not followed: a link that leads nowhere is in the way, too.
-            match path.symlink_metadata() {
-                Ok(about) if about.is_dir() || !overwrite => {
-                    let what = "it is already there".to_owned();
-                    return Err(refuse(what, "take another name, or give --overwrite"));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Outputs {
     /// The names beside `image`: everything from `.img` on is replaced.
     pub fn beside(image: &Path) -> Outputs {
@@ -85,34 +50,72 @@ impl Outputs {
         }
     }
 
-    fn all(&self) -> [&Path; 5] {
-        [&self.image, &self.bmap, &self.sha256, &self.manifest, &self.signature]
+    /// Every file, with what it is for the command. The signature, too, where there is none: an old one is taken away.
+    fn all(&self) -> [(&Path, &'static str); 5] {
+        [
+            (&self.image, "--out"),
+            (&self.bmap, "the block map"),
+            (&self.sha256, "the file of the digest"),
+            (&self.manifest, "the manifest"),
+            (&self.signature, "the signature"),
+        ]
     }
 }
 
-/// Whether `--out image` can work: its ending, its directory, and what is already there. To be asked before the work.
+/// Whether `--out image` and what is wanted beside it can work: its ending, the directories, what is already there, and
+/// that no output is another one or one of `inputs`. To be asked before the work.
 ///
 /// # Errors
-/// [`GoldenError::Output`].
-pub fn check_output(image: &Path, overwrite: bool) -> Result<(Outputs, OutputFormat), GoldenError> {
-    let refuse = |what: String, next: &str| GoldenError::Output { path: image.to_owned(), what, next: next.to_owned() };
+/// [`GoldenError::Output`], [`GoldenError::Input`].
+pub fn check_outputs(
+    image: &Path,
+    extras: &Extras<'_>,
+    overwrite: bool,
+    inputs: &Inputs,
+) -> Result<(Outputs, OutputFormat), GoldenError> {
+    let refuse = |path: &Path, what: String, next: &str| GoldenError::Output {
+        path: path.to_owned(),
+        what,
+        next: next.to_owned(),
+    };
     let Some(format) = OutputFormat::from_name(image) else {
         let next = "name it FILE.img, FILE.img.zst, FILE.img.xz or FILE.img.gz";
-        return Err(refuse("its ending does not say in which form the image is wanted".to_owned(), next));
+        return Err(refuse(image, "its ending does not say in which form the image is wanted".to_owned(), next));
     };
     let outputs = Outputs::beside(image);
-    let directory = directory_of(image);
-    if !directory.is_dir() {
-        return Err(refuse(format!("{} is not a directory", directory.display()), "make the directory first"));
+    let mut all: Vec<(&Path, &'static str)> = outputs.all().to_vec();
+    all.extend(extras.imager.map(|(path, _)| (path, "--imager-json")));
+    all.extend(extras.provenance.map(|(path, _)| (path, "--provenance")));
+    let mut taken: Vec<PathBuf> = Vec::new();
+    for (path, _) in &all {
+        // Not made here: a typing error would leave a directory behind.
+        let directory = directory_of(path);
+        if !directory.is_dir() {
+            return Err(refuse(
+                path,
+                format!("{} is not a directory", directory.display()),
+                "make the directory first",
+            ));
+        }
+        // By the real directory: `./a.bmap` is `a.bmap`, and the second file would replace the first one.
+        let place = std::fs::canonicalize(&directory).unwrap_or(directory).join(path.file_name().unwrap_or_default());
+        if taken.contains(&place) {
+            return Err(refuse(path, "another output has this name".to_owned(), "take another name"));
+        }
+        taken.push(place);
     }
-    if let Some(there) = outputs.all().into_iter().find(|path| path.symlink_metadata().is_ok()) {
+    // Before what is there is asked about: `--overwrite` is no word for giving up the base image.
+    inputs.refuse_outputs(all.iter().copied())?;
+    // Not followed: a link that leads nowhere is in the way, too.
+    for (path, about) in all.iter().filter_map(|(path, _)| Some((path, path.symlink_metadata().ok()?))) {
         // Whatever the person allows: a rename cannot replace a directory.
-        if there.is_dir() {
-            return Err(refuse(format!("{} is a directory", there.display()), "take another name"));
+        if about.is_dir() {
+            return Err(refuse(path, format!("{} is a directory", path.display()), "take another name"));
         }
         if !overwrite {
             return Err(refuse(
-                format!("{} is already there", there.display()),
+                path,
+                format!("{} is already there", path.display()),
                 "take another name, or give --overwrite",
             ));
         }

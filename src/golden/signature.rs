@@ -112,6 +112,11 @@ pub struct Signer {
 }
 
 impl Signer {
+    /// The file of the key.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads a private key as `ssh-keygen` writes it. `passphrase` is asked once, where the key has one.
     ///
     /// # Errors

@@ -61,6 +61,25 @@ impl Destination {
         probe.abandon().map_err(|error| unusable(key, &error))?;
         Ok(Some(Destination { bucket, outputs, keys, format, overwrite }))
     }
+
+    /// Refuses to replace the object that the base image is read from.
+    ///
+    /// # Errors
+    /// [`GoldenError::Output`].
+    pub fn refuse_source(place: &Location, source: &str) -> Result<(), GoldenError> {
+        let Location::S3 { bucket, key } = place else { return Ok(()) };
+        let beside = Outputs::beside(Path::new(key));
+        let Ok(Location::S3 { bucket: from, key: read }) = Location::parse(source) else { return Ok(()) };
+        let outputs = [beside.image, beside.bmap, beside.sha256, beside.manifest];
+        if from == *bucket && outputs.iter().any(|output| output == Path::new(&read)) {
+            return Err(GoldenError::Output {
+                path: PathBuf::from(place.to_string()),
+                what: format!("{source} is the base image of this recipe, and would be replaced"),
+                next: "take another name".to_owned(),
+            });
+        }
+        Ok(())
+    }
 }
 
 fn failed(bucket: &Bucket, key: &str, what: &str) -> GoldenError {

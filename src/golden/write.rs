@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use super::error::GoldenError;
 use super::image::Golden;
 use super::imager;
-use super::outputs::{Extras, Outputs, check_output, directory_of};
+use super::outputs::{Extras, Outputs, check_outputs, directory_of};
 use super::provenance;
 use crate::atomic_file::AtomicFile;
 use crate::digest::Sha256Digest;
 use crate::image::ReadAt;
 use crate::image::bmap_write::to_bmap;
 use crate::image::output::{OutputFormat, write_image};
+use crate::inputs::Inputs;
 use crate::progress::Progress;
 use crate::units::{ByteRange, ByteSize};
 
@@ -71,8 +72,7 @@ impl Golden {
         extras: &Extras<'_>,
         progress: &dyn Progress,
     ) -> Result<Outputs, GoldenError> {
-        let (outputs, format) = check_output(image, overwrite)?;
-        extras.check(&outputs, overwrite)?;
+        let (outputs, format) = check_outputs(image, extras, overwrite, &Inputs::default())?;
         let written = Written::write(&*self.image(), &self.manifest.map.places(), image, format, progress)?;
         self.publish(written, &outputs, extras)?;
         Ok(outputs)

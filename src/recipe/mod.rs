@@ -12,6 +12,7 @@ mod loaded;
 mod lock;
 mod mistake;
 mod positions;
+mod reads;
 mod region;
 mod renamed;
 mod resolved;

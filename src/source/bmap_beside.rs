@@ -31,7 +31,7 @@ const MOST_THREADS: usize = 4;
 /// is not what it says, [`SourceError::Read`].
 pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> Result<Arc<dyn ReadAt>, SourceError> {
     // Without a map, all of the image counts.
-    let Some(place) = beside(path) else { return Ok(image) };
+    let Some(place) = map_beside(path) else { return Ok(image) };
     let unusable = |what| SourceError::Bmap { path: place.clone(), what };
     let map = bmap_read::parse(&read(&place)?).map_err(unusable)?;
     // A map of another release would call used blocks free, and they would be lost without a word.
@@ -60,7 +60,7 @@ pub fn honour(image: Arc<dyn ReadAt>, path: &Path, progress: &dyn Progress) -> R
 }
 
 /// `IMAGE.img.xz.bmap`, `IMAGE.img.bmap` or `IMAGE.bmap`, the first that is there: where bmaptool looks, too.
-fn beside(path: &Path) -> Option<PathBuf> {
+pub fn map_beside(path: &Path) -> Option<PathBuf> {
     const PACKED: [&str; 5] = ["xz", "gz", "zst", "zip", "img"];
     let mut stem = path.to_owned();
     // From the longest name to the shortest: one ending less each time.

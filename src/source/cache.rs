@@ -7,9 +7,10 @@
 //! The images are those of people's cards, and go onto cards again: the directory is its owner's alone, and so is every
 //! file in it.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::error::SourceError;
 use super::fingerprint::{Fingerprint, fingerprint_of};
 use super::stamp::Stamp;
-use crate::atomic_file::{AtomicFile, write_privately};
+use crate::atomic_file::{AtomicFile, PARTIAL, write_privately};
 use crate::digest::Sha256Digest;
 use crate::image::bytes::ReadAt;
 use crate::image::file::ImageFile;
@@ -42,6 +43,11 @@ struct Marker {
 }
 
 const VERSION: u32 = 2;
+
+/// The directories of the cache under `directory`: whatever is in them is read.
+pub fn cache_directories(directory: &Path) -> [PathBuf; 2] {
+    [directory.join(IMAGES), directory.join(DIGESTS)]
+}
 
 /// Where decoded images are, and where digests of raw ones are.
 const IMAGES: &str = "images";
@@ -69,18 +75,41 @@ pub fn mend(directory: &Path) -> Result<Vec<String>, SourceError> {
 pub(super) fn private(directory: &Path, part: &str) -> Result<Option<String>, SourceError> {
     check_owner(directory).map_err(|error| not_private(directory, error))?;
     let path = directory.join(part);
+    let failed = |doing| {
+        let directory = path.clone();
+        move |source| SourceError::Cache { doing, directory, source }
+    };
+    // A directory of this name may be a person's own, where another cache directory was named: it is left as it is.
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>().map_err(failed("read"))?,
+        Err(_) => Vec::new(),
+    };
+    if let Some(foreign) = entries.iter().find(|entry| !is_own_name(&entry.file_name())) {
+        let what = format!("{} is no cache of cardsmith's: {:?} is in it", path.display(), foreign.file_name());
+        return Err(SourceError::CacheNotPrivate { what });
+    }
     let Some(mended) = make_private(&path).map_err(|error| not_private(directory, error))? else { return Ok(None) };
     if !mended.was_writable {
         return Ok(Some(mended.what));
     }
     // An entry vouches for itself: whoever could write here could have it say anything.
-    let emptied = fs::remove_dir_all(&path).and_then(|()| DirBuilder::new().mode(0o700).create(&path));
-    emptied.map_err(|source| SourceError::Cache {
-        doing: "empty what others could write to",
-        directory: path,
-        source,
-    })?;
+    for entry in &entries {
+        match fs::remove_file(entry.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("empty what others could write to")(error));
+            }
+            _ => {}
+        }
+    }
     Ok(Some(format!("{}; others could write to it, so what was in it was removed", mended.what)))
+}
+
+/// Whether a name is one that the cache gives: a digest with an ending, or a file in the making.
+fn is_own_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let digest = name.strip_suffix(b".img").or_else(|| name.strip_suffix(b".json"));
+    digest.is_some_and(|digest| digest.len() == 64 && digest.iter().all(u8::is_ascii_hexdigit))
+        || name.starts_with(b".") && name.ends_with(PARTIAL.as_bytes())
 }
 
 fn not_private(directory: &Path, error: NotPrivate) -> SourceError {

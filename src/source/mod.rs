@@ -25,6 +25,8 @@ pub mod streaming;
 mod zip_entry;
 
 pub use base::{OpenedBase, OpenedSource, open, open_base, open_spec, open_to_inspect};
+pub use bmap_beside::map_beside;
+pub use cache::cache_directories;
 pub use error::SourceError;
 pub use format::Format;
 pub use largest::{LARGEST_DECODED, LARGEST_RAW, LargestImage};

@@ -47,6 +47,23 @@ impl LoopDevice {
         Some(LoopDevice { path: path.expect("one of eight loop devices is free"), file })
     }
 
+    /// Takes the card out: the device is attached to nothing.
+    pub fn take_out(&self) {
+        assert!(Command::new("losetup").arg("-d").arg(&self.path).status().unwrap().success());
+    }
+
+    /// Puts another card in, a file. Somebody who looks at the device right now keeps the old one a moment longer.
+    pub fn put_in(&self, card: &Path) {
+        let attach = || {
+            let mut losetup = Command::new("losetup");
+            losetup.arg(&self.path).arg(card).stderr(std::process::Stdio::null()).status().unwrap().success()
+        };
+        assert!((0..200).any(|_| attach() || {
+            std::thread::sleep(std::time::Duration::from_millis(25));
+            false
+        }));
+    }
+
     /// What the device's file holds now.
     pub fn bytes(&self) -> Vec<u8> {
         std::fs::read(self.file.path()).unwrap()

@@ -16,7 +16,7 @@ use super::table::Table;
 use super::{Error, Exit, Ui};
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::verify::{OpenedMedium, expected_with, verify};
-use crate::flash::{GateOptions, Host, Verdict};
+use crate::flash::{GateOptions, Host, Verdict, gate};
 use crate::golden::{self, Extras, Golden, Settings};
 use crate::image::{BlockMap, ImageFile, ReadAt};
 use crate::recipe;
@@ -147,12 +147,14 @@ fn prepare_directory(dir: &Path) -> Result<(), Error> {
 }
 
 fn flash(golden: &Golden, dir: &Path, cards: &[PathBuf], ui: &Ui) -> Result<(), Error> {
+    let (host, options) = (Host::this(), GateOptions::default());
+    let targets = gate::show_all(&host, cards, &options, golden.manifest.image.size)?;
     let batch = Batch {
         golden,
         beside: dir,
-        host: &Host::this(),
-        targets: cards,
-        options: &GateOptions::default(),
+        host: &host,
+        targets: &targets,
+        options: &options,
         count: None,
         probe: true,
         changed_only: false,

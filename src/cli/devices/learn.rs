@@ -16,12 +16,13 @@ use serde_json::json;
 use crate::cli::table::Table;
 use crate::cli::{Error, Exit, Ui};
 use crate::flash::bench_file::BenchFile;
-use crate::flash::devices::{self, Device, Identity, Transport};
+use crate::flash::devices::{self, Device, Transport};
 use crate::flash::hotplug::Hotplug;
+use crate::flash::identity::Identity;
 use crate::flash::refusal::Refusal;
 use crate::flash::slots::{SlotPlace, bad_name};
-use crate::flash::sysfs::Host;
 use crate::printable::Printable;
+use crate::storage::Host;
 
 /// What is typed to leave a slot out.
 const SKIP: &str = "-";

@@ -11,7 +11,7 @@ use super::table::Table;
 use super::{Error, Exit, Ui};
 use crate::flash::bench_file::BenchFile;
 use crate::flash::devices::{self, Device, Transport};
-use crate::flash::sysfs::Host;
+use crate::storage::Host;
 
 /// Show what could be written to, and why the others not
 ///

@@ -1,14 +1,14 @@
 //! One run at the bench: golden image, activations, ledger, targets; receipts and messages as the cards end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::bench::{BenchRun, Shown, summary};
 use crate::activation::{Activation, Dispenser, Issuer, Order};
 use crate::cli::{Error, Exit, Ui};
-use crate::flash::bench::{Bench, flash_many};
-use crate::flash::gate::{self, GateOptions};
+use crate::flash::bench::{AtStart, Bench, flash_many};
+use crate::flash::gate::{self, GateOptions, ShownTarget};
 use crate::flash::hotplug::Hotplug;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::{
@@ -32,8 +32,8 @@ pub(in crate::cli) struct Batch<'a> {
     pub beside: &'a Path,
     /// This machine.
     pub host: &'a Host,
-    /// Where to.
-    pub targets: &'a [PathBuf],
+    /// Where to, each as it was when it was shown: nothing else is written to.
+    pub targets: &'a [ShownTarget],
     /// What was said about them.
     pub options: &'a GateOptions,
     /// How many cards, where slots are to be filled again and again.
@@ -47,7 +47,7 @@ pub(in crate::cli) struct Batch<'a> {
     /// Where receipts go.
     pub receipts: Option<&'a Path>,
     /// The bench at which it is worked, instead of targets.
-    pub bench: Option<&'a BenchRun>,
+    pub bench: Option<(&'a BenchRun, &'a AtStart)>,
     /// The secrets that the recipe names.
     pub secrets: &'a CardSecrets,
     /// The ledger's file.
@@ -75,6 +75,12 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     let recipe = &manifest.recipe;
     let name = CardName::parse(&recipe.card.name, &recipe.name)
         .map_err(|error| Error::usage("the recipe's `[card] name` cannot name cards").because(&error))?;
+    // At once, and held from here on: nobody can exchange or mount what is open for us alone.
+    let media = match (batch.bench, batch.count) {
+        (None, None) => Some(gate::clear_shown(batch.host, batch.targets, batch.options, manifest.image.size)?),
+        // A bench lets go of each card, and its slots look for themselves.
+        _ => None,
+    };
     let issuer = Issuer::of_recipe(recipe, batch.beside, batch.activations, progress)?;
     if issuer.is_none() {
         progress.warn("the recipe has no [activation]: these cards will not register with SSM");
@@ -89,7 +95,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     // A bench without a count needs activations as cards come: there must be one to begin with.
     let cards = batch.count.unwrap_or(if batch.bench.is_some() { 1 } else { batch.targets.len() });
     let no_more = Arc::new(AtomicBool::new(false));
-    let shown = batch.bench.map(|bench| Shown::open(bench, &recipe.name, batch.count, &no_more, ui));
+    let shown = batch.bench.map(|(bench, _)| Shown::open(bench, &recipe.name, batch.count, &no_more, ui));
     let progress = shown.as_ref().map_or(progress, Shown::progress);
     let of = |serial: u64| name.of(serial);
     let order = Order { recipe: &recipe.name, golden: Some(manifest.image.digest), cards, name: &of };
@@ -104,7 +110,7 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
         }
     };
     let maker = Maker(batch.golden, batch.secrets);
-    let at_once = batch.bench.map_or(batch.targets.len(), |bench| bench.slots.len());
+    let at_once = batch.bench.map_or(batch.targets.len(), |(bench, _)| bench.slots.len());
     let cache = ChunkCache::for_cards(&manifest.map, at_once);
     let job = FlashJob {
         maker: &maker,
@@ -124,13 +130,14 @@ pub(in crate::cli) fn write_cards(batch: &Batch<'_>, ui: &Ui) -> Result<BatchOut
     };
     let needed = manifest.image.size;
     let outcome = match (batch.bench, &shown, batch.count) {
-        (Some(bench), Some(view), count) => {
+        (Some((bench, at_start)), Some(view), count) => {
             let (host, slots, options) = (batch.host, bench.slots.as_slice(), batch.options);
             let hotplug = Hotplug::new();
-            Bench { job: &job, host, slots, options, needed, count, view, no_more: &no_more, hotplug: &hotplug }.run()
+            let (no_more, hotplug) = (&*no_more, &hotplug);
+            Bench { job: &job, host, slots, at_start, options, needed, count, view, no_more, hotplug }.run()
         }
         (_, _, Some(count)) => flash_many(&job, batch.host, batch.targets, batch.options, needed, count),
-        _ => flash(&job, gate::clear_all(batch.host, batch.targets, batch.options, needed)?),
+        _ => flash(&job, media.unwrap_or_default()),
     };
     dispenser.close()?;
     if let Some(shown) = shown {
@@ -179,7 +186,9 @@ fn keep(receipt: &Receipt, batch: &Batch<'_>, progress: &dyn Progress, ui: &Ui) 
         if receipt.failure().is_some() { format!(".failed-{}", receipt.ended.replace(':', "")) } else { String::new() };
     let path = dir.join(format!("{}{ending}.json", name(receipt).replace([' ', '/'], "-")));
     let text = serde_json::to_string_pretty(receipt).unwrap_or_default();
-    if let Err(error) = std::fs::write(&path, text + "\n") {
+    let written = batch.options.inputs.refuse_output(&path, "the receipt").map_err(|error| error.to_string());
+    let written = written.and_then(|()| std::fs::write(&path, text + "\n").map_err(|error| error.to_string()));
+    if let Err(error) = written {
         progress.warn(&format!("cannot write the receipt {}: {error}; the ledger has it", path.display()));
     }
 }

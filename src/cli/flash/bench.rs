@@ -12,14 +12,14 @@ use crate::cli::screen::{Board, Keys, Mark};
 use crate::cli::table::Table;
 use crate::cli::{Error, Ui};
 use crate::cli::{Lines, Screen};
-use crate::flash::bench::{BenchView, Notes, SlotNews, holds_something};
+use crate::flash::bench::{AtStart, BenchView, Notes, SlotNews};
 use crate::flash::bench_file::{self, BenchFile, BenchFileError};
-use crate::flash::devices::{self, Device};
+use crate::flash::devices::Device;
 use crate::flash::gate::GateOptions;
 use crate::flash::receipt::{Outcome, Receipt};
 use crate::flash::slots::Slot;
-use crate::flash::sysfs::Host;
 use crate::progress::{Progress, Task};
+use crate::storage::Host;
 use crate::units::ByteSize;
 
 /// Which slots, and how they are shown.
@@ -37,6 +37,13 @@ pub(super) struct BenchArgs {
     /// Lines instead of the full screen
     #[arg(long, requires = "bench")]
     plain: bool,
+}
+
+impl BenchArgs {
+    /// The bench file that was named.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.bench_file.as_deref()
+    }
 }
 
 /// A bench, ready to be worked at.
@@ -75,13 +82,15 @@ impl BenchRun {
         }
     }
 
-    /// What is in the slots already and would be erased although nobody put it in for that. A blank card is not asked about.
-    pub(super) fn in_use(&self, host: &Host, options: &GateOptions, needed: ByteSize) -> Result<Vec<Device>, Error> {
-        let all = devices::list(host).map_err(|error| Error::failed("cannot list devices").because(&error))?;
-        let here = self.slots.iter().filter_map(|slot| slot.place.device(&all));
-        // What the gate refuses is not erased.
-        let taken = here.filter(|device| device.refusal(options.is_fixed_ok(&device.path), Some(needed)).is_none());
-        Ok(taken.filter(|device| holds_something(&device.path)).cloned().collect())
+    /// What is in the slots now, and what of it has to be asked about.
+    pub(super) fn look(
+        &self,
+        host: &Host,
+        options: &GateOptions,
+        needed: ByteSize,
+    ) -> Result<(AtStart, Vec<Device>), Error> {
+        AtStart::look(host, &self.slots, options, needed)
+            .map_err(|error| Error::failed("cannot list devices").because(&error))
     }
 }
 

@@ -1,40 +1,48 @@
 //! The question before anything is erased.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 
 use crate::cli::table::Table;
 use crate::cli::{Error, Ui};
-use crate::flash::devices::{self, Device};
-use crate::flash::sysfs::{DeviceNumber, Host};
+use crate::flash::devices::Device;
+use crate::flash::{MediumIdentity, ShownTarget};
 
-/// The targets that are devices.
-pub(super) fn devices(host: &Host, targets: &[PathBuf]) -> Result<Vec<Device>, Error> {
-    let mut found = Vec::new();
-    for target in targets {
-        let Ok(about) = std::fs::metadata(target) else { continue };
-        if !about.file_type().is_block_device() {
-            continue;
-        }
-        let device = devices::find(host, DeviceNumber::from_raw(about.rdev()))
-            .map_err(|error| Error::failed(format!("cannot find out about {}", target.display())).because(&error))?;
-        found.extend(device);
+/// One device as the question shows it: path, slot, size, name, serial.
+pub(super) struct Row([String; 5]);
+
+impl Row {
+    /// The target, where it is a device: no file is erased.
+    pub(super) fn of_target(target: &ShownTarget) -> Option<Row> {
+        let MediumIdentity::Device(identity) = &target.identity else { return None };
+        let record = &target.record;
+        Some(Row([
+            record.path.display().to_string(),
+            record.slot.clone().unwrap_or_default(),
+            identity.size.to_string(),
+            record.model.clone().unwrap_or_else(|| "no name".to_owned()),
+            identity.serial.clone().unwrap_or_default(),
+        ]))
     }
-    Ok(found)
+
+    /// A device in a slot of the bench.
+    pub(super) fn of_device(device: &Device) -> Row {
+        Row([
+            device.path.display().to_string(),
+            device.slot.clone().unwrap_or_default(),
+            device.size.to_string(),
+            device.description(),
+            device.serial.clone().unwrap_or_default(),
+        ])
+    }
 }
 
 /// Shows what will be erased and asks. A program must say `--yes`.
-pub(super) fn erase(devices: &[Device], yes: bool, ui: &Ui) -> Result<(), Error> {
+pub(super) fn erase(devices: Vec<Row>, yes: bool, ui: &Ui) -> Result<(), Error> {
     if devices.is_empty() || yes {
         return Ok(());
     }
-    let mut table = Table::new(["device", "slot", "size", "name"]);
-    for device in devices {
-        let slot = device.slot.clone().unwrap_or_default();
-        table.row([device.path.display().to_string(), slot, device.size.to_string(), device.description()]);
-    }
+    let mut table = Table::new(["device", "slot", "size", "name", "serial"]);
+    devices.into_iter().for_each(|Row(row)| table.row(row));
     let refused = |what: &str| {
         Error::usage(what).state("nothing was written").help("look at `cardsmith devices`, then add `--yes`")
     };

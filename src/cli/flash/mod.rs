@@ -6,17 +6,21 @@ mod confirm;
 
 use std::path::{Path, PathBuf};
 
+use crate::flash::bench::AtStart;
 use crate::flash::gate::{self, GateOptions};
 use crate::flash::{Host, Verdict};
 use crate::golden::{self, Allowed, Golden, GoldenError, Manifest, Origin, Settings, TrustedKeys};
+use crate::inputs::Inputs;
 use crate::recipe::{self, Recipe, SecretRef, Wants};
 use crate::secrets::{self, CardSecrets};
 use crate::source::{LargestImage, Location};
 use crate::units::ByteSize;
 
+use super::reads::LEDGER;
 use super::{Error, Exit, Ui};
 
 use bench::{BenchArgs, BenchRun};
+use confirm::Row;
 
 pub(super) use batch::{Batch, write_cards};
 pub(super) use bench::bench_path;
@@ -78,47 +82,64 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     let host = Host::this();
-    let mut options =
-        GateOptions { fixed_ok: args.fixed_ok.clone(), overwrite: args.overwrite, inputs: vec![args.source.clone()] };
-    options.inputs.extend(args.activations.clone());
+    let ledger = ui.ledger_path()?;
+    let inputs = reads_of(args, &ledger, ui)?;
+    refuse_receipts(args)?;
+    let mut options = GateOptions { fixed_ok: args.fixed_ok.clone(), overwrite: args.overwrite, inputs };
     // Minutes of work come before the first write: what cannot be written to is said now, and looked at again then.
-    drop(gate::clear_all(&host, &args.to, &options, ByteSize(0))?);
+    // With `--yes` it is also what the answer belongs to.
+    let mut targets = gate::show_all(&host, &args.to, &options, ByteSize(0))?;
     let bench = BenchRun::open(&args.bench)?;
-    let mut devices = confirm::devices(&host, &args.to)?;
-    if args.count.is_some() && devices.len() < args.to.len() {
+    let listed =
+        bench.as_ref().filter(|_| args.yes).map(|bench| bench.look(&host, &options, ByteSize(0))).transpose()?;
+    let devices = targets.iter().filter_map(Row::of_target).count();
+    if args.count.is_some() && devices < targets.len() {
         return Err(Error::usage("`--count` goes on with the next card in a slot, and a file has no next card")
             .help("name devices only, or one file for each card"));
     }
 
-    let Opened { golden, beside, secrets } = open(args, devices.iter().map(|device| device.size).min(), ui)?;
-    if let Some(file) = &golden.manifest.image.file {
-        options.inputs.push(beside.join(file));
-    }
+    // What the recipe names is known before its image is made: that no target is part of it, too.
+    let mut known = |recipe_reads: Inputs| {
+        options.inputs.merge(recipe_reads);
+        options.inputs.refuse_outputs(args.to.iter().map(|target| (target.as_path(), "--to")))?;
+        refuse_ledger(&ledger, &options.inputs)
+    };
+    let card = targets.iter().filter_map(|target| target.card_size()).min();
+    let Opened { golden, beside, secrets } = open(args, card, ui, &mut known)?;
+    options.inputs.add_all(golden.manifest.recipe.reads(&beside));
     // Again, now that the size is known: a card that is too small is no reason to ask a question.
-    drop(gate::clear_all(&host, &args.to, &options, golden.manifest.image.size)?);
+    let needed = golden.manifest.image.size;
+    match args.yes {
+        true => drop(gate::clear_shown(&host, &targets, &options, needed)?),
+        // A person says yes to what is there now.
+        false => targets = gate::show_all(&host, &args.to, &options, needed)?,
+    }
+    let mut at_start = AtStart::default();
+    let mut rows: Vec<Row> = targets.iter().filter_map(Row::of_target).collect();
     if let Some(bench) = &bench {
         // Who puts a card into a slot means it. What was there before may be there for another reason.
-        devices = bench.in_use(&host, &options, golden.manifest.image.size)?;
+        let (shown, in_use) = bench.look(&host, &options, needed)?;
+        rows.extend(in_use.iter().map(Row::of_device));
+        at_start = listed.map_or(shown, |(listed, _)| listed.empty_slots_are_free());
     }
     // Once more, right above the question.
-    if let Some(wanted) = wanted_here(&wants_of(&golden.manifest.recipe, args)).filter(|_| !devices.is_empty()) {
+    if let Some(wanted) = wanted_here(&wants_of(&golden.manifest.recipe, args)).filter(|_| !rows.is_empty()) {
         ui.say(&wanted);
     }
-    confirm::erase(&devices, args.yes, ui)?;
-    let ledger = ui.ledger_path()?;
+    confirm::erase(rows, args.yes, ui)?;
     let outcome = write_cards(
         &Batch {
             golden: &golden,
             beside: &beside,
             host: &host,
-            targets: &args.to,
+            targets: &targets,
             options: &options,
             count: args.count.map(|count| usize::from(count.get())),
             probe: !args.no_probe,
             changed_only: args.changed_only,
             activations: args.activations.as_deref(),
             receipts: args.receipts.as_deref(),
-            bench: bench.as_ref(),
+            bench: bench.as_ref().map(|bench| (bench, &at_start)),
             secrets: &secrets,
             ledger: &ledger,
         },
@@ -135,6 +156,42 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         Verdict::SomeFailed => Exit::SomeCards,
         Verdict::AllFailed => Exit::Failed,
     })
+}
+
+/// What the run reads by what the command line names.
+fn reads_of(args: &Args, ledger: &Path, ui: &Ui) -> Result<Inputs, Error> {
+    let mut inputs = Inputs::default();
+    inputs.add(&args.source, "what cards are made from");
+    if args.source.extension().is_some_and(|ending| ending == "json") {
+        inputs.add(&golden::signature::signature_path(&args.source), "the manifest's signature");
+    }
+    args.activations.iter().for_each(|path| inputs.add(path, "the file of activations"));
+    args.only_signed_by.iter().for_each(|path| inputs.add(path, "the key of `--only-signed-by`"));
+    args.bench.file().iter().for_each(|path| inputs.add(path, "the bench file"));
+    refuse_ledger(ledger, &inputs)?;
+    inputs.merge(ui.reads());
+    Ok(inputs)
+}
+
+/// A card image and a receipt must not get one name.
+fn refuse_receipts(args: &Args) -> Result<(), Error> {
+    let Some(Ok(receipts)) = args.receipts.as_deref().map(std::fs::canonicalize) else { return Ok(()) };
+    let is_receipt = |target: &&PathBuf| {
+        let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        target.extension().is_some_and(|ending| ending == "json")
+            && std::fs::canonicalize(dir).is_ok_and(|dir| dir == receipts)
+    };
+    match args.to.iter().find(is_receipt) {
+        Some(target) => Err(Error::usage(format!("--to {} has the name of a receipt", target.display()))
+            .state("nothing was written")
+            .help("choose another name; receipts are the .json files of `--receipts`")),
+        None => Ok(()),
+    }
+}
+
+/// The ledger is read and written: it may be none of the other inputs.
+fn refuse_ledger(ledger: &Path, inputs: &Inputs) -> Result<(), Error> {
+    Ok(inputs.without(LEDGER).refuse_output(ledger, "the ledger")?)
 }
 
 /// What cards are made from.
@@ -206,7 +263,13 @@ fn open_remote(place: &Location, trusted: Option<&TrustedKeys>, args: &Args, ui:
 }
 
 /// The golden image that the source means. Secrets are looked up first: making a golden image takes minutes.
-fn open(args: &Args, card: Option<ByteSize>, ui: &Ui) -> Result<Opened, Error> {
+/// `known` hears what is read for it as soon as that is known, and may end it.
+fn open(
+    args: &Args,
+    card: Option<ByteSize>,
+    ui: &Ui,
+    known: &mut dyn FnMut(Inputs) -> Result<(), Error>,
+) -> Result<Opened, Error> {
     let source = args.source.as_path();
     let place = Location::parse(source).map_err(|error| Error::of(Exit::Usage, &error).state("nothing was written"))?;
     if args.locked && (place.path().is_none() || place.name().ends_with(".json")) {
@@ -228,6 +291,7 @@ fn open(args: &Args, card: Option<ByteSize>, ui: &Ui) -> Result<Opened, Error> {
             Some(trusted) => Manifest::read_trusted(source, trusted)?,
             None => Manifest::read(source).map_err(GoldenError::from)?,
         };
+        known(golden::reads_for_manifest(source, &manifest))?;
         let secrets = secrets_of(&manifest, source, Origin::Directory(beside), args, ui)?;
         let cache = ui.cache_dir()?;
         let golden = Golden::open_streaming_described(manifest, source, &cache, ui.cancel(), ui.progress())?;
@@ -239,6 +303,7 @@ fn open(args: &Args, card: Option<ByteSize>, ui: &Ui) -> Result<Opened, Error> {
             .help("leave them out: what a recipe of your own names is read anyway, and shown before"));
     }
     let mut loaded = ui.load_recipe(source)?;
+    known(golden::reads_for(&loaded))?;
     if args.locked {
         recipe::check_lock(&mut loaded)?;
     }

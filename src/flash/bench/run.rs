@@ -1,19 +1,19 @@
 //! Runs a bench: one thread for each slot, and one that listens for cards.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use super::at_start::AtStart;
 use super::card_count::CardCount;
 use super::news::Notes;
 use super::setup::Bench;
 use super::slot_work::SlotWork;
 use crate::flash::batch::{BatchOutcome, FlashJob};
-use crate::flash::devices;
-use crate::flash::gate::GateOptions;
+use crate::flash::gate::{GateOptions, ShownTarget};
 use crate::flash::hotplug::Hotplug;
+use crate::flash::identity::MediumIdentity;
 use crate::flash::slots::{Slot, SlotPlace};
-use crate::flash::sysfs::Host;
+use crate::storage::Host;
 use crate::units::ByteSize;
 
 impl Bench<'_> {
@@ -45,25 +45,27 @@ impl Bench<'_> {
 
 /// Makes `count` verified cards in the slots of `targets`, which are devices. A card that fails does not count.
 ///
-/// Every target passed the gate before ([`crate::flash::gate::clear_all`]) and was let go of; it passes it again for every
-/// card.
-/// A target is looked up anew each time, so that a link below `/dev/disk/by-path` names the slot and not the card.
+/// The first card of each slot is the one that was shown; every card passes the gate on its own. A target is looked up anew
+/// each time, so that a link below `/dev/disk/by-path` names the slot and not the card.
 pub fn flash_many(
     job: &FlashJob<'_>,
     host: &Host,
-    targets: &[PathBuf],
+    targets: &[ShownTarget],
     options: &GateOptions,
     needed: ByteSize,
     count: usize,
 ) -> BatchOutcome {
-    let devices = devices::list(host).unwrap_or_default();
-    let slot = |target: &PathBuf| {
-        let place = SlotPlace::Path(target.clone());
-        let name = place.device(&devices).map_or_else(|| target.display().to_string(), |device| device.place());
-        Slot { name, place }
-    };
-    let slots: Vec<Slot> = targets.iter().map(slot).collect();
+    let mut at_start = AtStart::default();
+    let mut slots = Vec::new();
+    for target in targets {
+        let name = target.record.slot.clone().unwrap_or_else(|| target.record.path.display().to_string());
+        let slot = Slot { name, place: SlotPlace::Path(target.path.clone()) };
+        if let MediumIdentity::Device(shown) = &target.identity {
+            at_start.add(&slot, shown.clone());
+        }
+        slots.push(slot);
+    }
     let (view, no_more, hotplug) = (Notes(job.progress), AtomicBool::new(false), Hotplug::new());
-    let (count, view, no_more, hotplug) = (Some(count), &view, &no_more, &hotplug);
-    Bench { job, host, slots: &slots, options, needed, count, view, no_more, hotplug }.run()
+    let (count, view, no_more, hotplug, at_start) = (Some(count), &view, &no_more, &hotplug, &at_start);
+    Bench { job, host, slots: &slots, at_start, options, needed, count, view, no_more, hotplug }.run()
 }

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::AtomicBool;
 
+use super::at_start::AtStart;
 use super::news::BenchView;
 use crate::flash::batch::FlashJob;
 use crate::flash::gate::GateOptions;
 use crate::flash::hotplug::Hotplug;
 use crate::flash::slots::Slot;
-use crate::flash::sysfs::Host;
+use crate::storage::Host;
 use crate::units::ByteSize;
 
 /// What a bench is to do.
@@ -18,6 +19,8 @@ pub struct Bench<'a> {
     pub host: &'a Host,
     /// Where cards are put in. A place is looked up anew for each card.
     pub slots: &'a [Slot],
+    /// What the slots held when it was shown to a person.
+    pub at_start: &'a AtStart,
     /// What was said about the devices.
     pub options: &'a GateOptions,
     /// How large a card has to be, in bytes.

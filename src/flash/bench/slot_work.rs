@@ -14,9 +14,10 @@ use super::setup::Bench;
 use crate::activation::Activation;
 use crate::flash::batch::{CardMaker, FlashJob, MakeError, flash_one};
 use crate::flash::chunks::CardImage;
-use crate::flash::devices::{self, Device, Identity, Transport};
+use crate::flash::devices::{self, Device, Transport};
 use crate::flash::failure::FailureKind;
 use crate::flash::gate;
+use crate::flash::identity::{Identity, MediumIdentity};
 use crate::flash::medium::Medium;
 use crate::flash::slots::{Slot, SlotPlace};
 use crate::ledger::CardReservation;
@@ -26,6 +27,8 @@ pub(super) struct SlotWork<'a> {
     bench: &'a Bench<'a>,
     slot: &'a Slot,
     count: &'a CardCount,
+    /// What was shown of this slot before the bench began, until that card was begun or taken out.
+    shown: Option<Option<Identity>>,
     /// The card that ended here last, for as long as it may still be in the slot.
     last: Option<Identity>,
     /// The card that is in the slot, as far as anybody was told.
@@ -45,7 +48,8 @@ enum Look {
 
 impl<'a> SlotWork<'a> {
     pub(super) fn new(bench: &'a Bench<'a>, slot: &'a Slot, count: &'a CardCount) -> SlotWork<'a> {
-        SlotWork { bench, slot, count, last: None, here: None, said: None, met: None }
+        let shown = bench.at_start.of(slot).cloned();
+        SlotWork { bench, slot, count, shown, last: None, here: None, said: None, met: None }
     }
 
     fn tell(&self, news: &SlotNews<'_>) {
@@ -112,6 +116,8 @@ impl<'a> SlotWork<'a> {
                 self.tell(&SlotNews::Removed);
             }
             (self.last, self.said, self.met) = (None, None, None);
+            // From here on whoever puts a card in sees that the bench runs.
+            self.shown = None;
             return Look::Wait;
         };
         let identity = device.identity();
@@ -127,7 +133,7 @@ impl<'a> SlotWork<'a> {
         }
         match self.judge(&device) {
             Ok(Some(medium)) => {
-                self.last = None;
+                (self.last, self.shown) = (None, None);
                 Look::Begin(medium, Box::new(device))
             }
             Ok(None) => Look::Wait,
@@ -172,6 +178,7 @@ impl<'a> SlotWork<'a> {
             let next = hindered.next_step(&device.path.display().to_string());
             return Err(Refused::Hindered(format!("{hindered}; {next}")));
         }
+        self.check_shown(device)?;
         // Asked again now that the card was seen: one that is put in after "no more" was said is not begun.
         if self.is_over() {
             return Ok(None);
@@ -196,17 +203,42 @@ impl<'a> SlotWork<'a> {
 
     fn clear(&self, target: &Path, device: &Device) -> Result<Box<dyn Medium>, Refused> {
         let Bench { host, options, needed, .. } = self.bench;
-        let medium = gate::clear(host, target, options, *needed)
+        // The card that was told of and judged, and no other: between the look and the gate it can be exchanged, and a
+        // name can go to another device.
+        let seen = MediumIdentity::Device(device.identity());
+        let medium = gate::clear_as(host, target, &seen, options, *needed)
             .map_err(|error| Refused::Hindered(format!("{error}; {}", error.next_step())))?;
-        // Between the look and the gate a name can go to another device. The one that is open now must be in this slot.
         let record = medium.record();
-        if (&record.slot, &record.path, record.size) != (&device.slot, &device.path, device.size) {
+        if (&record.slot, &record.path) != (&device.slot, &device.path) {
             return Err(Refused::Hindered("another device came in its place; put the card in again".to_owned()));
         }
-        match recognise::recognise(&*medium, &self.count.verified()) {
-            Some(card) => Err(Refused::Done(card)),
-            None => Ok(medium),
+        if let Some(card) = recognise::recognise(&*medium, &self.count.verified()) {
+            return Err(Refused::Done(card));
         }
+        // What was recognised says nothing of a card that came meanwhile.
+        match medium.check_identity() {
+            Ok(()) => Ok(medium),
+            Err(what) => Err(Refused::Hindered(format!("{what}; put the card in again"))),
+        }
+    }
+
+    /// Whether a card that was in the slot before the bench began is the one that a person was shown. A blank one has
+    /// nothing to lose.
+    fn check_shown(&self, device: &Device) -> Result<(), Refused> {
+        let now = device.identity();
+        let was = match &self.shown {
+            Some(Some(shown)) if *shown != now => format!("that was {shown}, this is {now}"),
+            Some(None) => format!("there was none that could be erased, this is {now}"),
+            _ => return Ok(()),
+        };
+        if !recognise::holds_something(&device.path) {
+            return Ok(());
+        }
+        Err(Refused::Hindered(format!(
+            "this is not the card that was shown before the bench began ({was}; compared were {}); nothing was written to \
+             it: if it is meant, take it out and put it in again",
+            now.compared()
+        )))
     }
 
     /// A device that was named by a path is opened by that path: `--fixed-ok` may name it the same way.

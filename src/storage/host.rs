@@ -8,9 +8,9 @@ use serde::{Serialize, Serializer};
 /// Where the kernel tells about devices. A field and not a constant, so that tests can show a Raspberry Pi's.
 #[derive(Debug, Clone)]
 pub struct Host {
-    pub(super) sys: PathBuf,
-    pub(super) proc: PathBuf,
-    pub(super) dev: PathBuf,
+    pub(crate) sys: PathBuf,
+    pub(crate) proc: PathBuf,
+    pub(crate) dev: PathBuf,
 }
 
 impl Host {
@@ -40,7 +40,7 @@ impl DeviceNumber {
         DeviceNumber { major: rustix::fs::major(raw as _), minor: rustix::fs::minor(raw as _) }
     }
 
-    pub(super) fn parse(text: &str) -> Option<DeviceNumber> {
+    pub(crate) fn parse(text: &str) -> Option<DeviceNumber> {
         let (major, minor) = text.trim().split_once(':')?;
         Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
@@ -59,7 +59,7 @@ impl Serialize for DeviceNumber {
 }
 
 /// One attribute, trimmed; `None` where it is absent, empty or unreadable.
-pub(super) fn attribute(dir: &Path, file: &str) -> Option<String> {
+pub(crate) fn attribute(dir: &Path, file: &str) -> Option<String> {
     let text = std::fs::read_to_string(dir.join(file)).ok()?;
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
