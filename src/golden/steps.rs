@@ -5,7 +5,7 @@ use crate::harden::sudoers;
 use crate::prepare::{Plan, Step, StepError, View};
 use crate::provision::{agent, boot_settings, files, locale, network, proxy, register, ssh, units, user, wifi};
 use crate::recipe::LoadedRecipe;
-use crate::strip::{FindSecrets, RemovePaths, StripStep};
+use crate::strip::{FindSecrets, RemovePaths, StripLinks, StripStep};
 
 /// The steps of a recipe, in the order in which they look and propose.
 ///
@@ -19,6 +19,8 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
         Box::new(StripStep::agent(&recipe.strip)),
         Box::new(StripStep::identity(&recipe.strip)),
         Box::new(RemovePaths::new(&recipe.strip)),
+        // Behind all that strip: what they named may have other names.
+        Box::new(StripLinks::new(&recipe.strip)),
     ];
     if let Some(user) = &recipe.user {
         steps.push(Box::new(user::SetUser::new(loaded, user)));

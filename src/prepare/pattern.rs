@@ -44,6 +44,27 @@ pub(super) fn find(
     Ok(found)
 }
 
+/// Folders in which a star of the pattern stands for nothing, because a link leads from them to what makes up the system;
+/// each with where it leads.
+pub(super) fn led_astray(
+    root: &dyn Tree,
+    boot: &dyn Tree,
+    listings: &Listings,
+    pattern: &str,
+) -> Result<Vec<(ImagePath, ImagePath)>, FsError> {
+    let Some((fixed, _)) = pattern.rsplit_once("/*").filter(|(fixed, _)| !fixed.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let mut astray = Vec::new();
+    for folder in find(root, boot, listings, fixed)? {
+        let listing = listings.of(root, Volume::Root, &folder)?;
+        if let Some(listing) = listing.filter(|listing| listing.at != folder && makes_up_the_system(&listing.at)) {
+            astray.push((folder, listing.at.clone()));
+        }
+    }
+    Ok(astray)
+}
+
 /// One file system, and what was read of it before.
 struct Look<'l> {
     tree: &'l dyn Tree,

@@ -58,12 +58,26 @@ impl<'a> View<'a> {
         EditedTree { proposed: &self.proposed, volume }
     }
 
+    /// One of the two as it is in the image, without any edit.
+    pub fn original(&self, volume: Volume) -> &'a dyn Tree {
+        self.proposed.original(volume)
+    }
+
     /// What is there now that a [pattern](super::pattern) means, sorted.
     ///
     /// # Errors
     /// Where the image cannot be read.
     pub fn find(&self, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
         pattern::find(&self.root(), &self.boot(), &self.listings, pattern)
+    }
+
+    /// Folders in which a star of a [pattern](super::pattern) stands for nothing, because a link leads from them to a part
+    /// of the system; each with where it leads.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn led_astray(&self, pattern: &str) -> Result<Vec<(ImagePath, ImagePath)>, FsError> {
+        pattern::led_astray(&self.root(), &self.boot(), &self.listings, pattern)
     }
 
     /// Says something without changing anything.
@@ -79,13 +93,22 @@ impl<'a> View<'a> {
     /// Says what a rule of the strip table found and leaves, and where: the first few places begin the text, and the
     /// finding has them all.
     pub fn leave(&mut self, rule: &'static str, severity: Severity, places: Vec<String>, text: &str) {
+        self.tell(Some(rule), severity, places, text);
+    }
+
+    /// As [`View::leave`], of what is no single rule's.
+    pub fn leave_places(&mut self, severity: Severity, places: Vec<String>, text: &str) {
+        self.tell(None, severity, places, text);
+    }
+
+    fn tell(&mut self, rule: Option<&'static str>, severity: Severity, places: Vec<String>, text: &str) {
         /// So many places are named in one line for a person.
         const MOST_NAMED: usize = 5;
         let mut shown: Vec<&str> = places.iter().take(MOST_NAMED).map(String::as_str).collect();
         let more = places.len().checked_sub(MOST_NAMED).filter(|more| *more > 0).map(|more| format!("{more} more"));
         shown.extend(more.as_deref());
         let text = format!("{} {text}", shown.join(", "));
-        self.proposed.plan.findings.push(Finding { step: self.step, rule: Some(rule), severity, text, places });
+        self.proposed.plan.findings.push(Finding { step: self.step, rule, severity, text, places });
     }
 
     /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
