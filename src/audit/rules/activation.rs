@@ -4,6 +4,7 @@ use ext4_view::FileType;
 
 use crate::audit::finding::Severity;
 use crate::audit::options::{AuditOptions, Kind};
+use crate::audit::place::Place;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Look, Rule};
 
@@ -43,16 +44,11 @@ Remedy: `cardsmith golden` removes histories and logs; delete the activation (`a
 fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let stat = image.stat(PLACE)?;
     match (options.kind, stat) {
-        (Kind::Golden, Some(_)) => {
-            found(PLACE.to_owned(), "an activation on an image that cards are made from".to_owned())
-        }
+        (Kind::Golden, Some(_)) => found(PLACE.into(), "an activation on an image that cards are made from".to_owned()),
         (Kind::Card, Some(stat)) => {
             if stat.kind != FileType::Regular || stat.mode != 0o600 || (stat.uid, stat.gid) != (0, 0) {
                 let (mode, uid, gid) = (stat.mode, stat.uid, stat.gid);
-                found(
-                    PLACE.to_owned(),
-                    format!("has mode {mode:04o} and owner {uid}:{gid}; must be a file, 0600 root"),
-                );
+                found(PLACE.into(), format!("has mode {mode:04o} and owner {uid}:{gid}; must be a file, 0600 root"));
             }
         }
         // A golden image has none, and a card that has registered has none any more.
@@ -62,7 +58,7 @@ fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>)
 }
 
 fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    let mut look = |place: String, text: Option<String>| {
+    let mut look = |place: Place, text: Option<String>| {
         // The code is not repeated: reports end up in the logs of CI.
         if text.is_some_and(|text| has_code(&text)) {
             found(place, "an activation code was given on a command line here".to_owned());
@@ -70,18 +66,18 @@ fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
     };
     for home in image.homes()? {
         // Any shell's, and those of editors and databases: whatever something was pasted into.
-        for path in image.names(home)?.into_iter().filter(|name| name.ends_with("history")) {
-            let path = format!("{home}/{path}");
-            look(path.clone(), image.text(&path)?);
+        for name in image.names(home)?.into_iter().filter(|name| name.ends_with(b"history")) {
+            let path = [home.as_slice(), b"/", &name].concat();
+            look(path.clone().into(), image.text(&path)?);
         }
     }
     for place in ["/var/log", "/var/lib/cloud"] {
-        for path in image.files_below(place)? {
-            look(path.clone(), image.text(&path)?);
+        for path in image.files_read_below(place)? {
+            look(path.clone().into(), image.text(&path)?);
         }
     }
     for name in ["user-data", "firstrun.sh", "custom.toml", "cmdline.txt"] {
-        look(format!("boot:/{name}"), image.boot_text(name)?);
+        look(format!("boot:/{name}").into(), image.boot_text(name)?);
     }
     Ok(())
 }
