@@ -157,8 +157,11 @@ pub fn is_like(name: &[u8], pattern: &[u8]) -> bool {
 fn homes(root: &dyn Tree) -> Result<Vec<ImagePath>, FsError> {
     const PASSWD_LIMIT: u64 = 4 << 20;
     let mut named = vec![ImagePath::new("/root")?];
-    let passwd = root.text(&root.resolve(&ImagePath::new("/etc/passwd")?)?, PASSWD_LIMIT)?.unwrap_or_default();
-    let fields = passwd.lines().filter_map(|line| line.split(':').nth(5));
+    let at = root.resolve(&ImagePath::new("/etc/passwd")?)?;
+    let is_file = root.stat(&at)?.is_some_and(|stat| stat.kind == FileKind::File);
+    // As bytes: a home need not be UTF-8, nor the full name beside it.
+    let passwd = if is_file { root.read(&at, PASSWD_LIMIT)? } else { Vec::new() };
+    let fields = passwd.split(|&b| b == b'\n').filter_map(|line| line.split(|&b| b == b':').nth(5));
     named.extend(fields.filter_map(|home| ImagePath::new(home).ok()).filter(|home| !is_the_systems(home)));
     let in_home = ImagePath::new("/home")?;
     if let Some(home) = directory_at(root, &in_home)? {

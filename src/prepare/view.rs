@@ -246,11 +246,17 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// As [`View::write`].
-    pub fn symlink(&mut self, path: impl AsRef<[u8]>, target: &str, reason: Reason) -> Result<bool, FsError> {
+    pub fn symlink(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        target: impl AsRef<[u8]>,
+        reason: Reason,
+    ) -> Result<bool, FsError> {
+        let target = target.as_ref();
         let path = self.settle(Volume::Root, &ImagePath::new(path)?)?;
         self.parents(Volume::Root, &path, &reason)?;
         if let Some(stat) = self.root().stat(&path)? {
-            if stat.kind == FileKind::Symlink && self.root().read_link(&path)? == target.as_bytes() {
+            if stat.kind == FileKind::Symlink && self.root().read_link(&path)? == target {
                 return Ok(false);
             }
             if stat.kind == FileKind::Directory {

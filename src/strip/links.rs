@@ -43,7 +43,9 @@ impl Step for StripLinks<'_> {
                 let stripped = Stripped { path: edit.path.clone(), reason: edit.reason.clone() };
                 match &edit.change {
                     Change::Remove => pass.removed(view, &stripped)?,
-                    Change::Write { content: Content::Bytes(_), .. } => pass.rewritten(view, &stripped, next - 1)?,
+                    Change::Write { content: Content::Bytes(_) | Content::Secret(_), .. } => {
+                        pass.rewritten(view, &stripped, next - 1)?
+                    }
                     _ => {}
                 }
             }
@@ -269,6 +271,10 @@ fn strip_other(
     match edit {
         Some(Change::Write { content: Content::Bytes(bytes), attributes }) => {
             let (content, attributes) = (Content::Bytes(bytes.clone()), *attributes);
+            view.write(Volume::Root, other, content, attributes, reason)
+        }
+        Some(Change::Write { content: Content::Secret(bytes), attributes }) => {
+            let (content, attributes) = (Content::Secret(bytes.clone()), *attributes);
             view.write(Volume::Root, other, content, attributes, reason)
         }
         _ => view.remove(Volume::Root, other, reason),

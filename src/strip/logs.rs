@@ -145,14 +145,12 @@ fn linked(
 
 /// `syslog.1`, `syslog.2.gz`, `dmesg.0`, `app.log-20250101`, `app.log.old`: names that logrotate and its like give.
 fn was_put_aside(name: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(name);
-    let stem = ["gz", "xz", "bz2", "zst", "lz4"].iter().find_map(|end| name.strip_suffix(&format!(".{end}")));
-    if stem.is_some() || name.ends_with(".old") {
-        return true;
-    }
-    let digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|b| b.is_ascii_digit());
-    name.rsplit_once('.').is_some_and(|(_, end)| digits(end, 1))
-        || name.rsplit_once('-').is_some_and(|(_, end)| digits(end, 8))
+    let is_packed = [&b".gz"[..], b".xz", b".bz2", b".zst", b".lz4", b".old"].iter().any(|end| name.ends_with(end));
+    let is_numbered = |mark: u8, least: usize| {
+        let end = name.iter().rposition(|&byte| byte == mark).and_then(|at| name.get(at + 1..)).unwrap_or_default();
+        end.len() >= least && end.iter().all(u8::is_ascii_digit)
+    };
+    is_packed || is_numbered(b'.', 1) || is_numbered(b'-', 8)
 }
 
 #[cfg(test)]

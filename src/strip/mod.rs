@@ -25,6 +25,7 @@ mod logins;
 mod logs;
 mod machine_id;
 mod mounts;
+mod named_in_settings;
 mod names;
 mod needed;
 mod other_agents;
