@@ -74,6 +74,12 @@ pub enum GoldenError {
         /// What it said.
         what: String,
     },
+    /// The edits took away what a card needs to start, and the base image had.
+    #[error("no card would start from the edited image: it has lost {missing}")]
+    Unbootable {
+        /// What is missing, in words.
+        missing: String,
+    },
     /// Something that was stripped is still there as bytes.
     #[error(
         "{count} of {searched} traces of the old machine are still in the finished image; the first, {kind} of {origin}, at {at} in {owner}"
@@ -154,6 +160,10 @@ impl GoldenError {
                 "if {owner} is a file that you keep, remove it from the base image or name it under `[strip] remove` in \
                  the recipe; if it is not a file, please report this as a bug of cardsmith"
             ),
+            GoldenError::Unbootable { .. } => {
+                "nothing was written; `cardsmith plan` shows the edit that takes it away, and the link or recipe line that leads there"
+                    .to_owned()
+            }
             GoldenError::Check { .. } => {
                 "nothing was written; please report this as a bug of cardsmith, with the output of `cardsmith inspect`".to_owned()
             }

@@ -18,6 +18,7 @@ mod provenance;
 mod records;
 mod remote;
 pub mod signature;
+mod startable;
 mod steps;
 pub mod traces;
 mod trusted;

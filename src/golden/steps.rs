@@ -1,5 +1,6 @@
 //! The steps of a recipe, and the plan that they make together.
 
+use super::startable;
 use crate::fs::{Clock, Tree};
 use crate::harden::sudoers;
 use crate::prepare::{Plan, Step, StepError, View};
@@ -72,5 +73,7 @@ pub fn plan(
         // A step sees what those before it proposed; that is what the order above is about.
         step.propose(&mut view).map_err(|error| (step.name(), error))?;
     }
+    view.enter("start");
+    startable::judge(&mut view, root, boot).map_err(|error| ("start", StepError::from(error)))?;
     Ok(view.into_plan())
 }

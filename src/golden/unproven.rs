@@ -1,5 +1,6 @@
 //! An image with the recipe's edits in its overlay, scrubbed: proven, and then a golden image.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 
@@ -11,6 +12,7 @@ use super::manifest::{Base, GoldenFile, MANIFEST_VERSION, Manifest, PartitionRec
 use super::map::{gaps_with_data, mapped_runs};
 use super::prove::prove;
 use super::records::{edit_records, finding_records};
+use super::startable::{self, Part};
 use super::traces::{self, Hit, Traces};
 use crate::fs::scrub::{ScrubReport, scrub};
 use crate::image::{BlockMap, Overlay, ReadAt, WriteAt, blockmap};
@@ -24,6 +26,8 @@ pub(super) struct UnprovenImage {
     opened: EditableImage,
     plan: Plan,
     traces: Traces,
+    /// What the base image had of what a card needs to start.
+    startable: BTreeSet<Part>,
     scrubbed_root: ScrubReport,
     scrubbed_boot: ScrubReport,
     gaps: Vec<ByteRange>,
@@ -54,6 +58,7 @@ impl UnprovenImage {
 
         // Before anything goes: afterwards nobody could say what to look for.
         let traces = traces::collect(&opened.root, &opened.boot, &plan).map_err(fs("read what is to be stripped"))?;
+        let startable = startable::parts(&opened.root, &opened.boot).map_err(fs("read what starts it"))?;
         apply::apply(&plan, &opened.root, &opened.boot)?;
 
         let mut task = progress.task("scrub", Some(opened.overlay.size()));
@@ -79,7 +84,7 @@ impl UnprovenImage {
         }
         // Cut once, for the writer and for the proof: both must go by the same ranges.
         let places = blockmap::cut(&mapped_runs(&opened)?, opened.overlay.size());
-        Ok(UnprovenImage { opened, plan, traces, scrubbed_root, scrubbed_boot, gaps, places })
+        Ok(UnprovenImage { opened, plan, traces, startable, scrubbed_root, scrubbed_boot, gaps, places })
     }
 
     /// Its bytes.
@@ -103,7 +108,7 @@ impl UnprovenImage {
         // map does not list is in no file and on no card that is made of this image, so it need not be searched.
         let (checks, map, hits) = thread::scope(|scope| {
             let mut search = traces::Search::of(&self.traces);
-            let checks = scope.spawn(|| prove(opened, &self.plan));
+            let checks = scope.spawn(|| prove(opened, &self.plan, &self.startable));
             let map = BlockMap::digest_and(image, &self.places, task.as_mut(), &mut |at, bytes| search.feed(at, bytes));
             (checks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), map, search.hits())
         });
