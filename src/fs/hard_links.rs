@@ -31,10 +31,10 @@ pub(super) fn find(fs: &Filesystem) -> Result<HardLinks, FsError> {
     Ok(found)
 }
 
-type Path<'p> = &'p dyn Fn() -> Result<ImagePath, FsError>;
+type NameOf<'p> = &'p dyn Fn() -> Result<ImagePath, FsError>;
 
 /// Looks at each name of a regular file. Of a directory that a damaged tree names twice, once.
-fn walk(fs: &Filesystem, look: &mut dyn FnMut(u32, Path<'_>) -> Result<(), FsError>) -> Result<(), FsError> {
+fn walk(fs: &Filesystem, look: &mut dyn FnMut(u32, NameOf<'_>) -> Result<(), FsError>) -> Result<(), FsError> {
     let (mut ahead, mut seen) = (vec![(ImagePath::root(), ROOT_INODE)], HashSet::from([ROOT_INODE]));
     while let Some((directory, number)) = ahead.pop() {
         for entry in entries_of(fs, number, &directory)? {

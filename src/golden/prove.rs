@@ -33,7 +33,8 @@ pub fn prove(opened: &EditableImage, plan: &Plan, had: &BTreeSet<Part>) -> Resul
 
 /// An image that is sound in every block is none all the same where nothing would start.
 fn starts(opened: &EditableImage, had: &BTreeSet<Part>) -> Result<String, GoldenError> {
-    let has = startable::parts(&opened.root, &opened.boot).map_err(|error| failed("what starts it", error.to_string()))?;
+    let has =
+        startable::parts(&opened.root, &opened.boot).map_err(|error| failed("what starts it", error.to_string()))?;
     let lost: BTreeSet<Part> = had.difference(&has).copied().collect();
     match lost.is_empty() {
         true => Ok(format!("it has what a card needs to start: {}", startable::listed(&has))),

@@ -8,8 +8,7 @@ use crate::prepare::pattern::is_like;
 
 const LIMIT: u64 = 1 << 20;
 /// What the kernel starts, in its order (init/main.c, kernel_init), and where systemd lies.
-const INITS: [&str; 5] =
-    ["/sbin/init", "/etc/init", "/bin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
+const INITS: [&str; 5] = ["/sbin/init", "/etc/init", "/bin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
 
 /// One thing that a card needs to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,8 +27,7 @@ pub enum Part {
     Fstab,
 }
 
-const ALL: [Part; 6] =
-    [Part::Init, Part::NamedInit, Part::Kernel, Part::CommandLine, Part::Passwd, Part::Fstab];
+const ALL: [Part; 6] = [Part::Init, Part::NamedInit, Part::Kernel, Part::CommandLine, Part::Passwd, Part::Fstab];
 
 impl Part {
     /// For a person.
@@ -134,7 +132,10 @@ fn has_named_init(root: &dyn Tree, boot: &dyn Tree) -> Result<bool, FsError> {
 fn has_kernel(boot: &dyn Tree) -> Result<bool, FsError> {
     let config = settings(boot, "/config.txt")?;
     let values = |key: &'static str| {
-        config.lines().filter_map(move |line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=')).map(str::trim)
+        config
+            .lines()
+            .filter_map(move |line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='))
+            .map(str::trim)
     };
     // Whatever model a section is for: one kernel is enough to be a system.
     let prefixes: Vec<&str> = values("os_prefix").chain([""]).collect();
@@ -196,7 +197,11 @@ mod tests {
             let mut view = View::new(&root, &boot);
             view.remove(volume, path, Class::Identity.because("gone", "test")).unwrap();
             judge(&mut view, &root, &boot).unwrap();
-            assert!(view.plan().blockers().any(|found| found.text.contains(lost)), "{path}: {:?}", view.plan().findings);
+            assert!(
+                view.plan().blockers().any(|found| found.text.contains(lost)),
+                "{path}: {:?}",
+                view.plan().findings
+            );
         }
         let mut view = View::new(&root, &boot);
         judge(&mut view, &root, &boot).unwrap();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::behind::{Behind, Looker, Needed};
 use super::choices::{Choice, Strip};
 use super::proposal::found;
+use super::rule::Fate;
 use super::subjects::rules;
 use crate::fs::{FileKind, FsError, HardLinks, ImagePath, Tree};
 use crate::prepare::{Change, Class, Content, Reason, Severity, Step, StepError, View, Volume, pattern};
@@ -31,7 +32,7 @@ impl Step for StripLinks<'_> {
 
     fn propose(&self, view: &mut View<'_>) -> Result<(), StepError> {
         say_where_rules_are_led_astray(view, self.strip)?;
-        let mut pass = Pass { strip: self.strip.clone(), ..Pass::default() };
+        let mut pass = Pass { strip: self.strip.clone(), named: named_by_rules(view)?, ..Pass::default() };
         let mut next = 0;
         loop {
             // What is behind a link may hold links itself: edits that are proposed here are looked at, too.
@@ -66,16 +67,21 @@ struct Stripped {
 }
 
 impl Stripped {
-    /// Whether it is the machine's own. Caches and the like are of no use on another card, and no secret: what a link in
-    /// them leads to, or a package manager linked out of them, stays.
+    /// Whether it is the machine's own. Caches and the like are of no use on another card, and no secret: what a link among
+    /// them leads to, or a package manager linked out of them, stays. What a rule names by itself is followed all the same.
     fn is_own(&self) -> bool {
-        matches!(self.reason.class, Class::Secret | Class::Identity | Class::Log)
+        is_own(self.reason.class)
     }
 
     /// Whether the recipe names the path itself.
     fn is_recipes(&self) -> bool {
         self.reason.step == "remove"
     }
+}
+
+fn is_own(class: Class) -> bool {
+    // What runs on its own brings its passwords along.
+    matches!(class, Class::Secret | Class::Identity | Class::Log | Class::Code)
 }
 
 /// A file with several names, of which one is stripped.
@@ -91,6 +97,8 @@ struct Several {
 struct Pass {
     strip: Strip,
     looker: Looker,
+    /// What rules name by itself, of what is not the machine's own.
+    named: HashSet<ImagePath>,
     kept: OnceCell<HashSet<(Volume, ImagePath)>>,
     names: OnceCell<HardLinks>,
     several: BTreeMap<u32, Several>,
@@ -103,14 +111,15 @@ impl Pass {
     fn removed(&mut self, view: &mut View<'_>, stripped: &Stripped) -> Result<(), FsError> {
         let root = view.original(Volume::Root);
         let (mut ahead, mut seen) = (vec![stripped.path.clone()], HashSet::new());
-        if !stripped.is_own() {
+        let goes_in = stripped.is_own();
+        if !goes_in && !self.named.contains(&stripped.path) {
             return Ok(());
         }
         while let Some(at) = ahead.pop() {
             let Some(stat) = root.stat(&at)? else { continue };
             match stat.kind {
                 // A damaged tree may be a circle.
-                FileKind::Directory if stat.inode == 0 || seen.insert(stat.inode) => {
+                FileKind::Directory if goes_in && (stat.inode == 0 || seen.insert(stat.inode)) => {
                     for entry in root.list(&at)? {
                         ahead.push(at.join(&entry.name)?);
                     }
@@ -288,6 +297,22 @@ fn is_in_plan(view: &View<'_>, volume: Volume, path: &ImagePath) -> bool {
         Change::Write { .. } | Change::Symlink { .. } => *path == edit.path,
         Change::Directory { .. } | Change::Attributes { .. } => false,
     })
+}
+
+/// What rules name by itself that is no machine's own: caches, units.
+fn named_by_rules(view: &View<'_>) -> Result<HashSet<ImagePath>, FsError> {
+    let root = view.original(Volume::Root);
+    // As it was before any edit: what the steps before took out would not be found any more.
+    let before = View::new(root, view.original(Volume::Boot));
+    let mut named = HashSet::new();
+    for rule in rules().filter(|rule| matches!(rule.fate, Fate::Removed | Fate::Stays) && !is_own(rule.class)) {
+        for (volume, path) in found(rule, &before)? {
+            if let (Volume::Root, Some(folder), Some(name)) = (volume, path.parent(), path.name()) {
+                named.insert(root.resolve(&folder)?.join(name)?);
+            }
+        }
+    }
+    Ok(named)
 }
 
 /// What the recipe keeps: the places of rules, and where links there lead.

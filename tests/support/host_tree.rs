@@ -41,6 +41,20 @@ impl HostTree {
         self.dir.path().join(path.trim_start_matches('/'))
     }
 
+    /// The same for a path that need not be UTF-8.
+    pub fn host_bytes(&self, path: &[u8]) -> PathBuf {
+        self.dir.path().join(std::ffi::OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
+    }
+
+    /// As [`HostTree::file`], for a name that need not be UTF-8.
+    pub fn file_bytes(&self, path: &[u8], mode: u32, content: impl AsRef<[u8]>) -> &HostTree {
+        let place = self.host_bytes(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(&place, content).unwrap();
+        fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
     /// Makes a file with its directories. Returns itself, to be chained.
     pub fn file(&self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> &HostTree {
         let place = self.host(path);
@@ -54,6 +68,14 @@ impl HostTree {
         let place = self.host(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         symlink(target, place).unwrap();
+        self
+    }
+
+    /// Another name of a file that is there.
+    pub fn hard_link(&self, path: &str, of: &str) -> &HostTree {
+        let place = self.host(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::hard_link(self.host(of), place).unwrap();
         self
     }
 
