@@ -131,7 +131,7 @@ fn what_the_system_needs_stays_and_is_said() {
     for (severity, words) in [
         (Severity::Note, ["/root/.bash_history", "/usr/share/doc/x"]),
         (Severity::Warning, ["/root/.zsh_history", "/dev/sda1"]),
-        (Severity::Note, ["Vault/up", "/var"]),
+        (Severity::Warning, ["Vault/up", "/var"]),
         (Severity::Warning, ["Vault/id", "/etc/passwd"]),
         (Severity::Note, ["/root/.python_history", "kernel8.img"]),
     ] {

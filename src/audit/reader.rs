@@ -164,7 +164,8 @@ impl AuditImage {
     /// All that the file system says of what is at `path` (the last component is not followed).
     pub(super) fn metadata(&self, path: &[u8]) -> Result<Option<Metadata>, AuditError> {
         // What is no path is nowhere.
-        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(None) };
+        let at = ext4_view::Path::try_from(path).ok().filter(|_| path.starts_with(b"/"));
+        let Some(at) = at else { return Ok(None) };
         match self.root.symlink_metadata(at) {
             Ok(metadata) => Ok(Some(metadata)),
             Err(error) => absent(error, path),
@@ -271,8 +272,9 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn settled(&self, path: &[u8]) -> Result<Vec<u8>, AuditError> {
-        // A path that leads nowhere stands for itself.
-        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(path.to_vec()) };
+        // A path that leads nowhere stands for itself, and so does a place that is none of this file system.
+        let at = ext4_view::Path::try_from(path).ok().filter(|_| path.starts_with(b"/"));
+        let Some(at) = at else { return Ok(path.to_vec()) };
         match self.root.canonicalize(at) {
             Ok(settled) => Ok(AsRef::<[u8]>::as_ref(&settled).to_vec()),
             Err(error) => Ok(absent(error, path)?.unwrap_or_else(|| path.to_vec())),

@@ -26,8 +26,10 @@ pub(super) enum Behind {
 /// Why something stays that a link leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Needed {
-    /// It is one of the directories that make up a system, or in those that hold only programs.
+    /// It is in one of the directories that hold only programs.
     System,
+    /// It is one of the directories that make up a system.
+    Folder,
     /// No system can be without it.
     Always,
     /// A home, or all of them.
@@ -45,6 +47,7 @@ impl Needed {
     pub(super) fn words(self) -> &'static str {
         match self {
             Needed::System => "it is a part of the system",
+            Needed::Folder => "it is one of the folders that make up the system",
             Needed::Always => "no system can be without it",
             Needed::Home => "it is a home",
             Needed::Settings => "it is the settings of a package",
@@ -123,19 +126,22 @@ impl Looker {
         let is_programs = match parts.as_slice() {
             [b"usr", b"local", _, ..] => false,
             [first, ..] => is_of_programs(first),
-            [] => true,
+            [] => false,
         };
         let is_large = match parts.as_slice() {
-            [_] => true,
+            [] | [_] => true,
             [b"srv" | b"mnt" | b"media" | b"data" | b"opt" | b"run" | b"tmp", _] => false,
             [_, _] => true,
             _ => false,
         };
-        if is_programs || (is_large && kind == FileKind::Directory) {
+        if is_programs {
             return Ok(Some(Needed::System));
         }
         if self.homes(view)?.iter().any(|home| home.is_within(at)) {
             return Ok(Some(Needed::Home));
+        }
+        if is_large && kind == FileKind::Directory {
+            return Ok(Some(Needed::Folder));
         }
         let is_packaged = self.packages(view.original(Volume::Root))?.contains(at.as_bytes());
         let is_setting = at.as_bytes().starts_with(b"/etc/") && kind == FileKind::File;

@@ -261,7 +261,8 @@ impl Pass {
 
     fn say_what_stays(&mut self, view: &mut View<'_>) {
         for ((severity, why), places) in std::mem::take(&mut self.left) {
-            let text = format!("is stripped, and what the name leads to stays: {why}");
+            let goes = if places.len() == 1 { "goes" } else { "go" };
+            let text = format!("{goes} by name only, and what is behind it stays: {why}");
             view.leave_places(severity, places, &text);
         }
     }
@@ -344,7 +345,7 @@ fn say_where_rules_are_led_astray(view: &mut View<'_>, strip: &Strip) -> Result<
     let places: Vec<String> = astray.iter().map(|(folder, leads_to)| format!("{folder} (to {leads_to})")).collect();
     if !places.is_empty() {
         let text = "leads to a part of the system by a link: what rules strip in such a folder cannot be told from what is there, \
-                    and stays";
+                    and stays. Take the link out of the base image";
         view.leave_places(Severity::Warning, places, text);
     }
     Ok(())
