@@ -1,6 +1,6 @@
 //! Percent-encoding (RFC 3986): texts as parts of an address, and back.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode};
 
 /// All but the unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -10,8 +10,8 @@ const IN_A_PATH: &AsciiSet = &RESERVED.remove(b'/');
 const IN_A_NAME: &AsciiSet = &RESERVED.remove(b'+');
 
 /// A path as part of an address.
-pub fn encoded_path(path: &str) -> String {
-    utf8_percent_encode(path, IN_A_PATH).to_string()
+pub fn encoded_path(path: impl AsRef<[u8]>) -> String {
+    percent_encode(path.as_ref(), IN_A_PATH).to_string()
 }
 
 /// The name of a file as the last part of an address.

@@ -26,6 +26,14 @@ impl<'a> Printable<'a> {
     }
 }
 
+/// A path as JSON has it. JSON is UTF-8 and a path need not be: the bytes that are not stand there as `\xff`.
+///
+/// # Errors
+/// Those of `to`.
+pub fn path_in_json<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Printable::path(path))
+}
+
 impl<'a> From<&'a str> for Printable<'a> {
     fn from(text: &'a str) -> Printable<'a> {
         Printable::of(text)

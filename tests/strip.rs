@@ -15,19 +15,19 @@ use crate::support::oracle;
 use crate::support::pi_image::{Needle, PiImage};
 
 /// What the machine was called: in the examples of rules about names.
-const HOST: &str = "kiosk-old";
+pub(crate) const HOST: &str = "kiosk-old";
 
 /// So many examples have room in the stand-in.
 const MOST: usize = 300;
 
 /// One example at one place.
-struct Planted {
-    rule: &'static Rule,
+pub(crate) struct Planted {
+    pub rule: &'static Rule,
     /// Where the file is: `boot:/…` or `/…`.
-    file: String,
+    pub file: String,
     /// What the rule names: the file, or a directory above it.
-    named: String,
-    content: Vec<u8>,
+    pub named: String,
+    pub content: Vec<u8>,
 }
 
 /// A place of a rule, with names where its stars are.
@@ -68,9 +68,14 @@ fn agree(a: &Planted, b: &Planted) -> bool {
 
 /// As few images as there must be to hold every example at every place.
 fn worlds() -> Vec<Vec<Planted>> {
+    worlds_of(|rule| rule.places)
+}
+
+/// The same for some of the places of each rule.
+pub(crate) fn worlds_of(places: impl Fn(&'static Rule) -> &'static [&'static str]) -> Vec<Vec<Planted>> {
     let mut worlds: Vec<Vec<Planted>> = Vec::new();
     for rule in strip::rules() {
-        for place in rule.places {
+        for place in places(rule) {
             let one = planted(rule, place);
             let roomy = worlds.iter_mut().filter(|world| world.len() < MOST);
             match roomy.into_iter().find(|world| world.iter().all(|other| agree(other, &one))) {
@@ -119,7 +124,7 @@ fn is_searched_for(content: &[u8], searched: &BTreeSet<Sha256Digest>) -> bool {
 }
 
 /// The longest piece of an example without a line's end, at most 60 bytes of it: what must not be found again.
-fn telling(content: &[u8]) -> &[u8] {
+pub(crate) fn telling(content: &[u8]) -> &[u8] {
     let longest = content.split(|byte| b"\r\n\0".contains(byte)).max_by_key(|line| line.len()).unwrap_or_default();
     &longest[..longest.len().min(60)]
 }

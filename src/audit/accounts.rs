@@ -2,14 +2,14 @@
 
 use super::reader::{AuditError, AuditImage};
 
-/// One account.
+/// One account. Its fields are bytes, as names are.
 pub struct Account {
     /// Its name.
-    pub name: String,
+    pub name: Vec<u8>,
     /// Its number, as it is written.
-    pub uid: String,
+    pub uid: Vec<u8>,
     /// Its home, as it is written.
-    pub home: String,
+    pub home: Vec<u8>,
 }
 
 impl AuditImage {
@@ -18,12 +18,12 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn accounts(&self) -> Result<Vec<Account>, AuditError> {
-        let passwd = self.text("/etc/passwd")?.unwrap_or_default();
-        let account = |line: &str| {
-            let fields: Vec<&str> = line.split(':').collect();
-            let field = |at: usize| fields.get(at).map(|field| (*field).to_owned());
+        let passwd = self.bytes("/etc/passwd")?.unwrap_or_default();
+        let account = |line: &[u8]| {
+            let fields: Vec<&[u8]> = line.split(|&byte| byte == b':').collect();
+            let field = |at: usize| fields.get(at).map(|field| field.to_vec());
             Some(Account { name: field(0)?, uid: field(2)?, home: field(5)? })
         };
-        Ok(passwd.lines().filter_map(account).collect())
+        Ok(passwd.split(|&byte| byte == b'\n').filter_map(account).collect())
     }
 }

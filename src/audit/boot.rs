@@ -16,7 +16,7 @@ impl AuditImage {
     /// The image's.
     pub fn boot_text(&self, name: &str) -> Result<Option<String>, AuditError> {
         let content = self.boot_up_to(name, READ_LIMIT + 1)?;
-        let content = content.map(|content| self.cut(content, &|| format!("boot:/{name}")));
+        let content = content.map(|content| self.cut(content, format!("boot:/{name}").as_bytes()));
         Ok(content.map(|content| String::from_utf8_lossy(&content).into_owned()))
     }
 

@@ -8,7 +8,9 @@ mod finding;
 mod listings;
 mod looked_through;
 mod options;
+mod other_names;
 mod path_stat;
+mod place;
 mod places;
 mod reader;
 mod report;
@@ -24,6 +26,7 @@ mod unread;
 pub use finding::{Finding, Severity};
 pub use options::{AuditOptions, Kind};
 pub use path_stat::PathStat;
+pub use place::Place;
 pub use reader::{AuditError, AuditImage};
 pub use report::Report;
 pub use rule::Rule;
@@ -43,20 +46,26 @@ use crate::image::ReadAt;
 /// [`AuditError`] where there is no root file system to read. What is wrong inside it is a finding, not an error.
 pub fn audit(image: &Arc<dyn ReadAt>, readable: Arc<dyn ReadAt>, options: &AuditOptions) -> Result<Report, AuditError> {
     let image = AuditImage::open(image, readable)?;
-    let mut report = Report::default();
+    let mut found = Vec::new();
     let mut told = Told::default();
+    let mut rules_checked = 0;
     for rule in rules().filter(|rule| options.deep || !rule.deep) {
-        let mut found = Vec::new();
-        rules::look(&rule, &image, options, &mut |place: String, text: String| {
+        rules::look(&rule, &image, options, &mut |place: Place, text: String| {
             if told.is_news(&rule, &place) {
-                found.push(Finding { rule: rule.id, severity: rule.severity, place, text });
+                found.push((rule, place, text));
             }
         })?;
-        report.rules_checked += 1;
+        rules_checked += 1;
+    }
+    // A file has the same bytes by whatever name.
+    found.extend(other_names::of(&image, &found)?);
+    let mut report = Report { rules_checked, ..Report::default() };
+    for (rule, place, text) in found {
+        let finding = Finding { rule: rule.id, severity: rule.severity, place: place.to_string(), text };
         // Kept apart and still shown: what a recipe lets pass must not become invisible.
         match options.allow.iter().any(|id| id == rule.id) {
-            true => report.allowed.extend(found),
-            false => report.findings.extend(found),
+            true => report.allowed.push(finding),
+            false => report.findings.push(finding),
         }
     }
     Ok(report)

@@ -1,9 +1,13 @@
 //! Where the rows of the strip table look, found by the audit's own code: names are bytes, `*` is any part of one name,
 //! `**` every file below, `~/` every home.
 
+use std::collections::HashSet;
+
 use ext4_view::FileType;
 
+use super::path_stat::PathStat;
 use super::reader::{AuditError, AuditImage};
+use crate::printable::Printable;
 
 /// So deep are directories gone into for `**`.
 const DEEPEST: usize = 128;
@@ -21,7 +25,7 @@ impl AuditImage {
     /// Damage.
     pub fn like(&self, pattern: &str) -> Result<Vec<Vec<u8>>, AuditError> {
         let (mut found, below) = match pattern.strip_prefix("~/") {
-            Some(below) => (self.homes()?.iter().map(|home| home.clone().into_bytes()).collect(), below),
+            Some(below) => (self.homes()?.to_vec(), below),
             None => (vec![Vec::new()], pattern),
         };
         for part in below.split('/').filter(|part| !part.is_empty()) {
@@ -67,49 +71,77 @@ impl AuditImage {
         Ok(false)
     }
 
-    /// Whether a path is a file that holds something, or a directory with such a file below it.
+    /// What a path leads to, links followed, and what is there. `None` where that is nothing, or a part of the system:
+    /// `~/.cache -> /usr` makes nothing of a system a cache.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn behind(&self, path: &[u8]) -> Result<Option<(Vec<u8>, PathStat)>, AuditError> {
+        let Some(stat) = self.stat_bytes(path)? else { return Ok(None) };
+        if stat.kind != FileType::Symlink {
+            return Ok(Some((path.to_vec(), stat)));
+        }
+        let settled = self.settled(path)?;
+        let stat = self.stat_bytes(&settled)?.filter(|stat| stat.kind != FileType::Symlink);
+        Ok(stat.filter(|stat| !is_of_the_system(&settled, stat)).map(|stat| (settled, stat)))
+    }
+
+    /// Whether a path is a file that holds something, or a directory with such a file below it. Links are followed: what
+    /// they lead to is read by whoever reads there.
     ///
     /// # Errors
     /// Damage.
     pub fn holds_something(&self, path: &[u8]) -> Result<bool, AuditError> {
-        Ok(match self.stat_bytes(path)? {
-            Some(stat) if stat.kind == FileType::Regular => stat.size > 0,
-            Some(stat) if stat.kind == FileType::Directory => self.holds_a_file(path)?,
-            _ => false,
-        })
-    }
-
-    /// Whether there is a file that holds something in a directory, or below it.
-    ///
-    /// # Errors
-    /// Damage.
-    pub fn holds_a_file(&self, directory: &[u8]) -> Result<bool, AuditError> {
-        let mut ahead = vec![(directory.to_vec(), 0)];
+        let (mut ahead, mut seen) = (vec![(path.to_vec(), 0)], HashSet::new());
         while let Some((at, depth)) = ahead.pop() {
-            // So deep is nothing that a fresh system has: it counts, rather than be passed over.
-            if depth > DEEPEST {
-                return Ok(true);
-            }
-            for (name, stat) in self.listing(&at)?.iter() {
-                match stat.kind {
-                    FileType::Regular if stat.size > 0 => return Ok(true),
-                    FileType::Directory => ahead.push(([at.as_slice(), b"/", name].concat(), depth + 1)),
-                    _ => {}
+            let Some((at, stat)) = self.behind(&at)? else { continue };
+            match stat.kind {
+                FileType::Regular if stat.size > 0 => return Ok(true),
+                // So deep is nothing that a fresh system has: it counts, rather than be passed over.
+                FileType::Directory if depth > DEEPEST => return Ok(true),
+                FileType::Directory if seen.insert(at.clone()) => {
+                    let listing = self.listing(&at)?;
+                    ahead.extend(listing.iter().map(|(name, _)| ([at.as_slice(), b"/", name].concat(), depth + 1)));
                 }
+                _ => {}
             }
         }
         Ok(false)
     }
 
-    /// Every regular file below a directory; links are not followed.
+    /// Every regular file that is read where somebody reads below a path: itself, what is in it, and what links in it lead
+    /// to. By the names below the path, sorted.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn files_read_below(&self, path: &str) -> Result<Vec<Vec<u8>>, AuditError> {
+        let (mut found, mut ahead, mut seen) = (Vec::new(), vec![path.as_bytes().to_vec()], HashSet::new());
+        while let Some(named) = ahead.pop() {
+            let Some((at, stat)) = self.behind(&named)? else { continue };
+            match stat.kind {
+                FileType::Directory if seen.len() > MOST => {
+                    return Err(AuditError::TooMuch { place: Printable::of(&named).to_string() });
+                }
+                FileType::Directory if seen.insert(at.clone()) => {
+                    let listing = self.listing(&at)?;
+                    ahead.extend(listing.iter().map(|(name, _)| [named.as_slice(), b"/", name].concat()));
+                }
+                FileType::Regular => found.push(named),
+                _ => {}
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Every regular file below a directory, and every link to one; links to directories are not followed.
     fn files_in(&self, directory: &[u8], files: &mut Vec<Vec<u8>>) -> Result<(), AuditError> {
         let mut ahead = vec![(directory.to_vec(), 0)];
         let mut seen = 0;
         while let Some((at, depth)) = ahead.pop() {
             // A damaged tree may be a circle by itself; what is so deep or so many is said, and is no clean image.
             if depth > DEEPEST || seen > MOST {
-                let place = String::from_utf8_lossy(&at).into_owned();
-                return Err(AuditError::TooMuch { place });
+                return Err(AuditError::TooMuch { place: Printable::of(&at).to_string() });
             }
             for (name, stat) in self.listing(&at)?.iter() {
                 seen += 1;
@@ -117,11 +149,31 @@ impl AuditImage {
                 match stat.kind {
                     FileType::Directory => ahead.push((path, depth + 1)),
                     FileType::Regular => files.push(path),
+                    FileType::Symlink
+                        if self.behind(&path)?.is_some_and(|(_, stat)| stat.kind == FileType::Regular) =>
+                    {
+                        files.push(path);
+                    }
                     _ => {}
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Whether what a link leads to is the same on every system: programs, and the directories that make it up.
+fn is_of_the_system(path: &[u8], stat: &PathStat) -> bool {
+    let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
+    let is_of_programs = |first: &[u8]| {
+        [&b"usr"[..], b"bin", b"sbin", b"boot", b"dev", b"proc", b"sys"].contains(&first) || first.starts_with(b"lib")
+    };
+    match parts.as_slice() {
+        [] => true,
+        [b"usr", b"local", _, ..] => false,
+        [first, ..] if is_of_programs(first) => true,
+        [_] => stat.kind == FileType::Directory,
+        _ => false,
     }
 }
 

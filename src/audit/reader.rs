@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
+use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Metadata};
 
 use super::listings::Listings;
 use super::looked_through::LookedThrough;
@@ -13,6 +13,7 @@ use super::telling_rows::TellingRows;
 use super::unread::Unread;
 use crate::image::partition_table::PartitionTable;
 use crate::image::{ReadAt, Window};
+use crate::printable::Printable;
 use crate::units::{ByteOffset, ByteSize};
 
 /// So much of one file is read; what the rules look at is far smaller. A larger one is noted as [unread](Unread).
@@ -56,6 +57,9 @@ pub enum AuditError {
     Io(#[from] io::Error),
 }
 
+/// Looks at one file: its path, and what the file system says of it.
+pub(super) type LookAt<'l> = &'l mut dyn FnMut(&[u8], &Metadata) -> Result<(), AuditError>;
+
 /// An image, open for the rules.
 pub struct AuditImage {
     /// The root partition.
@@ -67,7 +71,7 @@ pub struct AuditImage {
     /// What was found by looking through files: two rules tell of it.
     looked_through: OnceCell<LookedThrough>,
     listings: Listings,
-    homes: OnceCell<Vec<String>>,
+    homes: OnceCell<Vec<Vec<u8>>>,
     told_by_rows: TellingRows,
     unread: Unread,
 }
@@ -152,13 +156,13 @@ impl AuditImage {
     /// The beginning of a file that may be longer than what is read of one, which is noted then.
     pub(super) fn whole(&self, path: &[u8]) -> Result<Option<Vec<u8>>, AuditError> {
         let content = self.up_to(path, READ_LIMIT + 1)?;
-        Ok(content.map(|content| self.cut(content, &|| String::from_utf8_lossy(path).into_owned())))
+        Ok(content.map(|content| self.cut(content, path)))
     }
 
     /// What is read of a file at the most; that there was more is noted.
-    pub(super) fn cut(&self, mut content: Vec<u8>, place: &dyn Fn() -> String) -> Vec<u8> {
+    pub(super) fn cut(&self, mut content: Vec<u8>, place: &[u8]) -> Vec<u8> {
         if content.len() as u64 > READ_LIMIT {
-            self.unread.note(place(), format!("only its first {} were read", ByteSize(READ_LIMIT)));
+            self.unread.note(place, format!("only its first {} were read", ByteSize(READ_LIMIT)));
             content.truncate(usize::try_from(READ_LIMIT).unwrap_or_default());
         }
         content
@@ -176,9 +180,17 @@ impl AuditImage {
     ///
     /// # Errors
     /// Damage.
-    pub fn stat(&self, path: &str) -> Result<Option<PathStat>, AuditError> {
-        match self.root.symlink_metadata(path) {
-            Ok(metadata) => Ok(Some(PathStat::from(&metadata))),
+    pub fn stat(&self, path: impl AsRef<[u8]>) -> Result<Option<PathStat>, AuditError> {
+        Ok(self.metadata(path.as_ref())?.map(|metadata| PathStat::from(&metadata)))
+    }
+
+    /// All that the file system says of what is at `path` (the last component is not followed).
+    pub(super) fn metadata(&self, path: &[u8]) -> Result<Option<Metadata>, AuditError> {
+        // What is no path is nowhere.
+        let at = ext4_view::Path::try_from(path).ok().filter(|_| path.starts_with(b"/"));
+        let Some(at) = at else { return Ok(None) };
+        match self.root.symlink_metadata(at) {
+            Ok(metadata) => Ok(Some(metadata)),
             Err(error) => absent(error, path),
         }
     }
@@ -187,8 +199,10 @@ impl AuditImage {
     ///
     /// # Errors
     /// Damage.
-    pub fn resolved(&self, path: &str) -> Result<Option<PathStat>, AuditError> {
-        match self.root.metadata(path) {
+    pub fn resolved(&self, path: impl AsRef<[u8]>) -> Result<Option<PathStat>, AuditError> {
+        let path = path.as_ref();
+        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(None) };
+        match self.root.metadata(at) {
             Ok(metadata) => Ok(Some(PathStat::from(&metadata))),
             Err(error) => absent(error, path),
         }
@@ -198,22 +212,21 @@ impl AuditImage {
     ///
     /// # Errors
     /// Damage.
-    pub fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, AuditError> {
-        self.whole(path.as_bytes())
+    pub fn bytes(&self, path: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, AuditError> {
+        self.whole(path.as_ref())
     }
 
     fn up_to(&self, path: &[u8], most: u64) -> Result<Option<Vec<u8>>, AuditError> {
         // What is no path is nowhere.
         let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(None) };
-        let shown = || String::from_utf8_lossy(path).into_owned();
         let mut file = match self.root.open(at) {
             Ok(file) => file,
-            Err(error) => return absent(error, &shown()),
+            Err(error) => return absent(error, path),
         };
         let mut content = vec![0; usize::try_from(file.metadata().len().min(most)).unwrap_or_default()];
         let mut filled = 0;
         while let Some(rest) = content.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_bytes(rest).map_err(|source| AuditError::Root { place: shown(), source })? {
+            match file.read_bytes(rest).map_err(|source| AuditError::Root { place: shown(path), source })? {
                 0 => break,
                 n => filled += n,
             }
@@ -230,16 +243,17 @@ impl AuditImage {
     /// Damage.
     pub fn read_whole(
         &self,
-        path: &str,
+        path: &[u8],
         window: usize,
         overlap: usize,
         look: &mut dyn FnMut(&[u8], usize, u64),
     ) -> Result<(), AuditError> {
-        let mut file = match self.root.open(path) {
+        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(()) };
+        let mut file = match self.root.open(at) {
             Ok(file) => file,
             Err(error) => return absent::<()>(error, path).map(|_| ()),
         };
-        let failed = |source| AuditError::Root { place: path.to_owned(), source };
+        let failed = |source| AuditError::Root { place: shown(path), source };
         let (mut buffer, mut held, mut offset) = (vec![0; window + overlap], 0, 0u64);
         loop {
             // Filled to the brim: a read may give less than was asked for, and the windows must not shrink.
@@ -265,11 +279,11 @@ impl AuditImage {
         }
     }
 
-    /// [`AuditImage::bytes`] as text, lossily.
+    /// [`AuditImage::bytes`] as text, lossily: to look for words in, never to take a name from.
     ///
     /// # Errors
     /// Damage.
-    pub fn text(&self, path: &str) -> Result<Option<String>, AuditError> {
+    pub fn text(&self, path: impl AsRef<[u8]>) -> Result<Option<String>, AuditError> {
         Ok(self.bytes(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
@@ -281,24 +295,17 @@ impl AuditImage {
         Ok(self.up_to(path, most)?.unwrap_or_default())
     }
 
-    /// [`AuditImage::text`] of a path that need not be UTF-8.
-    ///
-    /// # Errors
-    /// Damage.
-    pub fn text_bytes(&self, path: &[u8]) -> Result<Option<String>, AuditError> {
-        Ok(self.whole(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    }
-
     /// The path with every symlink followed.
     ///
     /// # Errors
     /// Damage.
     pub fn settled(&self, path: &[u8]) -> Result<Vec<u8>, AuditError> {
-        // A path that leads nowhere stands for itself.
-        let Ok(at) = ext4_view::Path::try_from(path) else { return Ok(path.to_vec()) };
+        // A path that leads nowhere stands for itself, and so does a place that is none of this file system.
+        let at = ext4_view::Path::try_from(path).ok().filter(|_| path.starts_with(b"/"));
+        let Some(at) = at else { return Ok(path.to_vec()) };
         match self.root.canonicalize(at) {
             Ok(settled) => Ok(AsRef::<[u8]>::as_ref(&settled).to_vec()),
-            Err(error) => Ok(absent(error, &String::from_utf8_lossy(path))?.unwrap_or_else(|| path.to_vec())),
+            Err(error) => Ok(absent(error, path)?.unwrap_or_else(|| path.to_vec())),
         }
     }
 
@@ -306,9 +313,9 @@ impl AuditImage {
     ///
     /// # Errors
     /// Damage.
-    pub fn link(&self, path: &str) -> Result<Option<String>, AuditError> {
+    pub fn link(&self, path: &str) -> Result<Option<Vec<u8>>, AuditError> {
         match self.root.read_link(path) {
-            Ok(target) => Ok(Some(target.display().to_string())),
+            Ok(target) => Ok(Some(AsRef::<[u8]>::as_ref(&target).to_vec())),
             Err(Ext4Error::NotASymlink) => Ok(None),
             Err(error) => absent(error, path),
         }
@@ -318,51 +325,39 @@ impl AuditImage {
     ///
     /// # Errors
     /// Damage.
-    pub fn names(&self, path: &str) -> Result<Vec<String>, AuditError> {
-        let failed = |source| AuditError::Root { place: path.to_owned(), source };
-        let entries = match self.root.read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) => return Ok(absent(error, path)?.unwrap_or_default()),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(failed)?.file_name().display().to_string();
-            if name != "." && name != ".." {
-                names.push(name);
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
+    pub fn names(&self, path: impl AsRef<[u8]>) -> Result<Vec<Vec<u8>>, AuditError> {
+        Ok(self.listing(path.as_ref())?.iter().map(|(name, _)| name.clone()).collect())
     }
 
-    /// Every regular file below `path`, without following symlinks.
+    /// Looks at every regular file by each of its names, without following symlinks.
     ///
     /// # Errors
-    /// Damage.
-    pub fn files_below(&self, path: &str) -> Result<Vec<String>, AuditError> {
-        let (mut found, mut ahead, mut seen) = (Vec::new(), vec![path.to_owned()], 0);
+    /// Damage, and those of `look`.
+    pub(super) fn each_file(&self, look: LookAt<'_>) -> Result<(), AuditError> {
+        let (mut ahead, mut seen) = (vec![Vec::new()], 0);
         while let Some(at) = ahead.pop() {
             seen += 1;
             // Links lead to what is found in its own place, or in circles. A damaged tree may be a circle by itself,
             // which the limit ends.
-            match self.stat(&at)?.map(|stat| stat.kind) {
-                Some(FileType::Directory) if seen < WALK_LIMIT => {
-                    let base = if at == "/" { "" } else { &at };
-                    ahead.extend(self.names(&at)?.into_iter().map(|name| format!("{base}/{name}")));
+            if seen > WALK_LIMIT {
+                return Err(AuditError::TooMuch { place: shown(&at) });
+            }
+            for (path, metadata) in self.entries(&at)? {
+                match metadata.file_type() {
+                    FileType::Directory => ahead.push(path),
+                    FileType::Regular => look(&path, &metadata)?,
+                    _ => {}
                 }
-                Some(FileType::Regular) => found.push(at),
-                _ => {}
             }
         }
-        found.sort_unstable();
-        Ok(found)
+        Ok(())
     }
 
     /// Home directories: those of `/etc/passwd` and whatever is in `/home`.
     ///
     /// # Errors
     /// Damage.
-    pub fn homes(&self) -> Result<&[String], AuditError> {
+    pub fn homes(&self) -> Result<&[Vec<u8>], AuditError> {
         match self.homes.get() {
             Some(homes) => Ok(homes),
             None => {
@@ -372,21 +367,18 @@ impl AuditImage {
         }
     }
 
-    fn find_homes(&self) -> Result<Vec<String>, AuditError> {
-        let accounts = self.accounts()?;
-        let mut homes: Vec<String> = accounts
-            .iter()
-            .map(|account| account.home.as_str())
-            // Accounts of the system have its own directories for homes (`daemon`: /usr/sbin), which are nobody's.
-            .filter(|home| {
-                let first = home.strip_prefix('/').and_then(|home| home.split('/').next()).unwrap_or_default();
-                !["", "usr", "bin", "sbin", "lib", "dev", "proc", "sys", "run", "etc"].contains(&first)
-            })
-            .map(str::to_owned)
-            // Also of users who were deleted: their files are still given away.
-            .chain(self.names("/home")?.into_iter().map(|name| format!("/home/{name}")))
-            .chain(["/root".to_owned()])
-            .collect();
+    fn find_homes(&self) -> Result<Vec<Vec<u8>>, AuditError> {
+        // Accounts of the system have its own directories for homes (`daemon`: /usr/sbin), which are nobody's.
+        const SYSTEM: [&[u8]; 10] = [b"", b"usr", b"bin", b"sbin", b"lib", b"dev", b"proc", b"sys", b"run", b"etc"];
+        let is_somebodys = |home: &Vec<u8>| {
+            let first = home.strip_prefix(b"/").and_then(|home| home.split(|&byte| byte == b'/').next());
+            !SYSTEM.contains(&first.unwrap_or_default())
+        };
+        let mut homes: Vec<Vec<u8>> = self.accounts()?.into_iter().map(|account| account.home).collect();
+        homes.retain(is_somebodys);
+        // Also of users who were deleted: their files are still given away.
+        homes.extend(self.names("/home")?.into_iter().map(|name| [b"/home/", name.as_slice()].concat()));
+        homes.push(b"/root".to_vec());
         homes.sort_unstable();
         homes.dedup();
         let mut there = Vec::new();
@@ -399,7 +391,12 @@ impl AuditImage {
     }
 }
 
-pub(super) fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, AuditError> {
+/// A path for a person.
+pub(super) fn shown(path: &[u8]) -> String {
+    Printable::of(path).to_string()
+}
+
+pub(super) fn absent<T>(error: Ext4Error, path: impl AsRef<[u8]>) -> Result<Option<T>, AuditError> {
     match error {
         // Something else stands in its place, so what was asked for is not there.
         Ext4Error::NotFound
@@ -409,7 +406,7 @@ pub(super) fn absent<T>(error: Ext4Error, path: &str) -> Result<Option<T>, Audit
         | Ext4Error::TooManySymlinks
         | Ext4Error::MalformedPath
         | Ext4Error::PathTooLong => Ok(None),
-        source => Err(AuditError::Root { place: path.to_owned(), source }),
+        source => Err(AuditError::Root { place: shown(path.as_ref()), source }),
     }
 }
 

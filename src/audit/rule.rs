@@ -2,11 +2,12 @@
 
 use super::finding::Severity;
 use super::options::AuditOptions;
+use super::place::Place;
 use super::reader::{AuditError, AuditImage};
 use crate::strip;
 
 /// Takes what a rule finds: the place (a path or region of the image) and one or two sentences.
-pub type Found<'a> = &'a mut dyn FnMut(String, String);
+pub type Found<'a> = &'a mut dyn FnMut(Place, String);
 
 /// How a rule looks.
 #[derive(Clone, Copy)]

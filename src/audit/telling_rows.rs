@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::place::Place;
+
 /// Places, and what there is to say of each.
-pub type Told = Rc<[(String, String)]>;
+pub type Told = Rc<[(Place, String)]>;
 
 /// What was found, by the row's id.
 #[derive(Default)]

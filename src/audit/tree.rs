@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use ext4_view::Path;
+use ext4_view::{Metadata, Path};
 
 use super::listings::Listing;
 use super::path_stat::PathStat;
-use super::reader::{AuditError, AuditImage, absent};
+use super::reader::{AuditError, AuditImage, absent, shown};
 
 impl AuditImage {
     /// What is in a directory; nothing where there is none. Links in its path are followed.
@@ -40,27 +40,39 @@ impl AuditImage {
     }
 
     fn read_listing(&self, directory: &[u8]) -> Result<Listing, AuditError> {
-        let path = if directory.is_empty() { b"/" } else { directory };
-        let nothing = || Rc::from(Vec::new());
-        let shown = || String::from_utf8_lossy(path).into_owned();
-        let damage = |source| AuditError::Root { place: shown(), source };
-        let Ok(at) = Path::try_from(path) else { return Ok(nothing()) };
-        let entries = match self.root().read_dir(at) {
-            Ok(entries) => entries,
-            // Something else stands there, or links lead nowhere.
-            Err(error) => return Ok(absent(error, &shown())?.unwrap_or_else(nothing)),
-        };
         let mut listing = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(damage)?;
-            let name = entry.file_name();
-            let name: &[u8] = name.as_ref();
-            if name != b"." && name != b".." {
-                listing.push((name.to_vec(), PathStat::from(&entry.metadata().map_err(damage)?)));
+        for (path, metadata) in self.entries(directory)? {
+            if let Some((_, name)) = split(&path) {
+                listing.push((name.to_vec(), PathStat::from(&metadata)));
             }
         }
         listing.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Rc::from(listing))
+    }
+
+    /// What is in a directory, each by its path, with all that the file system says of it; in no order.
+    ///
+    /// # Errors
+    /// Damage.
+    pub(super) fn entries(&self, directory: &[u8]) -> Result<Vec<(Vec<u8>, Metadata)>, AuditError> {
+        let path = if directory.is_empty() { b"/" } else { directory };
+        let damage = |source| AuditError::Root { place: shown(path), source };
+        let Ok(at) = Path::try_from(path) else { return Ok(Vec::new()) };
+        let read = match self.root().read_dir(at) {
+            Ok(read) => read,
+            // Something else stands there, or links lead nowhere.
+            Err(error) => return absent::<()>(error, path).map(|_| Vec::new()),
+        };
+        let mut entries = Vec::new();
+        for entry in read {
+            let entry = entry.map_err(damage)?;
+            let name = entry.file_name();
+            let name: &[u8] = name.as_ref();
+            if name != b"." && name != b".." {
+                entries.push(([directory, b"/", name].concat(), entry.metadata().map_err(damage)?));
+            }
+        }
+        Ok(entries)
     }
 }
 

@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 /// Places of which a part was not read, and why.
 #[derive(Default)]
 pub struct Unread {
-    places: RefCell<BTreeMap<String, String>>,
+    places: RefCell<BTreeMap<Vec<u8>, String>>,
 }
 
 impl Unread {
     /// Notes that something at `place` was not read.
-    pub fn note(&self, place: String, why: String) {
+    pub fn note(&self, place: impl Into<Vec<u8>>, why: String) {
+        let place = place.into();
         self.places.borrow_mut().entry(place).or_insert(why);
     }
 
     /// Everything that was noted so far.
-    pub fn noted(&self) -> BTreeMap<String, String> {
+    pub fn noted(&self) -> BTreeMap<Vec<u8>, String> {
         self.places.borrow().clone()
     }
 }

@@ -1,6 +1,6 @@
 //! `cardsmith golden`: the golden image as files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -105,17 +105,18 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
         }
     };
     let manifest = &made.manifest;
+    let shown = |path: &Path| Printable::path(path).to_string();
     ui.event(
         "golden",
         &json!({
-            "image": outputs.image,
-            "bmap": outputs.bmap,
-            "sha256": outputs.sha256,
-            "manifest": outputs.manifest,
-            "signature": signer.as_ref().map(|_| &outputs.signature),
+            "image": shown(&outputs.image),
+            "bmap": shown(&outputs.bmap),
+            "sha256": shown(&outputs.sha256),
+            "manifest": shown(&outputs.manifest),
+            "signature": signer.as_ref().map(|_| shown(&outputs.signature)),
             "signer": signer.as_ref().map(Signer::fingerprint),
-            "imager_json": args.imager_json,
-            "provenance": args.provenance,
+            "imager_json": args.imager_json.as_deref().map(shown),
+            "provenance": args.provenance.as_deref().map(shown),
             "digest": manifest.image.digest,
             "file_sha256": manifest.image.file_sha256,
             "size": manifest.image.size,

@@ -99,7 +99,7 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
                 }
                 ui.event(
                     "recipe",
-                    &json!({ "path": path, "ok": true, "name": name, "digest": loaded.digest, "mistakes": [] }),
+                    &json!({ "path": Printable::path(path).to_string(), "ok": true, "name": name, "digest": loaded.digest, "mistakes": [] }),
                 );
                 if show {
                     tell_resolved(&resolved, ui);
@@ -108,7 +108,10 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
                 }
             }
             Err(error) => {
-                ui.event("recipe", &json!({ "path": path, "ok": false, "mistakes": mistakes(&error) }));
+                ui.event(
+                    "recipe",
+                    &json!({ "path": Printable::path(path).to_string(), "ok": false, "mistakes": mistakes(&error) }),
+                );
                 let error = Error::from(error);
                 match &mut wrong {
                     None => wrong = Some(error),
@@ -129,7 +132,10 @@ fn check(recipes: &[PathBuf], show: bool, ui: &Ui) -> Result<Exit, Error> {
 fn tell_resolved(resolved: &recipe::Resolved, ui: &Ui) {
     ui.answer(&resolved.to_text());
     for setting in &resolved.settings {
-        let from = setting.from.as_ref().map(|(path, line)| json!({ "path": path, "line": line }));
+        let from = setting
+            .from
+            .as_ref()
+            .map(|(path, line)| json!({ "path": Printable::path(path).to_string(), "line": line }));
         ui.event("setting", &json!({ "key": setting.keys.join("."), "value": setting.value, "from": from }));
     }
 }
@@ -149,7 +155,7 @@ fn lock(recipes: &[PathBuf], ui: &Ui) -> Result<Exit, Error> {
     for (path, loaded) in &all {
         let lock = Lock::of(loaded)?;
         let written = lock.write(path)?;
-        ui.event("lock", &json!({ "path": written, "files": lock.files() }));
+        ui.event("lock", &json!({ "path": Printable::path(&written).to_string(), "files": lock.files() }));
         ui.answer(&format!("{}: {} locked", Printable::path(&written), lock.files().len()));
     }
     Ok(Exit::Done)
@@ -159,7 +165,7 @@ fn mistakes(error: &RecipeError) -> Vec<serde_json::Value> {
     match error {
         RecipeError::Mistakes { mistakes } => mistakes
             .iter()
-            .map(|m| json!({ "path": m.path, "line": m.line, "column": m.column, "what": m.what, "help": m.help }))
+            .map(|m| json!({ "path": Printable::path(&m.path).to_string(), "line": m.line, "column": m.column, "what": m.what, "help": m.help }))
             .collect(),
         // No line, and yet the field: programs need not ask whether it is there.
         other => vec![json!({ "line": null, "column": null, "what": other.to_string(), "help": other.help() })],

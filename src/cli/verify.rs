@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     }
     ui.event(
         "verify",
-        &json!({ "target": args.target, "card": who, "ok": report.differing.is_empty(), "report": report }),
+        &json!({ "target": Printable::path(&args.target).to_string(), "card": who, "ok": report.differing.is_empty(), "report": report }),
     );
     let known = who.as_deref().map_or("the golden image".to_owned(), |card| format!("card {card}"));
     if report.differing.is_empty() {

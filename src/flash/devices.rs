@@ -40,6 +40,7 @@ pub enum Transport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Device {
     /// Its node, `/dev/sdb`.
+    #[serde(serialize_with = "crate::printable::path_in_json")]
     pub path: PathBuf,
     /// Its number.
     pub number: DeviceNumber,

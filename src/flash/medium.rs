@@ -98,6 +98,7 @@ pub trait Medium: ReadBack {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediumRecord {
     /// Device node or file.
+    #[serde(serialize_with = "crate::printable::path_in_json")]
     pub path: PathBuf,
     /// The reader's place (`usb-1-4.2`, `mmc0`), where it is a device in a reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -378,7 +378,7 @@ fn text_of(path: &ImagePath) -> Result<&str, FsError> {
 fn stat_of(kind: FileKind, size: u64, modified: i64) -> Stat {
     let mode = if kind == FileKind::Directory { 0o755 } else { 0o644 };
     // FAT has no hard links.
-    Stat { kind, attributes: Attributes::root(mode), size, modified, links: 1, protected: false }
+    Stat { kind, attributes: Attributes::root(mode), size, modified, links: 1, inode: 0, protected: false }
 }
 
 fn missing(path: &ImagePath) -> FsError {

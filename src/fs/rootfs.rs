@@ -17,7 +17,7 @@ use super::ext4::Superblock;
 use super::ext4::device::{FixedRuntime, PartitionDevice};
 use super::ext4::lookup::{ROOT_INODE, entries_of, fail, find, inode, lookup, missing, settle};
 use super::path::ImagePath;
-use super::tree::{Attributes, Entry, FileKind, FsError, Stat, Tree, TreeMut};
+use super::tree::{Attributes, Entry, FileKind, FsError, HardLinks, Stat, Tree, TreeMut};
 use crate::image::WriteAt;
 use crate::units::ByteRange;
 
@@ -130,7 +130,7 @@ impl Tree for RootFs {
 
     fn stat(&self, path: &ImagePath) -> Result<Option<Stat>, FsError> {
         self.with(|fs| match find(fs, path)? {
-            Some(number) => Ok(Some(stat_of(&inode(fs, number, path)?))),
+            Some(number) => Ok(Some(stat_of(number, &inode(fs, number, path)?))),
             None => Ok(None),
         })
     }
@@ -209,6 +209,10 @@ impl Tree for RootFs {
             }
             fs.read_link_ino(number).map_err(|e| fail(e, "read the link", path))
         })
+    }
+
+    fn hard_links(&self) -> Result<HardLinks, FsError> {
+        self.with(super::hard_links::find)
     }
 }
 
@@ -367,13 +371,14 @@ fn kind_of(inode: &Inode) -> FileKind {
     }
 }
 
-fn stat_of(inode: &Inode) -> Stat {
+fn stat_of(number: u32, inode: &Inode) -> Stat {
     Stat {
         kind: kind_of(inode),
         attributes: Attributes { mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid },
         size: inode.size,
         modified: inode.mtime,
         links: u32::from(inode.links_count),
+        inode: number,
         protected: inode.flags & PROTECTED != 0,
     }
 }

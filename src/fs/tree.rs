@@ -4,6 +4,7 @@
 //! start again at the image's root, a `..` at the root stays there, and more than 40 links are an error, as in Linux.
 //! The last component is not followed unless a method says so.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use zeroize::Zeroizing;
@@ -56,6 +57,8 @@ pub struct Stat {
     pub modified: i64,
     /// How many names it has.
     pub links: u32,
+    /// Which file it is, whatever its name: names of one file share it. 0 where the file system has no such numbers.
+    pub inode: u32,
     /// The append-only or immutable flag is set (ext4 `FS_APPEND_FL`, `FS_IMMUTABLE_FL`).
     pub protected: bool,
 }
@@ -145,6 +148,9 @@ pub enum FsError {
     },
 }
 
+/// Names of files that have several, by inode.
+pub type HardLinks = BTreeMap<u32, Vec<ImagePath>>;
+
 /// A file system that can be read.
 pub trait Tree {
     /// "root" or "boot", for messages.
@@ -196,6 +202,16 @@ pub trait Tree {
     /// # Errors
     /// [`FsError::NotFound`], [`FsError::WrongKind`].
     fn read_link(&self, path: &ImagePath) -> Result<Vec<u8>, FsError>;
+
+    /// Every name of each regular file that has several, by its inode, sorted. Walks the whole tree: to be asked when it
+    /// is known that there is one.
+    ///
+    /// # Errors
+    /// Damage.
+    fn hard_links(&self) -> Result<HardLinks, FsError> {
+        // FAT has no such names, and so it is where a file system says nothing of them.
+        Ok(HardLinks::new())
+    }
 
     /// A text file, lossily as UTF-8; `None` where nothing (or no regular file) is there.
     ///

@@ -75,6 +75,12 @@ pub enum GoldenError {
         /// What it said.
         what: String,
     },
+    /// The edits took away what a card needs to start, and the base image had.
+    #[error("no card would start from the edited image: it has lost {missing}")]
+    Unbootable {
+        /// What is missing, in words.
+        missing: String,
+    },
     /// Something that was stripped is still there as bytes.
     #[error(
         "{count} of {searched} traces of the old machine are still in the finished image, in {}; the first, {kind} of {origin}, at {at} in {owner}",
@@ -201,6 +207,10 @@ impl GoldenError {
             GoldenError::TooManyTraces { .. } | GoldenError::TooManyHits { .. } => {
                 "nothing was written; empty logs, caches and spools on the machine before its card is read, or in a copy of the \
                  image, and begin again"
+                    .to_owned()
+            }
+            GoldenError::Unbootable { .. } => {
+                "nothing was written; `cardsmith plan` shows the edit that takes it away, and the link or recipe line that leads there"
                     .to_owned()
             }
             GoldenError::Check { .. } => {

@@ -33,7 +33,10 @@ pub fn repository(
     let url = match address {
         Some(base) => format!("{}/{}", base.trim_end_matches('/'), encoded_path(&name)),
         // Absolute: Imager is started in some other directory.
-        None => format!("file://{}", encoded_path(&std::path::absolute(&outputs.image).map_err(io)?.to_string_lossy())),
+        None => format!(
+            "file://{}",
+            encoded_path(std::path::absolute(&outputs.image).map_err(io)?.as_os_str().as_encoded_bytes())
+        ),
     };
     let opened = editable::open(golden.image(), &name, Some(Clock { seconds: manifest.clock }))?;
     let mut entry = json!({

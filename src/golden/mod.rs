@@ -20,6 +20,7 @@ mod reads;
 mod records;
 mod remote;
 pub mod signature;
+mod startable;
 mod steps;
 pub mod traces;
 mod trusted;

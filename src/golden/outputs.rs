@@ -1,5 +1,7 @@
 //! The files of a golden image: their names, and whether they can be written. To be asked before minutes of work.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::GoldenError;
@@ -36,10 +38,10 @@ pub struct Extras<'a> {
 impl Outputs {
     /// The names beside `image`: everything from `.img` on is replaced.
     pub fn beside(image: &Path) -> Outputs {
-        let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = image.file_name().unwrap_or_default().as_bytes();
         // The last one: a name may hold `.img` further in front.
-        let stem = name.rfind(".img").and_then(|at| name.get(..at)).unwrap_or(&name).to_owned();
-        let named = |ending: &str| image.with_file_name(format!("{stem}{ending}"));
+        let stem = memchr::memmem::rfind(name, b".img").and_then(|at| name.get(..at)).unwrap_or(name);
+        let named = |ending: &str| image.with_file_name(OsStr::from_bytes(&[stem, ending.as_bytes()].concat()));
         let manifest = named(".manifest.json");
         Outputs {
             image: image.to_owned(),
@@ -82,6 +84,15 @@ pub fn check_outputs(
         let next = "name it FILE.img, FILE.img.zst, FILE.img.xz or FILE.img.gz";
         return Err(refuse(image, "its ending does not say in which form the image is wanted".to_owned(), next));
     };
+    // The manifest names the image, and is JSON. Said before the work, not when it is to be written.
+    if image.file_name().is_some_and(|name| name.to_str().is_none()) {
+        let next = "take a name in UTF-8; the directory's may be any";
+        return Err(refuse(
+            image,
+            "its name is no UTF-8 text, so the manifest beside it could not say it".to_owned(),
+            next,
+        ));
+    }
     let outputs = Outputs::beside(image);
     let mut all: Vec<(&Path, &'static str)> = outputs.all().to_vec();
     all.extend(extras.imager.map(|(path, _)| (path, "--imager-json")));

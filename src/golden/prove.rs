@@ -1,20 +1,23 @@
 //! What must be true of an image after edits, checked by readers that did not write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::editable::EditableImage;
 use super::error::GoldenError;
+use super::startable::{self, Part};
 use crate::digest::Sha256Digest;
 use crate::fs::reread::{self, Expect};
 use crate::fs::{ImagePath, Tree};
 use crate::prepare::{Change, Content, Plan, Volume};
 
-/// Runs every check on the partitions of `opened` after `plan` was applied to them. Returns what was checked, in words.
+/// Runs every check on the partitions of `opened` after `plan` was applied to them. `had` is what the base image had of
+/// what a card needs to start. Returns what was checked, in words.
 ///
 /// # Errors
-/// [`GoldenError::Check`] with what a check said.
-pub fn prove(opened: &EditableImage, plan: &Plan) -> Result<Vec<String>, GoldenError> {
+/// [`GoldenError::Check`] with what a check said, [`GoldenError::Unbootable`] where no card would start.
+pub fn prove(opened: &EditableImage, plan: &Plan, had: &BTreeSet<Part>) -> Result<Vec<String>, GoldenError> {
     let mut passed = read_again(opened, plan)?;
+    passed.push(starts(opened, had)?);
     let root = opened.window(&opened.root_partition)?;
 
     // Two opinions on the whole file system. The own check knows what cardsmith's writer could get wrong and is always
@@ -26,6 +29,17 @@ pub fn prove(opened: &EditableImage, plan: &Plan) -> Result<Vec<String>, GoldenE
         passed.push("e2fsck -fn: clean".to_owned());
     }
     Ok(passed)
+}
+
+/// An image that is sound in every block is none all the same where nothing would start.
+fn starts(opened: &EditableImage, had: &BTreeSet<Part>) -> Result<String, GoldenError> {
+    let has =
+        startable::parts(&opened.root, &opened.boot).map_err(|error| failed("what starts it", error.to_string()))?;
+    let lost: BTreeSet<Part> = had.difference(&has).copied().collect();
+    match lost.is_empty() {
+        true => Ok(format!("it has what a card needs to start: {}", startable::listed(&has))),
+        false => Err(GoldenError::Unbootable { missing: startable::listed(&lost) }),
+    }
 }
 
 /// The checks for one card's few edits: what was written is read again by others. The whole of the file system was

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::manifest::{EditRecord, FindingRecord};
 use crate::digest::Sha256Digest;
 use crate::prepare::{Change, Content, Plan};
+use crate::printable::Printable;
 use crate::units::ByteSize;
 
 /// The serialised name of a unit variant, as the manifest shows enums.
@@ -49,7 +50,7 @@ pub fn edit_records(plan: &Plan) -> Vec<EditRecord> {
                     record.size = Some(*size);
                     record.sha256 = Some(*sha256);
                 }
-                Change::Symlink { target } => record.target = Some(String::from_utf8_lossy(target).into_owned()),
+                Change::Symlink { target } => record.target = Some(Printable::of(target).to_string()),
                 _ => {}
             }
             record

@@ -1,11 +1,12 @@
 //! The steps of a recipe, and the plan that they make together.
 
+use super::startable;
 use crate::fs::{Clock, Tree};
 use crate::harden::sudoers;
 use crate::prepare::{Plan, Step, StepError, View};
 use crate::provision::{agent, boot_settings, files, locale, network, proxy, register, ssh, units, user, wifi};
 use crate::recipe::LoadedRecipe;
-use crate::strip::{FindSecrets, RemovePaths, StripStep};
+use crate::strip::{FindSecrets, RemovePaths, StripLinks, StripStep};
 
 /// The steps of a recipe, in the order in which they look and propose.
 ///
@@ -19,6 +20,8 @@ pub fn steps(loaded: &LoadedRecipe) -> Vec<Box<dyn Step + '_>> {
         Box::new(StripStep::agent(&recipe.strip)),
         Box::new(StripStep::identity(&recipe.strip)),
         Box::new(RemovePaths::new(&recipe.strip)),
+        // Behind all that strip: what they named may have other names.
+        Box::new(StripLinks::new(&recipe.strip)),
     ];
     if let Some(user) = &recipe.user {
         steps.push(Box::new(user::SetUser::new(loaded, user)));
@@ -70,5 +73,7 @@ pub fn plan(
         // A step sees what those before it proposed; that is what the order above is about.
         step.propose(&mut view).map_err(|error| (step.name(), error))?;
     }
+    view.enter("start");
+    startable::judge(&mut view, root, boot).map_err(|error| ("start", StepError::from(error)))?;
     Ok(view.into_plan())
 }

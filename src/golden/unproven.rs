@@ -1,6 +1,6 @@
 //! An image with the recipe's edits in its overlay, scrubbed: proven, and then a golden image.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::thread;
 
@@ -13,6 +13,7 @@ use super::map::{gaps_with_data, mapped_runs};
 use super::owner::Owners;
 use super::prove::prove;
 use super::records::{edit_records, finding_records};
+use super::startable::{self, Part};
 use super::traces::{self, Traces};
 use crate::fs::scrub::{ScrubReport, scrub};
 use crate::image::{BlockMap, Overlay, ReadAt, WriteAt, blockmap};
@@ -26,6 +27,8 @@ pub(super) struct UnprovenImage {
     opened: EditableImage,
     plan: Plan,
     traces: Traces,
+    /// What the base image had of what a card needs to start.
+    startable: BTreeSet<Part>,
     scrubbed_root: ScrubReport,
     scrubbed_boot: ScrubReport,
     gaps: Vec<ByteRange>,
@@ -59,6 +62,7 @@ impl UnprovenImage {
         if traces.left_out() > 0 {
             return Err(GoldenError::TooManyTraces { left_out: traces.left_out() });
         }
+        let startable = startable::parts(&opened.root, &opened.boot).map_err(fs("read what starts it"))?;
         apply::apply(&plan, &opened.root, &opened.boot)?;
 
         let mut task = progress.task("scrub", Some(opened.overlay.size()));
@@ -84,7 +88,7 @@ impl UnprovenImage {
         }
         // Cut once, for the writer and for the proof: both must go by the same ranges.
         let places = blockmap::cut(&mapped_runs(&opened)?, opened.overlay.size());
-        Ok(UnprovenImage { opened, plan, traces, scrubbed_root, scrubbed_boot, gaps, places })
+        Ok(UnprovenImage { opened, plan, traces, startable, scrubbed_root, scrubbed_boot, gaps, places })
     }
 
     /// Its bytes.
@@ -108,7 +112,7 @@ impl UnprovenImage {
         // map does not list is in no file and on no card that is made of this image, so it need not be searched.
         let (checks, map, found) = thread::scope(|scope| {
             let mut search = traces::Search::of(&self.traces);
-            let checks = scope.spawn(|| prove(opened, &self.plan));
+            let checks = scope.spawn(|| prove(opened, &self.plan, &self.startable));
             let map = BlockMap::digest_and(image, &self.places, task.as_mut(), &mut |at, bytes| search.feed(at, bytes));
             (checks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), map, search.found())
         });

@@ -39,18 +39,18 @@ pub(super) fn look(root: &Looks<'_>) -> Result<SystemFacts, FsError> {
             Some("uninitialized") => "uninitialized",
             Some(_) => "set",
         },
-        host_keys: count(root, "/etc/ssh", |name| name.starts_with("ssh_host_") && name.ends_with("_key"))?,
+        host_keys: count(root, "/etc/ssh", |name| name.starts_with(b"ssh_host_") && name.ends_with(b"_key"))?,
         wifi: count(root, "/etc/NetworkManager/system-connections", |_| true)?,
     })
 }
 
-fn count(root: &Looks<'_>, directory: &str, wanted: impl Fn(&str) -> bool) -> Result<usize, FsError> {
+fn count(root: &Looks<'_>, directory: &str, wanted: impl Fn(&[u8]) -> bool) -> Result<usize, FsError> {
     // A minimal image has neither directory, and that is no damage.
     if !root.is_there(directory)? {
         return Ok(0);
     }
     let entries = root.tree.list(&root.tree.resolve(&ImagePath::new(directory)?)?)?;
-    Ok(entries.iter().filter(|entry| wanted(&String::from_utf8_lossy(&entry.name))).count())
+    Ok(entries.iter().filter(|entry| wanted(&entry.name)).count())
 }
 
 /// From the ELF header: class at byte 4, machine at bytes 18 and 19 (elf.h).

@@ -35,13 +35,12 @@ impl Content {
         }
     }
 
-    /// The content as text, secret or not, for finding out which lines of an old file stay: never to be shown. Empty
-    /// for a file of this machine.
-    pub fn shown_lossily(&self) -> std::borrow::Cow<'_, str> {
+    /// What it holds; nothing for a file of this machine, which is not read for it.
+    pub fn held(&self) -> &[u8] {
         match self {
-            Content::Bytes(bytes) => String::from_utf8_lossy(bytes),
-            Content::Secret(bytes) => String::from_utf8_lossy(bytes),
-            Content::HostFile { .. } => "".into(),
+            Content::Bytes(bytes) => bytes,
+            Content::Secret(bytes) => bytes,
+            Content::HostFile { .. } => b"",
         }
     }
 

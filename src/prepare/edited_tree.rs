@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::content::Content;
 use super::plan::Volume;
 use super::proposed::{Known, Node, Proposed};
-use crate::fs::{Attributes, Entry, FileKind, FsError, ImagePath, Stat, Tree};
+use crate::fs::{Attributes, Entry, FileKind, FsError, HardLinks, ImagePath, Stat, Tree};
 
 /// One file system of an image with all edits so far, to read.
 pub struct EditedTree<'v, 'a> {
@@ -35,6 +35,7 @@ impl EditedTree<'_, '_> {
             size,
             modified: 0,
             links: 1,
+            inode: 0,
             protected: false,
         };
         let known = self.known(path);
@@ -136,5 +137,14 @@ impl Tree for EditedTree<'_, '_> {
 
     fn read_link(&self, path: &ImagePath) -> Result<Vec<u8>, FsError> {
         self.link(&self.settle(path)?)
+    }
+
+    fn hard_links(&self) -> Result<HardLinks, FsError> {
+        let mut links = self.original().hard_links()?;
+        // A name that was removed, or is written anew, is none of the old file any more.
+        for names in links.values_mut() {
+            names.retain(|name| matches!(self.known(name).node, Node::Kept));
+        }
+        Ok(links)
     }
 }

@@ -81,6 +81,7 @@ impl Tree for MemTree {
             size: size as u64,
             modified: 0,
             links: 1,
+            inode: 0,
             protected: false,
         };
         Ok(self.nodes.borrow().get(&self.settle(path)?).map(|node| match node {

@@ -44,6 +44,27 @@ pub(super) fn find(
     Ok(found)
 }
 
+/// Folders in which a star of the pattern stands for nothing, because a link leads from them to what makes up the system;
+/// each with where it leads.
+pub(super) fn led_astray(
+    root: &dyn Tree,
+    boot: &dyn Tree,
+    listings: &Listings,
+    pattern: &str,
+) -> Result<Vec<(ImagePath, ImagePath)>, FsError> {
+    let Some((fixed, _)) = pattern.rsplit_once("/*").filter(|(fixed, _)| !fixed.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let mut astray = Vec::new();
+    for folder in find(root, boot, listings, fixed)? {
+        let listing = listings.of(root, Volume::Root, &folder)?;
+        if let Some(listing) = listing.filter(|listing| listing.at != folder && makes_up_the_system(&listing.at)) {
+            astray.push((folder, listing.at.clone()));
+        }
+    }
+    Ok(astray)
+}
+
 /// One file system, and what was read of it before.
 struct Look<'l> {
     tree: &'l dyn Tree,
@@ -136,8 +157,11 @@ pub fn is_like(name: &[u8], pattern: &[u8]) -> bool {
 fn homes(root: &dyn Tree) -> Result<Vec<ImagePath>, FsError> {
     const PASSWD_LIMIT: u64 = 4 << 20;
     let mut named = vec![ImagePath::new("/root")?];
-    let passwd = root.text(&root.resolve(&ImagePath::new("/etc/passwd")?)?, PASSWD_LIMIT)?.unwrap_or_default();
-    let fields = passwd.lines().filter_map(|line| line.split(':').nth(5));
+    let at = root.resolve(&ImagePath::new("/etc/passwd")?)?;
+    let is_file = root.stat(&at)?.is_some_and(|stat| stat.kind == FileKind::File);
+    // As bytes: a home need not be UTF-8, nor the full name beside it.
+    let passwd = if is_file { root.read(&at, PASSWD_LIMIT)? } else { Vec::new() };
+    let fields = passwd.split(|&b| b == b'\n').filter_map(|line| line.split(|&b| b == b':').nth(5));
     named.extend(fields.filter_map(|home| ImagePath::new(home).ok()).filter(|home| !is_the_systems(home)));
     let in_home = ImagePath::new("/home")?;
     if let Some(home) = directory_at(root, &in_home)? {

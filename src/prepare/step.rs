@@ -5,7 +5,7 @@ use crate::fs::{BadPath, FsError};
 
 /// Reads an image and proposes edits.
 pub trait Step {
-    /// The step's name as plans and manifests show it: `ssm`, `identity`, `remove`, `secrets`, `user`, `files`, `ssh`, `network`, `wifi`,
+    /// The step's name as plans and manifests show it: `ssm`, `identity`, `remove`, `links`, `secrets`, `user`, `files`, `ssh`, `network`, `wifi`,
     /// `locale`, `boot`, `units`, `proxy`, `agent`, `register`, `sudoers`.
     fn name(&self) -> &'static str;
 

@@ -49,14 +49,18 @@ impl<'a> View<'a> {
         self.proposed.plan
     }
 
-    /// The text of a file that may name something, links followed; `None` where there is no regular file. One that has
-    /// more than `limit` bytes is not read, and the plan warns of that.
+    /// What a file holds that may name something, links followed; `None` where there is no regular file, or links lead in
+    /// a circle. One that has more than `limit` bytes is not read, and the plan warns of that.
     ///
     /// # Errors
     /// Where the image cannot be read.
-    pub fn text_up_to(&self, volume: Volume, path: &ImagePath, limit: u64) -> Result<Option<String>, FsError> {
+    pub fn read_up_to(&self, volume: Volume, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
         let tree = self.tree(volume);
-        let file = tree.resolve(path)?;
+        let file = match tree.resolve(path) {
+            Ok(file) => file,
+            Err(FsError::LinkLoop { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         match tree.stat(&file)?.filter(|stat| stat.kind == FileKind::File) {
             Some(stat) if stat.size > limit => {
                 let place = volume.place(&file);
@@ -65,7 +69,7 @@ impl<'a> View<'a> {
                 self.unread.borrow_mut().insert((self.step, text));
                 Ok(None)
             }
-            Some(_) => tree.text(&file, limit),
+            Some(_) => tree.read(&file, limit).map(Some),
             None => Ok(None),
         }
     }
@@ -90,12 +94,26 @@ impl<'a> View<'a> {
         EditedTree { proposed: &self.proposed, volume }
     }
 
+    /// One of the two as it is in the image, without any edit.
+    pub fn original(&self, volume: Volume) -> &'a dyn Tree {
+        self.proposed.original(volume)
+    }
+
     /// What is there now that a [pattern](super::pattern) means, sorted.
     ///
     /// # Errors
     /// Where the image cannot be read.
     pub fn find(&self, pattern: &str) -> Result<Vec<ImagePath>, FsError> {
         pattern::find(&self.root(), &self.boot(), &self.listings, pattern)
+    }
+
+    /// Folders in which a star of a [pattern](super::pattern) stands for nothing, because a link leads from them to a part
+    /// of the system; each with where it leads.
+    ///
+    /// # Errors
+    /// Where the image cannot be read.
+    pub fn led_astray(&self, pattern: &str) -> Result<Vec<(ImagePath, ImagePath)>, FsError> {
+        pattern::led_astray(&self.root(), &self.boot(), &self.listings, pattern)
     }
 
     /// Says something without changing anything.
@@ -111,13 +129,22 @@ impl<'a> View<'a> {
     /// Says what a rule of the strip table found and leaves, and where: the first few places begin the text, and the
     /// finding has them all.
     pub fn leave(&mut self, rule: &'static str, severity: Severity, places: Vec<String>, text: &str) {
+        self.tell(Some(rule), severity, places, text);
+    }
+
+    /// As [`View::leave`], of what is no single rule's.
+    pub fn leave_places(&mut self, severity: Severity, places: Vec<String>, text: &str) {
+        self.tell(None, severity, places, text);
+    }
+
+    fn tell(&mut self, rule: Option<&'static str>, severity: Severity, places: Vec<String>, text: &str) {
         /// So many places are named in one line for a person.
         const MOST_NAMED: usize = 5;
         let mut shown: Vec<&str> = places.iter().take(MOST_NAMED).map(String::as_str).collect();
         let more = places.len().checked_sub(MOST_NAMED).filter(|more| *more > 0).map(|more| format!("{more} more"));
         shown.extend(more.as_deref());
         let text = format!("{} {text}", shown.join(", "));
-        self.proposed.plan.findings.push(Finding { step: self.step, rule: Some(rule), severity, text, places });
+        self.proposed.plan.findings.push(Finding { step: self.step, rule, severity, text, places });
     }
 
     /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
@@ -255,11 +282,17 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// As [`View::write`].
-    pub fn symlink(&mut self, path: impl AsRef<[u8]>, target: &str, reason: Reason) -> Result<bool, FsError> {
+    pub fn symlink(
+        &mut self,
+        path: impl AsRef<[u8]>,
+        target: impl AsRef<[u8]>,
+        reason: Reason,
+    ) -> Result<bool, FsError> {
+        let target = target.as_ref();
         let path = self.settle(Volume::Root, &ImagePath::new(path)?)?;
         self.parents(Volume::Root, &path, &reason)?;
         if let Some(stat) = self.root().stat(&path)? {
-            if stat.kind == FileKind::Symlink && self.root().read_link(&path)? == target.as_bytes() {
+            if stat.kind == FileKind::Symlink && self.root().read_link(&path)? == target {
                 return Ok(false);
             }
             if stat.kind == FileKind::Directory {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::choices::Strip;
 use super::forms::{self, FORMS, paths, scope};
+use super::packages::of_packages;
 use super::proposal::found;
 use super::subjects::rules;
 use crate::fs::{Entry, FileKind, FsError, ImagePath, Stat, Tree};
@@ -34,8 +35,9 @@ impl Step for FindSecrets<'_> {
         if self.strip.keeps(SECRETS_IN_FILES) {
             return Ok(());
         }
+        let looked_in = |path: &[u8]| paths::is_within(path, scope::LOOKED_IN);
         let mut walk =
-            Walk { named: named_by_rules(view)?, owned: owned_by_packages(&view.root())?, ..Walk::default() };
+            Walk { named: named_by_rules(view)?, owned: of_packages(&view.root(), looked_in)?, ..Walk::default() };
         for place in scope::LOOKED_IN {
             walk.directory(&view.root(), Volume::Root, &ImagePath::new(place)?, 0)?;
         }
@@ -59,30 +61,16 @@ impl Step for FindSecrets<'_> {
 fn named_by_rules(view: &View<'_>) -> Result<HashSet<(Volume, ImagePath)>, FsError> {
     let mut named = HashSet::new();
     for rule in rules() {
-        named.extend(found(rule, view)?);
+        for (volume, path) in found(rule, view)? {
+            // What a link leads to is the rule's as well.
+            match view.tree(volume).resolve(&path) {
+                Ok(file) => named.extend([(volume, path), (volume, file)]),
+                Err(FsError::LinkLoop { .. }) => named.extend([(volume, path)]),
+                Err(error) => return Err(error),
+            }
+        }
     }
     Ok(named)
-}
-
-/// The files of packages below the directories that are looked through (dpkg-query(1), `.list` files).
-fn owned_by_packages(root: &dyn Tree) -> Result<HashSet<Vec<u8>>, FsError> {
-    const LIMIT: u64 = 16 << 20;
-    let directory = root.resolve(&ImagePath::new("/var/lib/dpkg/info")?)?;
-    let mut owned = HashSet::new();
-    if root.stat(&directory)?.is_none_or(|stat| stat.kind != FileKind::Directory) {
-        return Ok(owned);
-    }
-    for entry in root.list(&directory)?.into_iter().filter(|entry| entry.name.ends_with(b".list")) {
-        let path = directory.join(&entry.name)?;
-        if root.stat(&path)?.is_none_or(|stat| stat.kind != FileKind::File || stat.size > LIMIT) {
-            continue;
-        }
-        let list = root.read(&path, LIMIT)?;
-        owned.extend(
-            list.split(|&b| b == b'\n').filter(|path| paths::is_within(path, scope::LOOKED_IN)).map(<[u8]>::to_vec),
-        );
-    }
-    Ok(owned)
 }
 
 #[derive(Default)]

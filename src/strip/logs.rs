@@ -1,7 +1,9 @@
 //! Logs: emptied rather than removed where they are live, as pi-gen does when it exports an image, because a daemon that
 //! gave up its privileges cannot make its file again.
 
+use super::behind::{Behind, Looker};
 use super::choices::Strip;
+use super::proposal;
 use super::rule::Severity::{Note, Warning};
 use super::rule::{Rule, rule};
 use crate::fs::{FileKind, ImagePath, Tree};
@@ -104,7 +106,7 @@ pub fn propose(view: &mut View<'_>, strip: &Strip) -> Result<(), StepError> {
                 FileKind::File => {
                     view.empty(Volume::Root, &path, Class::Log.because("a log; the file stays, empty", SOURCE))?;
                 }
-                FileKind::Symlink => say_what_stays(view, &path)?,
+                FileKind::Symlink => linked(view, &path, &mut ahead, depth)?,
                 FileKind::Special => {}
             }
         }
@@ -112,28 +114,43 @@ pub fn propose(view: &mut View<'_>, strip: &Strip) -> Result<(), StepError> {
     Ok(())
 }
 
-/// A log that stands elsewhere: what a link leads to may be anything, and is not emptied.
-fn say_what_stays(view: &mut View<'_>, link: &ImagePath) -> Result<(), StepError> {
-    let file = view.root().resolve(link)?;
-    let is_filled = view.root().stat(&file)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size > 0);
-    // systemd puts a link to its README there.
-    let is_told = [&b"/var/log/"[..], b"/usr/"].iter().any(|place| file.as_bytes().starts_with(place));
-    if is_filled && !is_told {
-        view.note(format!("{link} is a link to {file}, which stays: [strip] remove = [\"{file}\"] removes it"));
+/// A log, or a folder of logs, that stands elsewhere.
+fn linked(
+    view: &mut View<'_>,
+    link: &ImagePath,
+    ahead: &mut Vec<(ImagePath, usize)>,
+    depth: usize,
+) -> Result<(), StepError> {
+    let behind = Looker::default().behind(view, link)?;
+    let Behind::Own(Volume::Root, at) = behind else {
+        // systemd puts a link to its README there.
+        if !matches!(&behind, Behind::Needed(_, _, why) if why.is_public()) {
+            proposal::empty(view, Volume::Root, link, Class::Log.because("a log that stands elsewhere", SOURCE))?;
+        }
+        return Ok(());
+    };
+    // What stands among the logs is found there; a link to a folder above would lead in a circle.
+    if at.as_bytes().starts_with(b"/var/log/") || link.is_within(&at) {
+        return Ok(());
+    }
+    match view.root().stat(&at)?.map(|stat| stat.kind) {
+        Some(FileKind::Directory) => ahead.push((at, depth + 1)),
+        _ if link.name().is_some_and(was_put_aside) => {
+            view.remove(Volume::Root, link, Class::Log.because("an older log", SOURCE))?;
+        }
+        _ => proposal::empty(view, Volume::Root, link, Class::Log.because("a log that stands elsewhere", SOURCE))?,
     }
     Ok(())
 }
 
 /// `syslog.1`, `syslog.2.gz`, `dmesg.0`, `app.log-20250101`, `app.log.old`: names that logrotate and its like give.
 fn was_put_aside(name: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(name);
-    let stem = ["gz", "xz", "bz2", "zst", "lz4"].iter().find_map(|end| name.strip_suffix(&format!(".{end}")));
-    if stem.is_some() || name.ends_with(".old") {
-        return true;
-    }
-    let digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|b| b.is_ascii_digit());
-    name.rsplit_once('.').is_some_and(|(_, end)| digits(end, 1))
-        || name.rsplit_once('-').is_some_and(|(_, end)| digits(end, 8))
+    let is_packed = [&b".gz"[..], b".xz", b".bz2", b".zst", b".lz4", b".old"].iter().any(|end| name.ends_with(end));
+    let is_numbered = |mark: u8, least: usize| {
+        let end = name.iter().rposition(|&byte| byte == mark).and_then(|at| name.get(at + 1..)).unwrap_or_default();
+        end.len() >= least && end.iter().all(u8::is_ascii_digit)
+    };
+    is_packed || is_numbered(b'.', 1) || is_numbered(b'-', 8)
 }
 
 #[cfg(test)]

@@ -60,7 +60,9 @@ pub fn propose(view: &mut View<'_>, strip: &Strip) -> Result<(), StepError> {
         None => {}
     }
     let copy = ImagePath::new("/var/lib/dbus/machine-id")?;
-    if view.root().stat(&copy)?.is_some_and(|stat| stat.kind == FileKind::File) {
+    let (stat, leads_to) = (view.root().stat(&copy)?, view.root().resolve(&copy)?);
+    let is_elsewhere = |kind| kind == FileKind::Symlink && leads_to != path;
+    if stat.is_some_and(|stat| stat.kind == FileKind::File || is_elsewhere(stat.kind)) {
         let why = "a copy of the machine's id; dbus makes a link to the real one again";
         view.remove(Volume::Root, &copy, Class::Identity.because(why, "dbus-uuidgen(1); tmpfiles.d/dbus.conf"))?;
     }

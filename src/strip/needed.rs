@@ -1,6 +1,8 @@
 //! What a system cannot be without: no line of a recipe takes it away.
 
 use super::choices::{OwnFate, Strip};
+use crate::fs::ImagePath;
+use crate::prepare::Volume;
 use crate::prepare::pattern::is_like;
 
 /// Files without which nothing boots, or nobody logs in.
@@ -42,6 +44,17 @@ pub fn needed_in(pattern: &str) -> Option<&'static str> {
         // `**` means whatever is below.
         let means = |(part, name): (&&str, &&str)| *part == "**" || is_like(name.as_bytes(), part.as_bytes());
         side == on_boot && parts.len() <= names.len() && parts.iter().zip(&names).all(means)
+    })
+}
+
+/// Whether something at a path without links is needed, or has in it what is.
+pub(super) fn is_needed(volume: Volume, path: &ImagePath) -> bool {
+    NEEDED.iter().any(|needed| {
+        let (side, whole) = match needed.strip_prefix("boot:") {
+            Some(whole) => (Volume::Boot, whole),
+            None => (Volume::Root, *needed),
+        };
+        side == volume && ImagePath::new(whole).is_ok_and(|needed| needed.is_within(path))
     })
 }
 

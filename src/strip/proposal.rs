@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::behind::{Behind, Looker};
 use super::choices::{Choice, Strip};
 use super::expressions::{any_matches, compiled};
 use super::names;
 use super::rule::{Counts, Fate, Rule, Severity};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{self, View, Volume, pattern};
+use crate::prepare::{self, Reason, View, Volume, pattern};
 
 /// So much of a text is looked into; what the rules look into are settings, which are far smaller. What is larger
 /// counts without a look.
@@ -60,7 +61,7 @@ pub(super) fn propose(
                 view.remove_contents(volume, &path, why())?;
             }
             Fate::Emptied => {
-                view.empty(volume, &path, why())?;
+                empty(view, volume, &path, why())?;
             }
             Fate::Part | Fate::Stays | Fate::Named | Fate::Wanted => named.push((volume, path)),
         }
@@ -101,16 +102,20 @@ pub fn found(rule: &Rule, view: &View<'_>) -> Result<Vec<(Volume, ImagePath)>, F
 
 fn counts(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<bool, FsError> {
     let tree = view.tree(volume);
+    let named = path;
+    // What a link leads to counts: the bytes are what a rule means.
+    let path = &behind(&tree, path)?;
     // What goes, goes whatever it holds: an empty file of an old life is no use to anybody.
     let goes = matches!(rule.fate, Fate::Removed | Fate::Cleared);
     Ok(match (rule.counts, tree.stat(path)?) {
+        // The name is there, whatever is behind it.
+        (Counts::There, _) => tree.stat(named)?.is_some(),
+        (Counts::Filled, None) if goes => tree.stat(named)?.is_some(),
         (_, None) => false,
-        (Counts::There, Some(_)) => true,
         (Counts::Filled, Some(stat)) if goes && stat.kind != FileKind::Directory => true,
         (Counts::Filled, Some(stat)) => match stat.kind {
             FileKind::File => stat.size > 0,
             FileKind::Directory => !tree.list(path)?.is_empty(),
-            // What it leads to is found in its own place.
             FileKind::Symlink | FileKind::Special => false,
         },
         // A file of settings that is so large is none; it counts, rather than be passed over.
@@ -126,6 +131,40 @@ fn counts(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Res
         },
         (Counts::Text(_) | Counts::HostName, Some(_)) => false,
     })
+}
+
+/// Where a name leads; a circle of links, to itself.
+fn behind(tree: &dyn Tree, path: &ImagePath) -> Result<ImagePath, FsError> {
+    match tree.resolve(path) {
+        Err(FsError::LinkLoop { .. }) => Ok(path.clone()),
+        resolved => resolved,
+    }
+}
+
+/// Proposes that a file loses what it holds; where the name is a link, the file that it leads to.
+///
+/// # Errors
+/// Where the image cannot be read.
+pub(super) fn empty(view: &mut View<'_>, volume: Volume, path: &ImagePath, reason: Reason) -> Result<(), FsError> {
+    let is_link = view.tree(volume).stat(path)?.is_some_and(|stat| stat.kind == FileKind::Symlink);
+    if !is_link {
+        return view.empty(volume, path, reason).map(drop);
+    }
+    match Looker::default().behind(view, path)? {
+        Behind::Nothing => Ok(()),
+        Behind::Own(volume, file) => view.empty(volume, file, reason).map(drop),
+        Behind::Needed(volume, file, why) => {
+            let severity = if why.is_public() { prepare::Severity::Note } else { prepare::Severity::Warning };
+            let text = format!("is a link to {}, which is not emptied: {}", volume.place(&file), why.words());
+            view.leave_places(severity, vec![path.to_string()], &text);
+            Ok(())
+        }
+        Behind::Elsewhere(file, device) => {
+            let text = format!("is a link to {file} on {device}, which is not emptied");
+            view.leave_places(prepare::Severity::Warning, vec![path.to_string()], &text);
+            Ok(())
+        }
+    }
 }
 
 /// One line for what a rule leaves, which ends with the lines of recipe that would change it.
@@ -161,6 +200,7 @@ pub(super) fn name(rule: &Rule, view: &mut View<'_>, paths: &[(Volume, ImagePath
 fn line_of(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Result<Option<usize>, FsError> {
     let Counts::Text(expressions) = rule.counts else { return Ok(None) };
     let tree = view.tree(volume);
+    let path = &behind(&tree, path)?;
     if tree.stat(path)?.is_none_or(|stat| stat.kind != FileKind::File || stat.size > TEXT_LIMIT) {
         return Ok(None);
     }

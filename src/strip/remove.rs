@@ -3,6 +3,7 @@
 
 use super::choices::{OwnFate, OwnRule, Strip};
 use super::needed::needed_by_system;
+use super::proposal;
 use crate::fs::ImagePath;
 use crate::prepare::{Class, Severity, Step, StepError, View, Volume, pattern};
 
@@ -73,7 +74,7 @@ fn by_own_rule(view: &mut View<'_>, rule: &OwnRule) -> Result<(), StepError> {
                 view.remove_contents(volume, &path, why())?;
             }
             OwnFate::Empty => {
-                view.empty(volume, &path, why())?;
+                proposal::empty(view, volume, &path, why())?;
             }
             OwnFate::Name => named.push(volume.place(&path)),
         }

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::choices::Strip;
-use super::expressions::compiled;
+use super::named_in_settings;
 use super::rule::Severity::Error;
 use super::rule::{Rule, rule};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::Class::Secret;
 use crate::prepare::{Class, Severity, StepError, View, Volume};
 
-const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "mkswap(8); dphys-swapfile(8), CONF_SWAPFILE; rpi-swap, swap.conf(5); systemd.swap(5); \
     util-linux, libblkid, swap.c";
 /// What makes a swap file again at boot: dphys-swapfile to bookworm, rpi-swap since trixie.
@@ -179,23 +178,12 @@ fn looked_for(view: &mut View<'_>) -> Result<Vec<ImagePath>, FsError> {
     Ok(found)
 }
 
-/// The files that settings name, with links followed. Devices are no part of this file system.
+/// The files that settings name, with links followed.
 fn named(view: &View<'_>, settings: &[(&[&str], &'static str)]) -> Result<BTreeSet<ImagePath>, FsError> {
     let mut named = BTreeSet::new();
     for (places, expression) in settings {
-        let Some(regex) = compiled(expression) else { continue };
-        for place in *places {
-            for path in view.find(place)? {
-                let text = view.text_up_to(Volume::Root, &path, LIMIT)?.unwrap_or_default();
-                for found in regex.captures_iter(&text) {
-                    let name = found.get(1).map_or("", |name| name.as_str()).trim();
-                    if let Ok(path) = ImagePath::new(name)
-                        && !name.starts_with("/dev/")
-                    {
-                        named.insert(view.root().resolve(&path)?);
-                    }
-                }
-            }
+        for path in named_in_settings::named(view, places, expression)? {
+            named.insert(view.root().resolve(&path)?);
         }
     }
     Ok(named)

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use cardsmith::fs::tree::resolve_with;
-use cardsmith::fs::{Attributes, Entry, FileKind, FsError, ImagePath, Stat, Tree, TreeMut};
+use cardsmith::fs::{Attributes, Entry, FileKind, FsError, HardLinks, ImagePath, Stat, Tree, TreeMut};
 use cardsmith::golden::apply::apply;
 use cardsmith::prepare::{Plan, Step, StepError, View};
 
@@ -41,6 +41,20 @@ impl HostTree {
         self.dir.path().join(path.trim_start_matches('/'))
     }
 
+    /// The same for a path that need not be UTF-8.
+    pub fn host_bytes(&self, path: &[u8]) -> PathBuf {
+        self.dir.path().join(std::ffi::OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
+    }
+
+    /// As [`HostTree::file`], for a name that need not be UTF-8.
+    pub fn file_bytes(&self, path: &[u8], mode: u32, content: impl AsRef<[u8]>) -> &HostTree {
+        let place = self.host_bytes(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(&place, content).unwrap();
+        fs::set_permissions(place, fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
     /// Makes a file with its directories. Returns itself, to be chained.
     pub fn file(&self, path: &str, mode: u32, content: impl AsRef<[u8]>) -> &HostTree {
         let place = self.host(path);
@@ -54,6 +68,14 @@ impl HostTree {
         let place = self.host(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         symlink(target, place).unwrap();
+        self
+    }
+
+    /// Another name of a file that is there.
+    pub fn hard_link(&self, path: &str, of: &str) -> &HostTree {
+        let place = self.host(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::hard_link(self.host(of), place).unwrap();
         self
     }
 
@@ -117,8 +139,8 @@ impl Tree for HostTree {
             _ => FileKind::Special,
         };
         let attributes = Attributes { mode: (meta.mode() & 0o7777) as u16, uid: meta.uid(), gid: meta.gid() };
-        let (size, modified, links) = (meta.len(), meta.mtime(), meta.nlink() as u32);
-        Ok(Some(Stat { kind, attributes, size, modified, links, protected: false }))
+        let (size, modified, links, inode) = (meta.len(), meta.mtime(), meta.nlink() as u32, meta.ino() as u32);
+        Ok(Some(Stat { kind, attributes, size, modified, links, inode, protected: false }))
     }
 
     fn resolve(&self, path: &ImagePath) -> Result<ImagePath, FsError> {
@@ -157,6 +179,26 @@ impl Tree for HostTree {
     fn read_link(&self, path: &ImagePath) -> Result<Vec<u8>, FsError> {
         let target = fs::read_link(self.settle(path)?).map_err(|_| self.missing(path))?;
         Ok(target.into_os_string().into_vec())
+    }
+
+    fn hard_links(&self) -> Result<HardLinks, FsError> {
+        let mut found = HardLinks::new();
+        self.names_below(&ImagePath::root(), &mut found);
+        found.retain(|_, names| names.len() > 1);
+        Ok(found)
+    }
+}
+
+impl HostTree {
+    fn names_below(&self, directory: &ImagePath, found: &mut HardLinks) {
+        for entry in self.list(directory).unwrap() {
+            let path = directory.join(&entry.name).unwrap();
+            match entry.kind {
+                FileKind::Directory => self.names_below(&path, found),
+                FileKind::File => found.entry(self.stat(&path).unwrap().unwrap().inode).or_default().push(path),
+                _ => {}
+            }
+        }
     }
 }
 

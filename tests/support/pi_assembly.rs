@@ -32,6 +32,9 @@ impl Spec {
             tree.remove(path);
             tree.file(path, *mode, content);
         }
+        for (path, of) in &self.hard_links {
+            tree.hard_link(path, of);
+        }
         for (path, content) in &self.boot_files {
             tree.boot_file(path, content);
         }

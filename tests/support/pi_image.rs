@@ -58,6 +58,7 @@ pub struct Spec {
     pub(super) hand_cleaned: bool,
     pub(super) extra_files: Vec<(String, u32, Vec<u8>)>,
     pub(super) links: Vec<(String, String)>,
+    pub(super) hard_links: Vec<(String, String)>,
     pub(super) boot_files: Vec<(String, Vec<u8>)>,
     pub(super) without: Vec<String>,
 }
@@ -93,6 +94,7 @@ impl PiImage {
             hand_cleaned: false,
             extra_files: Vec::new(),
             links: Vec::new(),
+            hard_links: Vec::new(),
             boot_files: Vec::new(),
             without: Vec::new(),
         }
@@ -258,6 +260,12 @@ impl Spec {
     /// One more symbolic link in the root file system.
     pub fn link(mut self, path: &str, target: &str) -> Spec {
         self.links.push((path.trim_start_matches('/').to_owned(), target.to_owned()));
+        self
+    }
+
+    /// Another name of a file that is there.
+    pub fn hard_link(mut self, path: &str, of: &str) -> Spec {
+        self.hard_links.push((path.trim_start_matches('/').to_owned(), of.trim_start_matches('/').to_owned()));
         self
     }
 

@@ -25,6 +25,9 @@ pub fn fill(t: &mut Tree, spec: &Spec) {
     accounts(t, spec);
     sudo(t, spec);
     services(t);
+    // What the kernel starts first.
+    t.file("usr/lib/systemd/systemd", 0o755, "a program");
+    t.link("usr/sbin/init", "../lib/systemd/systemd");
     if spec.agent != Agent::None {
         agent(t, spec);
     }

@@ -70,6 +70,13 @@ impl Tree {
         symlink(target, place).unwrap();
     }
 
+    pub fn hard_link(&mut self, path: &str, of: &str) {
+        let place = self.root.join(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&place);
+        fs::hard_link(self.root.join(of), place).unwrap();
+    }
+
     pub fn remove(&mut self, path: &str) {
         let place = self.root.join(path);
         if place.is_dir() && !place.is_symlink() {

@@ -43,16 +43,11 @@ Remedy: `cardsmith golden` removes histories and logs; delete the activation (`a
 fn activation_file(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let stat = image.stat(PLACE)?;
     match (options.kind, stat) {
-        (Kind::Golden, Some(_)) => {
-            found(PLACE.to_owned(), "an activation on an image that cards are made from".to_owned())
-        }
+        (Kind::Golden, Some(_)) => found(PLACE.into(), "an activation on an image that cards are made from".to_owned()),
         (Kind::Card, Some(stat)) => {
             if stat.kind != FileType::Regular || stat.mode != 0o600 || (stat.uid, stat.gid) != (0, 0) {
                 let (mode, uid, gid) = (stat.mode, stat.uid, stat.gid);
-                found(
-                    PLACE.to_owned(),
-                    format!("has mode {mode:04o} and owner {uid}:{gid}; must be a file, 0600 root"),
-                );
+                found(PLACE.into(), format!("has mode {mode:04o} and owner {uid}:{gid}; must be a file, 0600 root"));
             }
         }
         // A golden image has none, and a card that has registered has none any more.
@@ -70,11 +65,11 @@ fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
     let mut places = Vec::new();
     for home in image.homes()? {
         // Any shell's, and those of editors and databases: whatever something was pasted into.
-        let histories = image.names(home)?.into_iter().filter(|name| name.ends_with("history"));
-        places.extend(histories.map(|name| format!("{home}/{name}")));
+        let histories = image.names(home)?.into_iter().filter(|name| name.ends_with(b"history"));
+        places.extend(histories.map(|name| [home.as_slice(), b"/", &name].concat()));
     }
     for place in ["/var/log", "/var/lib/cloud"] {
-        places.extend(image.files_below(place)?);
+        places.extend(image.files_read_below(place)?);
     }
     // The code is not repeated: reports end up in the logs of CI.
     let says = "an activation code was given on a command line here";
@@ -85,12 +80,12 @@ fn codes(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
             has_one = has_one || has_code(&String::from_utf8_lossy(window));
         })?;
         if has_one {
-            found(path, says.to_owned());
+            found(path.into(), says.to_owned());
         }
     }
     for name in ["user-data", "firstrun.sh", "custom.toml", "cmdline.txt"] {
         if image.boot_text(name)?.is_some_and(|text| has_code(&text)) {
-            found(format!("boot:/{name}"), says.to_owned());
+            found(format!("boot:/{name}").into(), says.to_owned());
         }
     }
     Ok(())

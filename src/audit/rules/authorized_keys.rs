@@ -1,5 +1,6 @@
 //! Who may log in by key.
 
+use crate::audit::accounts::Account;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
@@ -22,18 +23,16 @@ Remedy: `[strip] also = [\"authorized-keys\"]` in the recipe.",
 fn authorized_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let mut names = super::sshd_config::arguments(image, &["authorizedkeysfile"])?;
     // The default: also where another name is set, for one line decides whether it counts.
-    names.extend([".ssh/authorized_keys".to_owned(), ".ssh/authorized_keys2".to_owned()]);
-    let accounts = image.accounts()?.into_iter();
-    let mut users: Vec<(String, String, String)> =
-        accounts.map(|account| (account.name, account.uid, account.home)).collect();
-    let homes = image.homes()?.iter().cloned();
-    users.extend(homes.map(|home| (home.rsplit('/').next().unwrap_or_default().to_owned(), String::new(), home)));
+    names.extend([b".ssh/authorized_keys".to_vec(), b".ssh/authorized_keys2".to_vec()]);
+    let mut users = image.accounts()?;
+    for home in image.homes()? {
+        let name = home.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_vec();
+        users.push(Account { name, uid: Vec::new(), home: home.clone() });
+    }
     let mut paths = Vec::new();
-    for (user, uid, home) in &users {
+    for user in &users {
         for name in &names {
-            let name = name.replace("%%", "\0").replace("%h", home).replace("%u", user).replace("%U", uid);
-            let name = name.replace('\0', "%");
-            let path = if name.starts_with('/') { name } else { format!("{}/{name}", home.trim_end_matches('/')) };
+            let path = expanded(name, user);
             // Since OpenSSH 10.0 it may be a pattern.
             for path in super::sshd_config::glob(image, &path)?.into_iter().chain([path]) {
                 if !paths.contains(&path) {
@@ -47,8 +46,31 @@ fn authorized_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Re
         // Counted and not quoted: the comment of a key is mostly somebody's name.
         let keys = text.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')).count();
         if keys > 0 {
-            found(path, format!("lets in the owners of {keys} keys"));
+            found(path.into(), format!("lets in the owners of {keys} keys"));
         }
     }
     Ok(())
+}
+
+/// A name with its tokens put in, below the home where it is relative.
+fn expanded(name: &[u8], user: &Account) -> Vec<u8> {
+    let (mut path, mut bytes) = (Vec::new(), name.iter());
+    while let Some(&byte) = bytes.next() {
+        match (byte, bytes.as_slice().first()) {
+            (b'%', Some(token @ (b'%' | b'h' | b'u' | b'U'))) => {
+                bytes.next();
+                path.extend_from_slice(match token {
+                    b'h' => &user.home,
+                    b'u' => &user.name,
+                    b'U' => &user.uid,
+                    _ => b"%",
+                });
+            }
+            _ => path.push(byte),
+        }
+    }
+    if path.starts_with(b"/") {
+        return path;
+    }
+    [user.home.strip_suffix(b"/").unwrap_or(&user.home), b"/", &path].concat()
 }

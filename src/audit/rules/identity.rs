@@ -54,30 +54,34 @@ Remedy: `cardsmith golden` enables it, or adds a unit of its own.",
 };
 
 fn machine_id(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for path in ["/etc/machine-id", "/var/lib/dbus/machine-id"] {
+    const ID: &str = "/etc/machine-id";
+    for path in [ID, "/var/lib/dbus/machine-id"] {
         // The usual D-Bus copy is a link to the other one; that is not a second finding.
-        if image.link(path)?.is_some() {
+        if path != ID
+            && image.link(path)?.is_some()
+            && image.settled(path.as_bytes())? == image.settled(ID.as_bytes())?
+        {
             continue;
         }
         let text = image.text(path)?.unwrap_or_default();
         if !text.trim().is_empty() && text.trim() != "uninitialized" {
-            found(path.to_owned(), "is set; every card would have it".to_owned());
+            found(path.into(), "is set; every card would have it".to_owned());
         }
     }
     Ok(())
 }
 
 /// Private host keys: under the usual names, and under those that sshd_config gives.
-fn host_key_paths(image: &AuditImage) -> Result<Vec<String>, AuditError> {
+fn host_key_paths(image: &AuditImage) -> Result<Vec<Vec<u8>>, AuditError> {
     let names = image.names("/etc/ssh")?.into_iter();
-    let usual = names.filter(|n| n.starts_with("ssh_host_") && n.ends_with("_key")).map(|n| format!("/etc/ssh/{n}"));
-    let mut paths: Vec<String> = usual.collect();
+    let usual = names.filter(|name| name.starts_with(b"ssh_host_") && name.ends_with(b"_key"));
+    let mut paths: Vec<Vec<u8>> = usual.map(|name| [b"/etc/ssh/", name.as_slice()].concat()).collect();
     for named in super::sshd_config::arguments(image, &["hostkey", "hostdsakey"])? {
-        let path = match named.strip_prefix("~/") {
-            Some(rest) => format!("/root/{rest}"),
-            None if named.starts_with('/') => named,
+        let path = match named.strip_prefix(b"~/") {
+            Some(rest) => [b"/root/", rest].concat(),
+            None if named.starts_with(b"/") => named,
             // sshd's working directory is the root.
-            None => format!("/{named}"),
+            None => [b"/", named.as_slice()].concat(),
         };
         if image.resolved(&path)?.is_some_and(|stat| stat.kind == FileType::Regular && stat.size > 0) {
             paths.push(path);
@@ -92,14 +96,14 @@ fn host_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(
     let keys = host_key_paths(image)?;
     for place in strip::find("host-keys").map(|row| row.places).unwrap_or_default() {
         for path in image.like(place)? {
-            let path = String::from_utf8_lossy(&path).into_owned();
             if !keys.contains(&path) {
-                found(path, "the public half of a host key, by which the old machine is known".to_owned());
+                let text = "the public half of a host key, by which the old machine is known";
+                found(path.into(), text.to_owned());
             }
         }
     }
     for path in keys {
-        found(path, "a private host key; every card would have it".to_owned());
+        found(path.into(), "a private host key; every card would have it".to_owned());
     }
     Ok(())
 }
@@ -113,32 +117,35 @@ fn no_regenerator(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Res
         return Ok(());
     }
     // Any enabled unit that runs ssh-keygen -A will do; names differ between releases.
-    for place in image.names("/etc/systemd/system")?.into_iter().filter(|name| name.ends_with(".wants")) {
-        for unit in image.names(&format!("/etc/systemd/system/{place}"))? {
+    for place in image.names("/etc/systemd/system")?.into_iter().filter(|name| name.ends_with(b".wants")) {
+        for unit in image.names([b"/etc/systemd/system/", place.as_slice()].concat())? {
             if super::system::unit_text(image, &unit)?.is_some_and(|text| makes_host_keys(image, &text)) {
                 return Ok(());
             }
         }
     }
-    found(
-        "/etc/ssh".to_owned(),
-        "holds no host keys, and no enabled unit runs ssh-keygen: sshd will not start".to_owned(),
-    );
+    found("/etc/ssh".into(), "holds no host keys, and no enabled unit runs ssh-keygen: sshd will not start".to_owned());
     Ok(())
 }
 
 /// So much of a script is looked into.
 const SCRIPT: u64 = 1 << 20;
 
-fn makes_host_keys(image: &AuditImage, unit: &str) -> bool {
-    let commands = unit.lines().filter_map(|line| line.trim().strip_prefix("ExecStart"));
-    commands.filter_map(|rest| rest.split_once('=')).any(|(_, command)| {
+fn makes_host_keys(image: &AuditImage, unit: &[u8]) -> bool {
+    let lines = unit.split(|&byte| byte == b'\n');
+    let commands = lines.filter_map(|line| {
+        let rest = line.trim_ascii().strip_prefix(b"ExecStart")?;
+        rest.get(rest.iter().position(|&byte| byte == b'=')? + 1..)
+    });
+    commands.into_iter().any(|command| {
         // Some units run ssh-keygen, others a script that does; one level is followed. `#!` keeps out programs that
         // hold the word.
-        let script = command.trim_start_matches(['-', '@', '+', '!']).split_whitespace().find(|w| w.starts_with('/'));
+        let flags = command.iter().take_while(|byte| b"-@+!".contains(byte)).count();
+        let words = command.get(flags..).unwrap_or_default().split(u8::is_ascii_whitespace);
+        let script = words.into_iter().find(|word| word.starts_with(b"/"));
         // Most are programs of megabytes: a script says so at once.
-        let head = |most| script.and_then(|path| image.beginning(path.as_bytes(), most).ok()).unwrap_or_default();
-        let in_script = || head(2) == b"#!" && memchr::memmem::find(&head(SCRIPT), b"ssh-keygen").is_some();
-        command.contains("ssh-keygen") || in_script()
+        let head = |most| script.and_then(|path| image.beginning(path, most).ok()).unwrap_or_default();
+        let makes = |text: &[u8]| memchr::memmem::find(text, b"ssh-keygen").is_some();
+        makes(command) || (head(2) == b"#!" && makes(&head(SCRIPT)))
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
+use crate::audit::place::Place;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Look, Rule};
 
@@ -20,18 +21,16 @@ Remedy: `cardsmith golden` with that recipe; where the rule only names, `fate = 
 
 fn own_rules(image: &AuditImage, options: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for (pattern, what) in &options.own_rules {
-        let places: Vec<String> = match pattern.strip_prefix("boot:") {
-            Some(below) => image
-                .boot_like(below)?
-                .into_iter()
-                .filter(|(_, size)| *size > 0)
-                .map(|(path, _)| format!("boot:/{path}"))
-                .collect(),
+        let places: Vec<Place> = match pattern.strip_prefix("boot:") {
+            Some(below) => {
+                let filled = image.boot_like(below)?.into_iter().filter(|(_, size)| *size > 0);
+                filled.map(|(path, _)| format!("boot:/{path}").into()).collect()
+            }
             None => {
                 let mut filled = Vec::new();
                 for path in image.like(pattern)? {
                     if image.holds_something(&path)? {
-                        filled.push(String::from_utf8_lossy(&path).into_owned());
+                        filled.push(path.into());
                     }
                 }
                 filled

@@ -6,6 +6,7 @@ use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Look, Rule};
+use crate::printable::Printable;
 use crate::sudoers::{
     Accounts, Decision, DefaultsValue, Host, Policy, ProblemKind, SudoersDirectory, SudoersFile, SudoersFiles,
 };
@@ -74,10 +75,10 @@ Remedy: `cardsmith golden` removes ssm-user from those groups.",
 
 fn policy(image: &AuditImage) -> Result<Policy, AuditError> {
     // `%h` in an include stands for it.
-    let host = image.text("/etc/hostname")?.unwrap_or_default();
-    let policy = Policy::read(image, "/etc/sudoers", host.trim().as_bytes())?;
+    let host = image.bytes("/etc/hostname")?.unwrap_or_default();
+    let policy = Policy::read(image, "/etc/sudoers", host.trim_ascii())?;
     for problem in policy.problems.iter().filter(|problem| problem.kind == ProblemKind::NotFollowed) {
-        image.unread().note("/etc/sudoers".to_owned(), problem.text.clone());
+        image.unread().note("/etc/sudoers", problem.text.clone());
     }
     Ok(policy)
 }
@@ -88,27 +89,31 @@ fn nopasswd(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<()
     for grant in policy.rules.iter().flat_map(|rule| &rule.privileges).flat_map(|privilege| &privilege.grants) {
         if grant.nopasswd == Some(true) {
             let text = format!("grants without password: {}", policy.excerpt(grant.command.span));
-            found(policy.place(grant.command.span), text);
+            found(policy.place(grant.command.span).into(), text);
         }
     }
     for entry in policy.defaults.iter().filter(|e| e.name == b"authenticate" && e.value == DefaultsValue::Off) {
-        found(policy.place(entry.span), "switches passwords off".to_owned());
+        found(policy.place(entry.span).into(), "switches passwords off".to_owned());
     }
     Ok(())
 }
 
 fn nopasswd_first_boot(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    let mut look = |place: String, text: Option<String>| {
+    let mut look = |place: Vec<u8>, text: Option<String>| {
         let text = text.unwrap_or_default();
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
         // By the word: YAML, TOML and shell carry the rule in different clothes.
         for (number, _) in lines.filter(|(_, line)| line.contains("NOPASSWD")) {
-            found(format!("{place}:{}", number + 1), "would grant sudo without password at first boot".to_owned());
+            let line = format!(":{}", number + 1);
+            found(
+                [place.as_slice(), line.as_bytes()].concat().into(),
+                "would grant sudo without password at first boot".to_owned(),
+            );
         }
     };
-    let mut configuration = vec!["/etc/cloud/cloud.cfg".to_owned()];
-    configuration
-        .extend(image.names("/etc/cloud/cloud.cfg.d")?.into_iter().map(|n| format!("/etc/cloud/cloud.cfg.d/{n}")));
+    let mut configuration = vec![b"/etc/cloud/cloud.cfg".to_vec()];
+    let more = image.names("/etc/cloud/cloud.cfg.d")?.into_iter();
+    configuration.extend(more.map(|name| [b"/etc/cloud/cloud.cfg.d/", name.as_slice()].concat()));
     if overridden(image)? {
         configuration.clear();
     }
@@ -117,7 +122,7 @@ fn nopasswd_first_boot(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -
     }
     // Even where the configuration is overridden: user-data has the last word at boot.
     for name in ["user-data", "firstrun.sh", "custom.toml", "rpi-preseed.toml"] {
-        look(format!("boot:/{name}"), image.boot_text(name)?);
+        look(format!("boot:/{name}").into_bytes(), image.boot_text(name)?);
     }
     Ok(())
 }
@@ -125,9 +130,9 @@ fn nopasswd_first_boot(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -
 /// cloud-init merges cloud.cfg.d in the order of names, and the last word on `system_info` is cardsmith's own file
 /// where the recipe made one; a rule in cloud.cfg itself has no effect then.
 fn overridden(image: &AuditImage) -> Result<bool, AuditError> {
-    let last = image.names("/etc/cloud/cloud.cfg.d")?.into_iter().rfind(|name| name.ends_with(".cfg"));
+    let last = image.names("/etc/cloud/cloud.cfg.d")?.into_iter().rfind(|name| name.ends_with(b".cfg"));
     let Some(name) = last else { return Ok(false) };
-    let text = image.text(&format!("/etc/cloud/cloud.cfg.d/{name}"))?.unwrap_or_default();
+    let text = image.text([b"/etc/cloud/cloud.cfg.d/", name.as_slice()].concat())?.unwrap_or_default();
     let has = |wanted: &str| text.lines().any(|line| line.trim() == wanted);
     Ok(has("system_info:")
         && has("default_user:")
@@ -138,7 +143,7 @@ fn agent_users(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
     if !has_agent(image)? {
         return Ok(());
     }
-    let mut say = |text: String| found(AGENT_FILE.to_owned(), text);
+    let mut say = |text: String| found(AGENT_FILE.into(), text);
     let Some(stat) = image.stat(AGENT_FILE)? else {
         say("is missing: the agent makes it on the first session, with NOPASSWD".to_owned());
         return Ok(());
@@ -165,7 +170,7 @@ fn has_agent(image: &AuditImage) -> Result<bool, AuditError> {
         // The agent may come with the first boot, as a snap's seed or as cardsmith's package.
         let is_seed = path.ends_with("snaps");
         let there = match is_seed {
-            true => image.names(path)?.iter().any(|name| name.starts_with("amazon-ssm-agent")),
+            true => image.names(path)?.iter().any(|name| name.starts_with(b"amazon-ssm-agent")),
             false => image.stat(path)?.is_some(),
         };
         if there {
@@ -191,8 +196,8 @@ fn ssm_user_group(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Res
         Decision::NoPassword => "without a password",
         Decision::Password(_) => "with a password",
     };
-    let groups: Vec<_> = user.groups.iter().map(|(_, name)| String::from_utf8_lossy(name).into_owned()).collect();
-    found("ssm-user".to_owned(), format!("may become root {how} (its groups: {})", groups.join(", ")));
+    let groups: Vec<_> = user.groups.iter().map(|(_, name)| Printable::of(name).to_string()).collect();
+    found("ssm-user".into(), format!("may become root {how} (its groups: {})", groups.join(", ")));
     Ok(())
 }
 
@@ -200,18 +205,15 @@ impl SudoersFiles for AuditImage {
     type Error = AuditError;
 
     fn file(&self, path: &[u8]) -> Result<Option<SudoersFile>, AuditError> {
-        let path = String::from_utf8_lossy(path).into_owned();
-        let Some(stat) = self.resolved(&path)? else { return Ok(None) };
+        let Some(stat) = self.resolved(path)? else { return Ok(None) };
         let regular = stat.kind == FileType::Regular;
-        let content = if regular { self.bytes(&path)?.unwrap_or_default() } else { Vec::new() };
-        let settled = self.settled(path.as_bytes())?;
+        let content = if regular { self.bytes(path)?.unwrap_or_default() } else { Vec::new() };
+        let settled = self.settled(path)?;
         Ok(Some(SudoersFile { path: settled, regular, content, uid: stat.uid, gid: stat.gid, mode: stat.mode }))
     }
 
     fn directory(&self, path: &[u8]) -> Result<Option<SudoersDirectory>, AuditError> {
-        let path = String::from_utf8_lossy(path).into_owned();
-        let Some(stat) = self.resolved(&path)?.filter(|stat| stat.kind == FileType::Directory) else { return Ok(None) };
-        let names = self.names(&path)?.into_iter().map(String::into_bytes).collect();
-        Ok(Some(SudoersDirectory { uid: stat.uid, gid: stat.gid, mode: stat.mode, names }))
+        let Some(stat) = self.resolved(path)?.filter(|stat| stat.kind == FileType::Directory) else { return Ok(None) };
+        Ok(Some(SudoersDirectory { uid: stat.uid, gid: stat.gid, mode: stat.mode, names: self.names(path)? }))
     }
 }

@@ -22,6 +22,6 @@ rule.",
 
 /// Runs after all others: they note what they leave out.
 fn read_in_part(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    image.unread().noted().into_iter().for_each(|(place, why)| found(place, why));
+    image.unread().noted().into_iter().for_each(|(place, why)| found(place.into(), why));
     Ok(())
 }

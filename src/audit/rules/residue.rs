@@ -123,7 +123,12 @@ fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
         return Ok(());
     }
     let mut live = Seen::new();
-    for path in image.files_below("/")? {
+    let mut files = Vec::new();
+    image.each_file(&mut |path, _| {
+        files.push(path.to_vec());
+        Ok(())
+    })?;
+    for path in files {
         image.read_whole(&path, WINDOW, LONGEST, &mut |window, fresh, at| count(window, fresh, at, &mut live))?;
     }
     let mut rest: Vec<(usize, u64, u64)> = raw
@@ -139,7 +144,7 @@ fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
     for (marker, times, first) in rest {
         let what = MARKERS.get(marker).map_or("", |marker| marker.what);
         let at = ByteOffset(image.root_window.range().start.0.saturating_add(first));
-        found(format!("image, {at}"), format!("{what}, {times} times more than files account for"));
+        found(format!("image, {at}").into(), format!("{what}, {times} times more than files account for"));
     }
     Ok(())
 }

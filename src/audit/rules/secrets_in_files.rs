@@ -62,7 +62,7 @@ fn not_searched(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Resul
     let walk = image.looked_through(look_through)?;
     if walk.beginnings > 0 {
         let files = if walk.beginnings == 1 { "file" } else { "files" };
-        found("image".to_owned(), format!("{} {files}", walk.beginnings));
+        found("image".into(), format!("{} {files}", walk.beginnings));
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn not_searched(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Resul
 fn private_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let walk = image.looked_through(look_through)?;
     for (path, kind, _) in walk.secrets.iter().filter(|(_, _, is_key)| *is_key) {
-        found(String::from_utf8_lossy(path).into_owned(), format!("holds a {kind}"));
+        found(path.as_slice().into(), format!("holds a {kind}"));
     }
     Ok(())
 }
@@ -78,29 +78,33 @@ fn private_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Resul
 fn secrets(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     let walk = image.looked_through(look_through)?;
     for (path, kind, _) in walk.secrets.iter().filter(|(_, _, is_key)| !*is_key) {
-        found(String::from_utf8_lossy(path).into_owned(), (*kind).to_owned());
+        found(path.as_slice().into(), (*kind).to_owned());
     }
     if walk.too_deep > 0 {
         let text =
             format!("{} folders are deeper than {}: they were not looked through", walk.too_deep, scope::DEEPEST);
-        found("image".to_owned(), text);
+        found("image".into(), text);
     }
     if walk.left_out > 0 {
         let text =
             format!("{} files were not looked through: more than {} would take too long", walk.left_out, walk.files);
-        found("image".to_owned(), text);
+        found("image".into(), text);
     }
     Ok(())
 }
 
 fn look_through(image: &AuditImage) -> Result<LookedThrough, AuditError> {
     let owned = owned_by_packages(image)?;
-    let mut named: HashSet<Vec<u8>> = HashSet::new();
+    let mut places: Vec<Vec<u8>> = Vec::new();
     // A row that looks into files names only those in which it finds something.
     for row in crate::strip::rules() {
-        super::table::look(row, image, &mut |place, _| {
-            named.insert(place.into_bytes());
-        })?;
+        super::table::look(row, image, &mut |place, _| places.push(place.as_bytes().to_vec()))?;
+    }
+    let mut named: HashSet<Vec<u8>> = HashSet::new();
+    for place in places {
+        // What a link leads to is told of by the link's name.
+        named.insert(image.settled(&place)?);
+        named.insert(place);
     }
     let mut walk = LookedThrough::default();
     let mut ahead: Vec<(Vec<u8>, usize)> =
@@ -193,9 +197,8 @@ fn is_for_root_alone(path: &[u8], stat: &PathStat, content: &[u8]) -> bool {
 }
 
 fn has_secret_name(path: &[u8]) -> bool {
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    let name = String::from_utf8_lossy(name).to_lowercase();
-    scope::SECRET_WORDS.iter().any(|word| name.contains(word))
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_ascii_lowercase();
+    scope::SECRET_WORDS.iter().any(|word| memchr::memmem::find(&name, word.as_bytes()).is_some())
 }
 
 /// A line or two, with a long word in it that is no word: digits, and many different letters.

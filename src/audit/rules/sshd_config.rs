@@ -12,23 +12,25 @@ const MOST_FILES: usize = 1_000;
 /// Where units are that a person made, which may start sshd with options.
 const UNITS: [&str; 2] = ["/etc/systemd/system/ssh*.service", "/etc/systemd/system/ssh*.service.d/*.conf"];
 
-/// The arguments of every line with one of `keywords` (in lower case), sorted, with homes put in for `~`.
+/// The arguments of every line with one of `keywords` (in lower case), sorted, with homes put in for `~`. They are bytes, as
+/// names are.
 ///
 /// # Errors
 /// Damage.
-pub fn arguments(image: &AuditImage, keywords: &[&str]) -> Result<Vec<String>, AuditError> {
+pub fn arguments(image: &AuditImage, keywords: &[&str]) -> Result<Vec<Vec<u8>>, AuditError> {
     let homes = homes(image)?;
+    let is_wanted = |keyword: &[u8]| keywords.iter().any(|wanted| wanted.as_bytes() == keyword);
     let (mut found, mut files) = (Vec::new(), 0);
-    let mut ahead = vec![("/etc/ssh/sshd_config".to_owned(), 0)];
+    let mut ahead = vec![(b"/etc/ssh/sshd_config".to_vec(), 0)];
     for words in started_with(image)? {
         for pair in option_values(&words) {
             match pair {
-                ('f', file) => ahead.push((format!("/{file}"), 0)),
-                ('h', key) if keywords.contains(&"hostkey") => found.push(key),
-                ('c', certificate) if keywords.contains(&"hostcertificate") => found.push(certificate),
-                ('o', line) => {
+                (b'f', file) => ahead.push(([b"/", file.as_slice()].concat(), 0)),
+                (b'h', key) if is_wanted(b"hostkey") => found.push(key),
+                (b'c', certificate) if is_wanted(b"hostcertificate") => found.push(certificate),
+                (b'o', line) => {
                     let (keyword, arguments) = split(&line);
-                    found.extend(arguments.into_iter().filter(|_| keywords.contains(&keyword.as_str())));
+                    found.extend(arguments.into_iter().filter(|_| is_wanted(&keyword)));
                 }
                 _ => {}
             }
@@ -41,77 +43,89 @@ pub fn arguments(image: &AuditImage, keywords: &[&str]) -> Result<Vec<String>, A
             image.unread().note(path, why.to_owned());
             continue;
         }
-        for line in image.text(&path)?.unwrap_or_default().split('\n') {
+        for line in image.bytes(&path)?.unwrap_or_default().split(|&byte| byte == b'\n') {
             let (keyword, arguments) = split(line);
-            if keyword != "include" {
-                found.extend(arguments.into_iter().filter(|_| keywords.contains(&keyword.as_str())));
+            if keyword != b"include" {
+                found.extend(arguments.into_iter().filter(|_| is_wanted(&keyword)));
                 continue;
             }
             for argument in arguments {
-                let absolute = argument.starts_with('/');
-                // `~` is no home in an Include.
-                let pattern = match argument.starts_with('~') {
-                    true => format!("/{argument}"),
-                    false if absolute => argument,
-                    false => format!("/etc/ssh/{argument}"),
+                let pattern = match argument.first() {
+                    Some(b'/') => argument,
+                    // `~` is no home in an Include.
+                    Some(b'~') => [b"/", argument.as_slice()].concat(),
+                    _ => [b"/etc/ssh/", argument.as_slice()].concat(),
                 };
                 ahead.extend(glob(image, &pattern)?.into_iter().map(|path| (path, depth + 1)));
             }
         }
     }
-    found.retain(|argument| !argument.is_empty() && !argument.eq_ignore_ascii_case("none"));
-    let mut found: Vec<String> = found.into_iter().map(|argument| with_home(argument, &homes)).collect();
+    found.retain(|argument| !argument.is_empty() && !argument.eq_ignore_ascii_case(b"none"));
+    let mut found: Vec<Vec<u8>> = found.into_iter().map(|argument| with_home(argument, &homes)).collect();
     found.sort_unstable();
     found.dedup();
     Ok(found)
 }
 
 /// The words with which sshd is started.
-fn started_with(image: &AuditImage) -> Result<Vec<Vec<String>>, AuditError> {
-    let mut lines = Vec::new();
-    let default = image.text("/etc/default/ssh")?.unwrap_or_default();
-    let options = default.lines().filter_map(|line| line.trim().strip_prefix("SSHD_OPTS=")).map(str::trim);
-    lines.extend(options.map(|options| {
-        let inner = ['"', '\''].iter().find_map(|quote| options.strip_prefix(*quote)?.strip_suffix(*quote));
-        inner.unwrap_or(options).to_owned()
-    }));
+fn started_with(image: &AuditImage) -> Result<Vec<Vec<Vec<u8>>>, AuditError> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    let default = image.bytes("/etc/default/ssh")?.unwrap_or_default();
+    for line in default.split(|&byte| byte == b'\n') {
+        let Some(options) = line.trim_ascii().strip_prefix(b"SSHD_OPTS=") else { continue };
+        let options = options.trim_ascii();
+        let inner = [b"\"", b"'"].iter().find_map(|&quote| options.strip_prefix(quote)?.strip_suffix(quote));
+        lines.push(inner.unwrap_or(options).to_vec());
+    }
     for pattern in UNITS {
         for unit in image.like(pattern)? {
-            let text = image.text(&String::from_utf8_lossy(&unit))?.unwrap_or_default().replace("\\\n", " ");
-            let commands =
-                text.lines().filter_map(|line| line.trim().strip_prefix("ExecStart")?.trim_start().strip_prefix('='));
-            lines.extend(commands.filter(|command| command.contains("sshd")).map(str::to_owned));
+            let text = joined_lines(&image.bytes(&unit)?.unwrap_or_default());
+            let commands = text
+                .split(|&byte| byte == b'\n')
+                .filter_map(|line| line.trim_ascii().strip_prefix(b"ExecStart")?.trim_ascii_start().strip_prefix(b"="));
+            let of_sshd = commands.filter(|command| memchr::memmem::find(command, b"sshd").is_some());
+            lines.extend(of_sshd.map(<[u8]>::to_vec));
         }
     }
     // Quoted as sshd_config quotes, without a keyword in front.
-    Ok(lines.iter().map(|line| split(&format!("x {line}")).1).collect())
+    Ok(lines.iter().map(|line| split(&[b"x ", line.as_slice()].concat()).1).collect())
+}
+
+/// A line that ends in `\` goes on in the next.
+fn joined_lines(text: &[u8]) -> Vec<u8> {
+    let (mut joined, mut rest) = (Vec::new(), text);
+    while let Some(at) = memchr::memmem::find(rest, b"\\\n") {
+        joined.extend_from_slice(rest.get(..at).unwrap_or_default());
+        joined.push(b' ');
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    joined.extend_from_slice(rest);
+    joined
 }
 
 /// `-h KEY` and `-hKEY`, of the options that name something.
-fn option_values(words: &[String]) -> Vec<(char, String)> {
+fn option_values(words: &[Vec<u8>]) -> Vec<(u8, Vec<u8>)> {
     let (mut pairs, mut words) = (Vec::new(), words.iter());
     while let Some(word) = words.next() {
-        let mut letters = word.strip_prefix('-').unwrap_or_default().chars();
-        let Some(option) = letters.next().filter(|option| "fhco".contains(*option)) else { continue };
-        let joined = letters.as_str();
-        let value = if joined.is_empty() { words.next().cloned().unwrap_or_default() } else { joined.to_owned() };
-        pairs.push((option, value));
+        let Some([option @ (b'f' | b'h' | b'c' | b'o'), joined @ ..]) = word.strip_prefix(b"-") else { continue };
+        let value = if joined.is_empty() { words.next().cloned().unwrap_or_default() } else { joined.to_vec() };
+        pairs.push((*option, value));
     }
     pairs
 }
 
-fn homes(image: &AuditImage) -> Result<BTreeMap<String, String>, AuditError> {
-    let mut homes = BTreeMap::from([("root".to_owned(), "/root".to_owned())]);
+fn homes(image: &AuditImage) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, AuditError> {
+    let mut homes = BTreeMap::from([(b"root".to_vec(), b"/root".to_vec())]);
     homes.extend(image.accounts()?.into_iter().map(|account| (account.name, account.home)));
     Ok(homes)
 }
 
 /// `~` and `~user`: sshd puts the home in when it reads the line.
-fn with_home(argument: String, homes: &BTreeMap<String, String>) -> String {
-    let Some(rest) = argument.strip_prefix('~') else { return argument };
-    let (user, below) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match homes.get(if user.is_empty() { "root" } else { user }) {
-        Some(home) => format!("{home}{below}"),
+fn with_home(argument: Vec<u8>, homes: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
+    let Some(rest) = argument.strip_prefix(b"~") else { return argument };
+    let (user, below) = rest.split_at(rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len()));
+    match homes.get(if user.is_empty() { &b"root"[..] } else { user }) {
+        Some(home) => [home.as_slice(), below].concat(),
         None => argument,
     }
 }
@@ -120,19 +134,19 @@ fn with_home(argument: String, homes: &BTreeMap<String, String>) -> String {
 ///
 /// # Errors
 /// Damage.
-pub fn glob(image: &AuditImage, pattern: &str) -> Result<Vec<String>, AuditError> {
-    let mut found = vec![String::new()];
-    for part in pattern.split('/').filter(|part| !part.is_empty()) {
+pub fn glob(image: &AuditImage, pattern: &[u8]) -> Result<Vec<Vec<u8>>, AuditError> {
+    let mut found = vec![Vec::new()];
+    for part in pattern.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
         let mut next = Vec::new();
         for directory in found {
-            if !part.contains(['*', '?', '[', '\\']) {
-                next.push(format!("{directory}/{part}"));
+            if !part.iter().any(|byte| b"*?[\\".contains(byte)) {
+                next.push([directory.as_slice(), b"/", part].concat());
                 continue;
             }
-            for name in image.names(&format!("{directory}/"))? {
-                let shown = part.starts_with('.') || !name.starts_with('.');
-                if shown && is_like(name.as_bytes(), part.as_bytes()) {
-                    next.push(format!("{directory}/{name}"));
+            for name in image.names(&directory)? {
+                let shown = part.starts_with(b".") || !name.starts_with(b".");
+                if shown && is_like(&name, part) {
+                    next.push([directory.as_slice(), b"/", &name].concat());
                 }
             }
         }
@@ -221,31 +235,37 @@ fn ranges(members: &[u8]) -> Vec<(u8, u8)> {
 }
 
 /// The keyword in lower case, and the arguments without quotes and escapes.
-fn split(line: &str) -> (String, Vec<String>) {
-    let line = line.trim_matches([' ', '\t', '\r', '\n', '\u{c}']);
-    if line.starts_with('#') {
-        return (String::new(), Vec::new());
+fn split(line: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let is_blank = |byte: &u8| b" \t\r".contains(byte);
+    let begin = line.iter().position(|byte| !b" \t\r\n\x0c".contains(byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !b" \t\r\n\x0c".contains(byte)).map_or(begin, |last| last + 1);
+    let line = line.get(begin..end).unwrap_or_default();
+    if line.starts_with(b"#") {
+        return (Vec::new(), Vec::new());
     }
-    let quoted = line.strip_prefix('"').and_then(|rest| rest.split_once('"'));
-    let (keyword, rest) =
-        quoted.unwrap_or_else(|| line.split_at(line.find([' ', '\t', '\r', '=', '"']).unwrap_or(line.len())));
-    let rest = rest.trim_start_matches([' ', '\t', '\r']);
-    let rest = rest.strip_prefix('=').unwrap_or(rest);
-    let (mut arguments, mut argument, mut quote): (Vec<String>, Option<String>, Option<char>) =
+    let ends = |byte: &u8| is_blank(byte) || b"=\"".contains(byte);
+    let quoted = line.strip_prefix(b"\"").and_then(|rest| {
+        let end = rest.iter().position(|&byte| byte == b'"')?;
+        Some((rest.get(..end)?, rest.get(end + 1..)?))
+    });
+    let (keyword, rest) = quoted.unwrap_or_else(|| line.split_at(line.iter().position(ends).unwrap_or(line.len())));
+    let rest = rest.get(rest.iter().take_while(|byte| is_blank(byte)).count()..).unwrap_or_default();
+    let rest = rest.strip_prefix(b"=").unwrap_or(rest);
+    let (mut arguments, mut argument, mut quote): (Vec<Vec<u8>>, Option<Vec<u8>>, Option<u8>) =
         (Vec::new(), None, None);
-    let mut chars = rest.chars().peekable();
-    while let Some(c) = chars.next() {
-        let escapes = |next: &char| "\"'\\".contains(*next) || (*next == ' ' && quote.is_none());
-        match c {
-            '\\' if chars.peek().is_some_and(escapes) => argument.get_or_insert_default().extend(chars.next()),
-            _ if quote == Some(c) => quote = None,
-            '"' | '\'' if quote.is_none() => {
-                quote = Some(c);
+    let mut bytes = rest.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        let escapes = |next: &&u8| b"\"'\\".contains(next) || (**next == b' ' && quote.is_none());
+        match byte {
+            b'\\' if bytes.peek().is_some_and(escapes) => argument.get_or_insert_default().extend(bytes.next()),
+            _ if quote == Some(byte) => quote = None,
+            b'"' | b'\'' if quote.is_none() => {
+                quote = Some(byte);
                 argument.get_or_insert_default();
             }
-            ' ' | '\t' | '\r' if quote.is_none() => arguments.extend(argument.take()),
-            '#' if quote.is_none() && argument.is_none() => break,
-            _ => argument.get_or_insert_default().push(c),
+            b' ' | b'\t' | b'\r' if quote.is_none() => arguments.extend(argument.take()),
+            b'#' if quote.is_none() && argument.is_none() => break,
+            _ => argument.get_or_insert_default().push(byte),
         }
     }
     arguments.extend(argument);
@@ -258,15 +278,19 @@ mod tests {
 
     #[test]
     fn lines_are_split() {
-        let of = |line| split(line).1;
-        assert_eq!(split("HostKey /a").0, "hostkey");
+        let of = |line: &str| {
+            let arguments = split(line.as_bytes()).1;
+            arguments.into_iter().map(|argument| String::from_utf8(argument).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(split(b"HostKey /a").0, b"hostkey");
         assert_eq!(of("HostKey = \"/a b\" # c"), ["/a b"]);
         assert_eq!(of("AuthorizedKeysFile .ssh/a /etc/%u"), [".ssh/a", "/etc/%u"]);
-        assert_eq!(split("# HostKey /a"), (String::new(), vec![]));
+        assert_eq!(split(b"# HostKey /a"), (Vec::new(), vec![]));
         assert_eq!(of("HostKey \"/a\"/b"), ["/a/b"]);
         assert_eq!(of("\"HostKey\" '/a b'"), ["/a b"]);
         assert_eq!(of("HostKey /a\\ b\r"), ["/a b"]);
         assert_eq!(of("HostKey /a#b"), ["/a#b"]);
+        assert_eq!(split(b"HostKey /caf\xe9").1, [b"/caf\xe9"]);
     }
 
     #[test]

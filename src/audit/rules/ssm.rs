@@ -92,9 +92,9 @@ Remedy: `[strip] remove = [\"/root/.aws\"]` in the recipe, and permissions by th
 };
 
 fn registration(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    let mut paths = image.files_below(&format!("{STATE}/registration"))?;
+    let mut paths = image.files_read_below(&format!("{STATE}/registration"))?;
     // Of these, identity_config.json names the node.
-    paths.extend(image.files_below(&format!("{STATE}/runtimeconfig"))?);
+    paths.extend(image.files_read_below(&format!("{STATE}/runtimeconfig"))?);
     for path in paths {
         let text = image.text(&path)?.unwrap_or_default();
         // The two files call it by different names.
@@ -104,14 +104,14 @@ fn registration(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Resul
             // What cannot be parsed is still of some registration, and should not be there.
             None => "is left of a registration".to_owned(),
         };
-        found(path, says);
+        found(path.into(), says);
     }
     Ok(())
 }
 
 fn vault(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     // Every file: a newer agent may keep more than is known here.
-    for path in image.files_below(&format!("{STATE}/Vault"))? {
+    for path in image.files_read_below(&format!("{STATE}/Vault"))? {
         let text = image.text(&path)?.unwrap_or_default();
         let says = match (json_text(&text, "privateKey"), json_text(&text, "instanceID")) {
             (Some(_), Some(id)) => format!("holds the private key of {id}"),
@@ -119,7 +119,7 @@ fn vault(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
             _ if json_text(&text, "fingerprint").is_some() => "holds a fingerprint that cards would share".to_owned(),
             _ => "is left of a vault".to_owned(),
         };
-        found(path, says);
+        found(path.into(), says);
     }
     Ok(())
 }
@@ -133,27 +133,27 @@ fn clone(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), A
     let now = image.text("/etc/machine-id")?.unwrap_or_default();
     // A print that names no machine-id cannot be compared.
     if !made_on.is_empty() && made_on != now.trim() {
-        found(path, "its fingerprint was made on another machine-id than /etc/machine-id holds".to_owned());
+        found(path.into(), "its fingerprint was made on another machine-id than /etc/machine-id holds".to_owned());
     }
     Ok(())
 }
 
 fn temporary_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for (path, section) in key_sections(image, true)? {
-        found(path, format!("holds temporary AWS keys in section [{section}]"));
+        found(path.into(), format!("holds temporary AWS keys in section [{section}]"));
     }
     Ok(())
 }
 
 fn long_lived_keys(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
     for (path, section) in key_sections(image, false)? {
-        found(path, format!("holds long-lived AWS keys in section [{section}]"));
+        found(path.into(), format!("holds long-lived AWS keys in section [{section}]"));
     }
     Ok(())
 }
 
 /// Where access keys stand: file and section. Temporary ones begin with `ASIA` (IAM user guide, "Unique identifiers").
-fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, String)>, AuditError> {
+fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(Vec<u8>, String)>, AuditError> {
     let mut files = Vec::new();
     for row in ["ssm-shared-keys", "ssm-old-credentials", "aws-credentials-person"] {
         for place in strip::find(row).map(|row| row.places).unwrap_or_default() {
@@ -164,8 +164,7 @@ fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, Stri
     files.dedup();
     let mut found = Vec::new();
     for file in files {
-        let Some(text) = image.text_bytes(&file)? else { continue };
-        let path = String::from_utf8_lossy(&file).into_owned();
+        let Some(text) = image.text(&file)? else { continue };
         // Keys may stand before any heading, and are as good as the others.
         let mut section = "default".to_owned();
         for line in text.lines().map(str::trim) {
@@ -176,7 +175,7 @@ fn key_sections(image: &AuditImage, temporary: bool) -> Result<Vec<(String, Stri
             // The id alone tells temporary keys from lasting ones; the secret beside it is not touched.
             let is_key = name.trim().eq_ignore_ascii_case("aws_access_key_id");
             if is_key && value.trim().starts_with("ASIA") == temporary {
-                found.push((path.clone(), section.clone()));
+                found.push((file.clone(), section.clone()));
             }
         }
     }

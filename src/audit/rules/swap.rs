@@ -43,7 +43,7 @@ fn swap(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), Au
     }
     for (directory, depth) in LOOKED_IN {
         if !large_files(image, directory, depth, &mut paths)? {
-            found(directory.to_owned(), format!("holds more than {MOST} names: not all were looked at for swap files"));
+            found(directory.into(), format!("holds more than {MOST} names: not all were looked at for swap files"));
         }
     }
     let mut told = BTreeSet::new();
@@ -54,8 +54,7 @@ fn swap(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), Au
         // What zram wrote to has no mark, but whole pages.
         let is_backing = backing.contains(&path) && size >= SMALLEST && size.is_multiple_of(4096);
         if is_backing || has_mark(image, &settled)? {
-            let place = String::from_utf8_lossy(&settled).into_owned();
-            found(place, "a swap file, which may hold what was in the old machine's memory".to_owned());
+            found(settled.into(), "a swap file, which may hold what was in the old machine's memory".to_owned());
         }
     }
     Ok(())
@@ -68,10 +67,12 @@ fn named(image: &AuditImage, settings: &[(&[&str], &str)]) -> Result<Vec<Vec<u8>
         let Ok(regex) = RegexBuilder::new(expression).case_insensitive(true).multi_line(true).build() else { continue };
         for place in *places {
             for path in image.like(place)? {
-                let text = image.text(&String::from_utf8_lossy(&path))?.unwrap_or_default();
-                let names =
-                    regex.captures_iter(&text).filter_map(|found| Some(found.get(1)?.as_str().trim().to_owned()));
-                named.extend(names.filter(|name| !name.starts_with("/dev/")).map(String::into_bytes));
+                // One character for each byte, and back: expressions are for text, and names are none.
+                let text: String = image.bytes(&path)?.unwrap_or_default().into_iter().map(char::from).collect();
+                let found = regex.captures_iter(&text).filter_map(|found| Some(found.get(1)?.as_str().to_owned()));
+                let names = found.map(|name| name.chars().filter_map(|c| u8::try_from(c).ok()).collect::<Vec<u8>>());
+                let names = names.map(|name| name.trim_ascii().to_vec());
+                named.extend(names.filter(|name| !name.starts_with(b"/dev/")));
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Look, Rule};
 use crate::image::ReadAt;
+use crate::printable::Printable;
 use crate::units::ByteOffset;
 
 /// `unit-script-missing`
@@ -40,9 +41,9 @@ Remedy: `cardsmith golden` replays and repairs inside its overlay; `e2fsck -fp` 
 };
 
 /// The text of an enabled unit, as systemd would find it: `/etc` wins over `/usr/lib` over `/lib`.
-pub fn unit_text(image: &AuditImage, unit: &str) -> Result<Option<String>, AuditError> {
-    for place in ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"] {
-        if let Some(text) = image.text(&format!("{place}/{unit}"))? {
+pub fn unit_text(image: &AuditImage, unit: &[u8]) -> Result<Option<Vec<u8>>, AuditError> {
+    for place in ["/etc/systemd/system/", "/usr/lib/systemd/system/", "/lib/systemd/system/"] {
+        if let Some(text) = image.bytes([place.as_bytes(), unit].concat())? {
             return Ok(Some(text));
         }
     }
@@ -50,24 +51,27 @@ pub fn unit_text(image: &AuditImage, unit: &str) -> Result<Option<String>, Audit
 }
 
 fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
-    for place in image.names("/etc/systemd/system")?.into_iter().filter(|name| name.ends_with(".wants")) {
-        for unit in image.names(&format!("/etc/systemd/system/{place}"))? {
+    for place in image.names("/etc/systemd/system")?.into_iter().filter(|name| name.ends_with(b".wants")) {
+        let place = [b"/etc/systemd/system/", place.as_slice()].concat();
+        for unit in image.names(&place)? {
             // A template's instance is read from the template; generators and aliases are systemd's own business.
             let Some(text) = unit_text(image, &unit)? else { continue };
-            if text.lines().any(|line| line.starts_with("Condition") || line.starts_with("AssertPath")) {
+            let lines = || text.split(|&byte| byte == b'\n');
+            if lines().any(|line| line.starts_with(b"Condition") || line.starts_with(b"AssertPath")) {
                 continue;
             }
-            for command in text.lines().filter_map(|line| line.strip_prefix("ExecStart=")) {
-                let Some(program) = command.trim_start_matches(['-', '@', '+', '!', ':']).split_whitespace().next()
-                else {
-                    continue;
-                };
+            for command in lines().filter_map(|line| line.strip_prefix(b"ExecStart=")) {
+                let mut words = command.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+                let program = words.next().unwrap_or_default();
+                let flags = program.iter().take_while(|byte| b"-@+!:".contains(byte)).count();
+                let program = program.get(flags..).unwrap_or_default();
                 // Snaps are mounted, and /run is filled, when the system runs.
-                let later =
-                    program.starts_with("/snap/") || program.starts_with("/run/") || program.contains(['%', '$']);
-                if program.starts_with('/') && !later && !is_program(image, program)? {
-                    let text = format!("starts {program}, which is not there or not executable");
-                    found(format!("/etc/systemd/system/{place}/{unit}"), text);
+                let later = program.starts_with(b"/snap/")
+                    || program.starts_with(b"/run/")
+                    || program.iter().any(|byte| b"%$".contains(byte));
+                if program.starts_with(b"/") && !later && !is_program(image, program)? {
+                    let text = format!("starts {}, which is not there or not executable", Printable::of(program));
+                    found([place.as_slice(), b"/", &unit].concat().into(), text);
                 }
             }
         }
@@ -75,7 +79,7 @@ fn unit_script(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result
     Ok(())
 }
 
-fn is_program(image: &AuditImage, program: &str) -> Result<bool, AuditError> {
+fn is_program(image: &AuditImage, program: &[u8]) -> Result<bool, AuditError> {
     // Follows symlinks, as execve does.
     let Some(bytes) = image.resolved(program)? else { return Ok(false) };
     Ok(bytes.kind == FileType::Regular && bytes.mode & 0o111 != 0)
@@ -97,7 +101,7 @@ fn unclean(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
         (state & 0x2 != 0, "the kernel recorded errors in it"),
     ] {
         if is {
-            found("root file system".to_owned(), says.to_owned());
+            found("root file system".into(), says.to_owned());
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use ext4_view::FileType;
 use regex_lite::{Regex, RegexBuilder};
 
+use crate::audit::place::Place;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, remedy};
 use crate::audit::telling_rows::Told;
@@ -31,14 +32,14 @@ pub fn look(row: &'static Rule, image: &AuditImage, found: Found<'_>) -> Result<
     Ok(())
 }
 
-fn find(row: &'static Rule, image: &AuditImage) -> Result<Vec<(String, String)>, AuditError> {
+fn find(row: &'static Rule, image: &AuditImage) -> Result<Vec<(Place, String)>, AuditError> {
     let (mut found, mut told) = (Vec::new(), HashSet::new());
     for place in row.places {
         match place.strip_prefix("boot:") {
             Some(pattern) => {
                 for (path, size) in image.boot_like(pattern)? {
                     if told.insert(path.clone().into_bytes()) && counts_on_boot(row, image, &path, size)? {
-                        found.push((format!("boot:/{path}"), remedy(row)));
+                        found.push((format!("boot:/{path}").into(), remedy(row)));
                     }
                 }
             }
@@ -47,7 +48,7 @@ fn find(row: &'static Rule, image: &AuditImage) -> Result<Vec<(String, String)>,
                     if told.insert(path.clone())
                         && let Some(says) = says(row, image, &path)?
                     {
-                        found.push((String::from_utf8_lossy(&path).into_owned(), says));
+                        found.push((path.into(), says));
                     }
                 }
             }
@@ -61,17 +62,24 @@ fn find(row: &'static Rule, image: &AuditImage) -> Result<Vec<(String, String)>,
 /// # Errors
 /// Where the image cannot be read.
 fn says(row: &'static Rule, image: &AuditImage, path: &[u8]) -> Result<Option<String>, AuditError> {
-    let Some(stat) = image.stat_bytes(path)? else { return Ok(None) };
-    let is_file = stat.kind == FileType::Regular;
+    // The bytes are what a row means: a link counts for what it leads to.
     let counts = match row.counts {
-        Counts::There => true,
+        Counts::There => return Ok(image.stat_bytes(path)?.map(|_| remedy(row))),
         Counts::Filled => image.holds_something(path)?,
-        Counts::Text(_) | Counts::HostName if !is_file => false,
+        Counts::Text(_) | Counts::HostName => return says_by_text(row, image, path),
+    };
+    Ok(counts.then(|| remedy(row)))
+}
+
+fn says_by_text(row: &'static Rule, image: &AuditImage, path: &[u8]) -> Result<Option<String>, AuditError> {
+    let file = image.behind(path)?.filter(|(_, stat)| stat.kind == FileType::Regular);
+    let Some((file, stat)) = file else { return Ok(None) };
+    let counts = match row.counts {
         Counts::Text(_) | Counts::HostName if stat.size > TEXT_LIMIT => {
             return Ok(Some(format!("{} bytes, too many to look into; {}", stat.size, remedy(row))));
         }
-        Counts::Text(_) | Counts::HostName => {
-            let text = image.text_bytes(path)?.unwrap_or_default();
+        _ => {
+            let text = image.text(&file)?.unwrap_or_default();
             text_counts(row, image, &text)?
         }
     };

@@ -19,6 +19,7 @@ use crate::flash::verify::{OpenedMedium, expected_with, verify};
 use crate::flash::{GateOptions, Host, Verdict, gate};
 use crate::golden::{self, Extras, Golden, Settings};
 use crate::image::{BlockMap, ImageFile, ReadAt};
+use crate::printable::Printable;
 use crate::recipe;
 use crate::secrets::CardSecrets;
 use crate::units::{ByteOffset, ByteSize};
@@ -100,7 +101,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
 
     heading(ui, 8, "what to try next");
     ui.answer(&story::next(dir));
-    ui.event("demo", &json!({ "dir": dir, "cards": cards, "ok": true }));
+    let shown = |path: &Path| Printable::path(path).to_string();
+    ui.event("demo", &json!({ "dir": shown(dir), "cards": cards.map(|card| shown(&card)), "ok": true }));
     Ok(Exit::Done)
 }
 

@@ -52,7 +52,7 @@ pub(super) fn learn(path: &Path, all: bool, ui: &Ui) -> Result<Exit, Error> {
     ui.answer(&format!("{}\n\n{table}", Printable::path(path)));
     let slots: Vec<_> =
         bench.slots.iter().map(|slot| json!({ "slot": slot.name, "place": slot.place.to_string() })).collect();
-    ui.event("bench", &json!({ "path": path, "slots": slots }));
+    ui.event("bench", &json!({ "path": Printable::path(path).to_string(), "slots": slots }));
     ui.say("now: cardsmith flash RECIPE --bench");
     Ok(Exit::Done)
 }

@@ -1,5 +1,7 @@
 //! Collects traces from what a plan is going to remove or replace.
 
+use std::collections::HashSet;
+
 use zeroize::Zeroizing;
 
 use super::extract;
@@ -48,31 +50,42 @@ pub fn collect(root: &dyn Tree, boot: &dyn Tree, plan: &Plan) -> Result<Traces, 
 /// A file that stays but loses a part: only what is in the lost lines may not be found again.
 fn rewritten(traces: &mut Traces, tree: &dyn Tree, edit: &Edit) -> Result<(), FsError> {
     let Change::Write { content, .. } = &edit.change else { return Ok(()) };
-    let old = tree.read(&edit.path, WINDOW)?;
-    let (old, new) = (String::from_utf8_lossy(&old), content.shown_lossily());
-    // By lines: what the new text keeps will be found, and may be.
-    let kept: std::collections::HashSet<&str> = new.lines().collect();
-    let lost = Zeroizing::new(old.lines().filter(|line| !kept.contains(line)).collect::<Vec<_>>().join("\n"));
+    let old = tree.beginning(&edit.path, WINDOW)?;
+    let new = content.held();
+    // By lines, as bytes: what the new text keeps will be found, and may be.
+    let kept: HashSet<&[u8]> = lines(new).collect();
+    let lost: Vec<&[u8]> = lines(&old).filter(|line| !kept.contains(line)).collect();
     let origin = edit.path.to_string();
-    extract::from_text(traces, &lost, &origin);
-    machine_id(traces, &edit.path, &old);
+    extract::from_text(traces, &text_of(&lost.join(&b'\n')), &origin);
+    machine_id(traces, &edit.path, &text_of(&old));
     // Wi-Fi passwords and their like have no form of their own: the whole line is what must not be found again, and what
     // stands behind its `=` or `:`.
     if matches!(edit.reason.class, Class::Secret | Class::Identity) {
-        for line in lost.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
-            let value = line.split_once(['=', ':']).map_or("", |(_, value)| value.trim().trim_matches(['"', '\'']));
-            for text in [line, value] {
-                let text = text.as_bytes();
-                traces.add(
-                    text.get(..text.len().min(SAMPLE)).unwrap_or_default(),
-                    "lost line",
-                    &origin,
-                    Scope::Residue,
-                );
+        for line in lost.into_iter().map(<[u8]>::trim_ascii).filter(|line| !line.starts_with(b"#")) {
+            let value = line.iter().position(|byte| b"=:".contains(byte)).and_then(|at| line.get(at + 1..));
+            for text in [line, unquoted(value.unwrap_or_default().trim_ascii())] {
+                let beginning = text.get(..text.len().min(SAMPLE)).unwrap_or_default();
+                traces.add(beginning, "lost line", &origin, Scope::Residue);
             }
         }
     }
     Ok(())
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+fn unquoted(mut text: &[u8]) -> &[u8] {
+    while let [b'"' | b'\'', rest @ ..] | [rest @ .., b'"' | b'\''] = text {
+        text = rest;
+    }
+    text
+}
+
+/// As text, for what has a form of its own, which is ASCII: keys, ids, codes.
+fn text_of(bytes: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn removed_tree(traces: &mut Traces, tree: &dyn Tree, edit: &Edit) -> Result<(), FsError> {

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::fs::ImagePath;
 use crate::sudoers::{Account, DefaultsEntry, DefaultsValue, Name, Policy, ProblemKind, Rule, Span, Tag};
 
 /// A file that changes.
 pub(super) struct ChangedFile {
     /// Where it really is.
-    pub(super) path: String,
+    pub(super) path: ImagePath,
     /// What it will hold.
     pub(super) content: Vec<u8>,
     /// Why, in a sentence.
@@ -182,7 +183,7 @@ impl<'p> TextEdits<'p> {
                     at = *end;
                 }
                 content.extend_from_slice(old.get(at..)?);
-                let path = String::from_utf8(settled).ok()?;
+                let path = ImagePath::new(settled).ok()?;
                 Some(ChangedFile { path, content, why: changes.why(), said: changes.said })
             })
             .collect()

@@ -77,13 +77,13 @@ fn host(view: &View<'_>) -> Result<Host, FsError> {
 /// sudo's policy as it is after the edits so far. `/etc/sudo.conf` may name another file than /etc/sudoers.
 fn policy(view: &View<'_>, host: &Host) -> Result<Policy, FsError> {
     let root = view.root();
-    let conf = root.text(&root.resolve(&ImagePath::new("/etc/sudo.conf")?)?, LIMIT)?.unwrap_or_default();
-    let named = conf
-        .lines()
-        .filter(|line| line.trim_start().starts_with("Plugin"))
-        .flat_map(str::split_whitespace)
-        .find_map(|word| word.strip_prefix("sudoers_file="));
-    Policy::read(&TreeFiles(&root), named.unwrap_or("/etc/sudoers"), host.name())
+    let at = root.resolve(&ImagePath::new("/etc/sudo.conf")?)?;
+    let is_file = root.stat(&at)?.is_some_and(|stat| stat.kind == FileKind::File);
+    let conf = if is_file { root.read(&at, LIMIT)? } else { Vec::new() };
+    let plugins = conf.split(|&byte| byte == b'\n').filter(|line| line.trim_ascii_start().starts_with(b"Plugin"));
+    let mut words = plugins.flat_map(|line| line.split(u8::is_ascii_whitespace));
+    let named = words.find_map(|word| word.strip_prefix(b"sudoers_file="));
+    Policy::read(&TreeFiles(&root), named.unwrap_or(b"/etc/sudoers"), host.name())
 }
 
 fn report_problems(view: &mut View<'_>, policy: &Policy) {
@@ -133,13 +133,13 @@ impl HardenSudo<'_> {
             for said in &file.said {
                 view.note(said.clone());
             }
-            if file.path.ends_with("/010_wiz-nopasswd") {
+            if file.path.name() == Some(b"010_wiz-nopasswd") {
                 view.warn(
                     "/etc/sudoers.d/010_wiz-nopasswd: the desktop's first-boot wizard needs sudo without a password until \
                      it is done, and will not work on these cards: give them a user with userconf.txt or cloud-init",
                 );
             }
-            write(view, &file.path, file.content, file.why)?;
+            write(view, file.path, file.content, file.why)?;
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ fn unread_files(view: &mut View<'_>, policy: &Policy, change: bool) -> Result<()
             continue;
         }
         let content = view.root().read(&path, LIMIT)?;
-        let alone = Policy::of_text(&path.to_string(), &content);
+        let alone = Policy::of_text(path.as_bytes(), &content);
         if edits::passwordless(&alone).is_empty() {
             continue;
         }
@@ -202,7 +202,7 @@ fn unread_files(view: &mut View<'_>, policy: &Policy, change: bool) -> Result<()
             for file in edits.finish() {
                 write(
                     view,
-                    &path.to_string(),
+                    path.clone(),
                     file.content,
                     "sudo refuses this file for its owner or mode; should that be mended, its rules ask for a password",
                 )?;
@@ -215,11 +215,10 @@ fn unread_files(view: &mut View<'_>, policy: &Policy, change: bool) -> Result<()
 /// Proposes new content for a sudoers file; mode and owner stay.
 fn write(
     view: &mut View<'_>,
-    path: &str,
+    path: ImagePath,
     content: Vec<u8>,
     why: impl Into<std::borrow::Cow<'static, str>>,
 ) -> Result<(), FsError> {
-    let path = ImagePath::new(path)?;
     let Some(stat) = view.root().stat(&path)? else {
         return Err(FsError::NotFound { volume: "root", path });
     };

@@ -125,7 +125,7 @@ impl InstallAgent<'_> {
         let why = "starts the installation while the package is there";
         view.write(Volume::Root, &unit, text(UNIT_TEXT), Attributes::root(0o644), class.because(why, SOURCE))?;
         let link = ImagePath::new(format!("{UNITS}/multi-user.target.wants/{UNIT}"))?;
-        view.symlink(&link, &unit.to_string(), class.because("enables it", "systemctl(1), enable"))?;
+        view.symlink(&link, &unit, class.because("enables it", "systemctl(1), enable"))?;
         Ok(())
     }
 }

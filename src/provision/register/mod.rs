@@ -38,7 +38,7 @@ impl Step for Register {
         file(view, &unit, UNIT_TEXT, 0o644, "starts the registration while the card has an activation")?;
         // The link itself enables the unit: nothing can run systemctl in an image.
         let link = ImagePath::new(format!("{UNITS}/multi-user.target.wants/{UNIT}")).map_err(FsError::from)?;
-        view.symlink(&link, &unit.to_string(), Class::Configuration.because("enables it", "systemctl(1), enable"))?;
+        view.symlink(&link, &unit, Class::Configuration.because("enables it", "systemctl(1), enable"))?;
         condition(view)?;
         environment(view)?;
         note_delayed_registration(view)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::View;
+use crate::printable::Printable;
 
 /// Where unit files are, the first most (systemd.unit(5), "Unit File Load Path").
 pub(crate) const DIRECTORIES: [&str; 4] =
@@ -72,7 +73,7 @@ fn look_exactly(view: &View<'_>, name: &str) -> Result<Found, FsError> {
         if real.as_bytes() == b"/dev/null" {
             return Ok(Found::Masked);
         }
-        let real_name = String::from_utf8_lossy(real.name().unwrap_or_default()).into_owned();
+        let real_name = Printable::of(real.name().unwrap_or_default()).to_string();
         if stat.kind == FileKind::Symlink && real_name != name && template_of(name).as_deref() != Some(&real_name) {
             return Ok(Found::Alias(real_name));
         }

@@ -108,7 +108,7 @@ fn link(view: &mut View<'_>, at: &ImagePath, to: &ImagePath, why: &'static str) 
     if there.is_some() && view.root().resolve(at)? == view.root().resolve(to)? {
         return Ok(());
     }
-    view.symlink(at, &to.to_string(), Class::Configuration.because(format!("enables it ({why})"), SOURCE))?;
+    view.symlink(at, to, Class::Configuration.because(format!("enables it ({why})"), SOURCE))?;
     Ok(())
 }
 
@@ -164,10 +164,13 @@ fn links_of(view: &View<'_>, names: &BTreeSet<String>) -> Result<Vec<ImagePath>,
                 continue;
             }
             let target = root.resolve(&path)?;
-            let target = String::from_utf8_lossy(target.name().unwrap_or_default()).into_owned();
+            // A recipe's names are UTF-8: one that is not is none of them.
+            let target = std::str::from_utf8(target.name().unwrap_or_default()).ok();
+            let name = std::str::from_utf8(&entry.name).ok();
             // An instance's link leads to the template, which other instances share.
-            let by_target = template_of(&String::from_utf8_lossy(&entry.name)).is_none() && names.contains(&target);
-            if means(&String::from_utf8_lossy(&entry.name)) || by_target {
+            let is_instance = name.is_some_and(|name| template_of(name).is_some());
+            let by_target = !is_instance && target.is_some_and(|target| names.contains(target));
+            if name.is_some_and(means) || by_target {
                 found.push(path);
             }
         }

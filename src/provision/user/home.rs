@@ -99,7 +99,7 @@ fn copy(
         }
         FileKind::Symlink => {
             let target = view.root().read_link(from)?;
-            view.symlink(to, &String::from_utf8_lossy(&target), Class::Configuration.because(why, SOURCE))?;
+            view.symlink(to, target, Class::Configuration.because(why, SOURCE))?;
         }
         FileKind::Special => {}
     }
@@ -121,7 +121,6 @@ fn below(view: &View<'_>, directory: &ImagePath) -> Result<Option<Vec<ImagePath>
                 FileKind::Special => return Ok(None),
                 FileKind::Directory => ahead.push(path.clone()),
                 FileKind::File => bytes = bytes.saturating_add(stat.size),
-                FileKind::Symlink if std::str::from_utf8(&root.read_link(&path)?).is_err() => return Ok(None),
                 FileKind::Symlink => {}
             }
             found.push(path);

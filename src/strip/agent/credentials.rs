@@ -115,7 +115,7 @@ fn is_temporary(section: &[u8]) -> bool {
 
 /// An INI file as its lines, each with the section that it is in.
 struct Sections<'t> {
-    lines: Vec<(Option<String>, &'t [u8])>,
+    lines: Vec<(Option<&'t [u8]>, &'t [u8])>,
 }
 
 impl<'t> Sections<'t> {
@@ -125,9 +125,9 @@ impl<'t> Sections<'t> {
         for line in text.split_inclusive(|&b| b == b'\n') {
             let name = line.trim_ascii().strip_prefix(b"[").and_then(|rest| rest.split(|&b| b == b']').next());
             if let Some(name) = name {
-                section = Some(String::from_utf8_lossy(name.trim_ascii()).into_owned());
+                section = Some(name.trim_ascii());
             }
-            lines.push((section.clone(), line));
+            lines.push((section, line));
         }
         Sections { lines }
     }
@@ -135,14 +135,14 @@ impl<'t> Sections<'t> {
     /// The section's lines; `None` where there is no such section.
     fn text(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
         let mut found = None;
-        for (_, line) in self.lines.iter().filter(|(section, _)| section.as_deref() == Some(name)) {
+        for (_, line) in self.lines.iter().filter(|(section, _)| *section == Some(name.as_bytes())) {
             found.get_or_insert_with(|| Zeroizing::new(Vec::new())).extend_from_slice(line);
         }
         found
     }
 
     fn without(&self, name: &str) -> Zeroizing<Vec<u8>> {
-        let kept = self.lines.iter().filter(|(section, _)| section.as_deref() != Some(name));
+        let kept = self.lines.iter().filter(|(section, _)| *section != Some(name.as_bytes()));
         Zeroizing::new(kept.flat_map(|(_, line)| line.iter().copied()).collect())
     }
 }

@@ -38,7 +38,7 @@ fn data(name: &str) -> Result<ImagePath, FsError> {
 }
 
 fn json(view: &View<'_>, path: &ImagePath) -> Result<Option<Value>, FsError> {
-    Ok(view.text_up_to(Volume::Root, path, LIMIT)?.and_then(|text| serde_json::from_str(&text).ok()))
+    Ok(view.read_up_to(Volume::Root, path, LIMIT)?.and_then(|text| serde_json::from_slice(&text).ok()))
 }
 
 fn text_field(json: &Value, name: &str) -> Option<String> {

@@ -252,11 +252,7 @@ fn enable_vendor(view: &mut View<'_>, vendor: &Vendor) -> Result<(), FsError> {
             continue;
         }
         let why = "the image's own unit makes new SSH host keys at the first boot; it disabled itself on the old card";
-        view.symlink(
-            &link,
-            &vendor.path.to_string(),
-            Class::Code.because(why, "raspberrypi-sys-mods, regenerate_ssh_host_keys"),
-        )?;
+        view.symlink(&link, &vendor.path, Class::Code.because(why, "raspberrypi-sys-mods, regenerate_ssh_host_keys"))?;
     }
     Ok(())
 }
@@ -272,6 +268,6 @@ fn add_own_unit(view: &mut View<'_>, odd: &[OddKey]) -> Result<(), FsError> {
     view.write(Volume::Root, OWN_SCRIPT, bytes(&script), Attributes::root(0o755), Class::Code.because(why, SOURCE))?;
     view.write(Volume::Root, &unit, bytes(OWN_UNIT_TEXT), Attributes::root(0o644), Class::Code.because(why, SOURCE))?;
     let link = ImagePath::new(format!("{WANTS}/multi-user.target.wants/{OWN_UNIT}"))?;
-    view.symlink(&link, &unit.to_string(), Class::Code.because("enables it", SOURCE))?;
+    view.symlink(&link, &unit, Class::Code.because("enables it", SOURCE))?;
     Ok(())
 }

@@ -120,26 +120,20 @@ impl SshdConfig {
     }
 
     /// `-f FILE -h KEY -c CERTIFICATE -o Keyword=value`, of sshd(8).
-    fn options(&mut self, root: &dyn Tree, text: &str) -> Result<(), FsError> {
+    fn options(&mut self, root: &dyn Tree, text: &[u8]) -> Result<(), FsError> {
         let mut words = options::words(text).into_iter();
         while let Some(word) = words.next() {
-            let Some((option, joined)) = word.strip_prefix('-').and_then(|rest| rest.split_at_checked(1)) else {
-                continue;
-            };
-            if !["f", "h", "c", "o"].contains(&option) {
-                continue;
-            }
-            let value = if joined.is_empty() { words.next().unwrap_or_default() } else { joined.to_owned() };
-            let value = value.into_bytes();
+            let Some([option @ (b'f' | b'h' | b'c' | b'o'), joined @ ..]) = word.strip_prefix(b"-") else { continue };
+            let value = if joined.is_empty() { words.next().unwrap_or_default() } else { joined.to_vec() };
             match option {
-                "f" => {
+                b'f' => {
                     if let Ok(file) = from_root(&value) {
                         self.other_files.push(file.clone());
                         self.file(root, &file, 0)?;
                     }
                 }
-                "h" => self.keyword(b"HostKey", &[value]),
-                "c" => self.keyword(b"HostCertificate", &[value]),
+                b'h' => self.keyword(b"HostKey", &[value]),
+                b'c' => self.keyword(b"HostCertificate", &[value]),
                 _ => {
                     let words = self::words(&value);
                     if let Some((keyword, arguments)) = words.split_first() {

@@ -52,8 +52,8 @@ pub fn propose(view: &mut View<'_>, strip: &Strip) -> Result<(), StepError> {
 
 /// What is left of a file of a rule.
 fn rest_of(rule: &Rule, path: &ImagePath, text: &str) -> Left {
-    let name = String::from_utf8_lossy(path.name().unwrap_or_default()).to_lowercase();
-    let is = |endings: &[&str]| endings.iter().any(|end| name.ends_with(end));
+    let name = path.name().unwrap_or_default().to_ascii_lowercase();
+    let is = |endings: &[&str]| endings.iter().any(|end| name.ends_with(end.as_bytes()));
     let checked = |cut: Result<Cut, &'static str>| match cut {
         Ok(cut) if is_bare(&cut.rest) => Left::Nothing(cut),
         Ok(cut) => Left::Text(cut),
@@ -62,7 +62,7 @@ fn rest_of(rule: &Rule, path: &ImagePath, text: &str) -> Left {
     match rule.id {
         // What an editor left is nobody's settings.
         _ if is(&[".swp", ".swo", "~"]) => Left::Nothing(Cut::all(text)),
-        "netplan-wifi" if name.starts_with("90-nm-") => Left::Nothing(Cut::all(text)),
+        "netplan-wifi" if name.starts_with(b"90-nm-") => Left::Nothing(Cut::all(text)),
         "netplan-wifi" if is(&[".yaml", ".cfg", "network-config"]) => checked(netplan::without_wifi(text)),
         // The file stays although it is empty: without one, Imager cannot write its own.
         "boot-network-config" => match netplan::without_wifi(text) {
@@ -72,7 +72,7 @@ fn rest_of(rule: &Rule, path: &ImagePath, text: &str) -> Left {
         // Scripts of the package stand beside the settings.
         "wpa-supplicant-wifi" if is(&[".sh"]) => Left::Blocked("it is a script"),
         "wpa-supplicant-wifi" if is(&[".conf", ".txt"]) => Left::Text(wpa::without_networks(text)),
-        "ifupdown-wifi" if name == "interfaces" || path.as_bytes().starts_with(b"/etc/network/interfaces.d/") => {
+        "ifupdown-wifi" if name == b"interfaces" || path.as_bytes().starts_with(b"/etc/network/interfaces.d/") => {
             match interfaces::without_wifi(text) {
                 Ok(cut) => Left::Text(cut),
                 Err(why) => Left::Blocked(why),

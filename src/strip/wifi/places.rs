@@ -2,7 +2,8 @@
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
 use crate::prepare::{View, Volume, pattern};
-use crate::strip::expressions::{any_matches, compiled};
+use crate::strip::expressions::any_matches;
+use crate::strip::named_in_settings::named;
 use crate::strip::proposal::found;
 use crate::strip::rule::{Counts, Rule};
 
@@ -82,22 +83,6 @@ fn holds(rule: &Rule, view: &View<'_>, volume: Volume, file: &ImagePath) -> Resu
         }
         _ => stat.size > 0,
     })
-}
-
-/// The files that settings name.
-fn named(view: &View<'_>, settings: &[&str], expression: &'static str) -> Result<Vec<ImagePath>, FsError> {
-    let Some(regex) = compiled(expression) else { return Ok(Vec::new()) };
-    let mut named = Vec::new();
-    for place in settings {
-        for path in view.find(place)? {
-            let text = view.text_up_to(Volume::Root, &path, LIMIT)?.unwrap_or_default();
-            let paths = regex.captures_iter(&text).filter_map(|found| ImagePath::new(found.get(1)?.as_str()).ok());
-            named.extend(paths);
-        }
-    }
-    named.sort();
-    named.dedup();
-    Ok(named)
 }
 
 /// Files at the places of a rule by text that are no text, and in which it finds nothing for that reason.

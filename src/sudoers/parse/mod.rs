@@ -27,7 +27,8 @@ impl Policy {
     ///
     /// # Errors
     /// Only what `files` reports; everything that is wrong with sudoers itself is a [`Problem`].
-    pub fn read<F: SudoersFiles>(files: &F, main: &str, host: &[u8]) -> Result<Policy, F::Error> {
+    pub fn read<F: SudoersFiles>(files: &F, main: impl AsRef<[u8]>, host: &[u8]) -> Result<Policy, F::Error> {
+        let main = main.as_ref();
         let short = host.split(|&c| c == b'.').next().unwrap_or_default().to_vec();
         let mut parser = Parser {
             files,
@@ -40,7 +41,8 @@ impl Policy {
             bytes: 0,
             policy: Policy::default(),
         };
-        if !parser.open(main.as_bytes(), None)? {
+        if !parser.open(main, None)? {
+            let main = Printable::of(main);
             parser.fatal(format!("sudo has no sudoers file that it would read: {main} is missing or refused"));
             return Ok(parser.policy);
         }
@@ -53,12 +55,12 @@ impl Policy {
     }
 
     /// Reads one text by itself, as `visudo -cf` does. Includes are not followed.
-    pub fn of_text(path: &str, content: &[u8]) -> Policy {
-        struct One<'a>(&'a str, &'a [u8]);
+    pub fn of_text(path: impl AsRef<[u8]>, content: &[u8]) -> Policy {
+        struct One<'a>(&'a [u8], &'a [u8]);
         impl SudoersFiles for One<'_> {
             type Error = std::convert::Infallible;
             fn file(&self, path: &[u8]) -> Result<Option<super::SudoersFile>, Self::Error> {
-                Ok((path == self.0.as_bytes()).then(|| super::SudoersFile {
+                Ok((path == self.0).then(|| super::SudoersFile {
                     path: path.to_vec(),
                     regular: true,
                     content: self.1.to_vec(),
@@ -71,6 +73,7 @@ impl Policy {
                 Ok(None)
             }
         }
+        let path = path.as_ref();
         match Policy::read(&One(path, content), path, b"") {
             Ok(policy) => policy,
             Err(never) => match never {},

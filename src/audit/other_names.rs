@@ -1,0 +1,60 @@
+//! Other names of files that rules told of. A hard link is the same file under a name that no rule knows.
+
+use std::collections::{HashMap, HashSet};
+
+use ext4_view::{FileType, Metadata};
+
+use super::finding::Severity;
+use super::place::Place;
+use super::reader::{AuditError, AuditImage};
+use super::rule::Rule;
+
+type Found = (Rule, Place, String);
+
+/// What there is to tell of the other names of what was `found`. Every file of the image is looked at, where there is
+/// something to look for.
+///
+/// # Errors
+/// Damage.
+pub fn of(image: &AuditImage, found: &[Found]) -> Result<Vec<Found>, AuditError> {
+    // `ext4-view` tells no inode numbers. Names of one inode share its size, owner and all its times to the nanosecond;
+    // where these are the same by chance, what the files
+    // begin with decides.
+    let mut wanted: HashMap<Metadata, Vec<&Found>> = HashMap::new();
+    for one in found.iter().filter(|(rule, ..)| rule.severity > Severity::Note) {
+        let settled = image.settled(one.1.as_bytes())?;
+        let metadata = image.metadata(&settled)?;
+        if let Some(metadata) =
+            metadata.filter(|metadata| metadata.file_type() == FileType::Regular && metadata.len() > 0)
+        {
+            wanted.entry(metadata).or_default().push(one);
+        }
+    }
+    let mut others = Vec::new();
+    if wanted.is_empty() {
+        return Ok(others);
+    }
+    let mut known: HashSet<Vec<u8>> = HashSet::new();
+    for (_, place, _) in found {
+        known.insert(place.as_bytes().to_vec());
+        known.insert(image.settled(place.as_bytes())?);
+    }
+    image.each_file(&mut |path, metadata| {
+        let told = if known.contains(path) { None } else { wanted.get(metadata) };
+        for (rule, place, text) in told.into_iter().flatten() {
+            if image.begin_alike(place.as_bytes(), path)? {
+                others.push((*rule, Place::from(path), format!("the same file as {place}: {text}")));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(others)
+}
+
+impl AuditImage {
+    /// Whether two files of one size hold the same, as far as their beginnings tell: files may be of many gibibytes.
+    fn begin_alike(&self, one: &[u8], other: &[u8]) -> Result<bool, AuditError> {
+        const BEGINNING: u64 = 1 << 20;
+        Ok(self.beginning(one, BEGINNING)? == self.beginning(other, BEGINNING)?)
+    }
+}
