@@ -48,7 +48,7 @@ fn forms(value: u64) -> Vec<String> {
     let groups: Vec<String> = digits.chunks(3).map(|group| group.iter().rev().collect()).rev().collect();
     let mut forms = vec![groups.join(","), value.to_string()];
     for (shift, unit) in [(10, "KiB"), (20, "MiB"), (30, "GiB"), (40, "TiB")] {
-        if value >= 1 << shift && value % (1 << shift) == 0 {
+        if value >= 1 << shift && value.is_multiple_of(1 << shift) {
             forms.push(format!("{} {unit}", value >> shift));
         }
     }
