@@ -83,7 +83,7 @@ pub fn facts(root: &dyn Tree, boot: &dyn Tree) -> Result<Facts, FsError> {
 /// What the rules of the strip table find.
 fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
     let view = View::new(root, boot);
-    let mut found: Vec<Tie> = Vec::new();
+    let (mut found, mut told): (Vec<Tie>, Vec<(Volume, ImagePath)>) = (Vec::new(), Vec::new());
     for rule in strip::rules() {
         // What is made anew or wanted ties an image to nobody.
         if rule.fate == Fate::Wanted || matches!(rule.class, Class::Transient | Class::Configuration) {
@@ -91,12 +91,10 @@ fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
         }
         for (volume, path) in strip::found(rule, &view)? {
             // A path that two rules mean is one tie; the first says it best.
-            let shown = path.to_string();
-            let is_in =
-                |above: &str| shown.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            let known = found.iter().any(|tie| tie.volume == volume && is_in(&tie.path));
+            let known = told.iter().any(|(of, above)| *of == volume && path.is_within(above));
             if !known && holds_something(if volume == Volume::Boot { boot } else { root }, &path, rule)? {
                 found.push(Tie { volume, path: path.to_string(), what: rule.what, class: rule.class });
+                told.push((volume, path));
             }
         }
     }
@@ -105,10 +103,14 @@ fn ties(root: &dyn Tree, boot: &dyn Tree) -> Result<Vec<Tie>, FsError> {
 
 /// An empty machine-id and an empty log directory tie nothing to anything.
 fn holds_something(tree: &dyn Tree, path: &ImagePath, rule: &Rule) -> Result<bool, FsError> {
+    let path = &match tree.resolve(path) {
+        Ok(path) => path,
+        // A circle of links holds nothing.
+        Err(FsError::LinkLoop { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let Some(stat) = tree.stat(path)? else { return Ok(false) };
     Ok(match stat.kind {
-        // What it leads to is found in its own place.
-        crate::fs::FileKind::Symlink => false,
         crate::fs::FileKind::Directory => !tree.list(path)?.is_empty(),
         _ if rule.id == "machine-id" => {
             let text = tree.text(path, look_up::TEXT_LIMIT)?.unwrap_or_default();
