@@ -23,6 +23,7 @@ mod commands;
 mod crash;
 mod demo;
 mod diff;
+mod ext4_mutations;
 mod faults;
 mod files_step;
 mod flash;

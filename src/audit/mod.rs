@@ -4,6 +4,7 @@
 
 mod accounts;
 mod boot;
+mod boot_chains;
 mod finding;
 mod listings;
 mod looked_through;

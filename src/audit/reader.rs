@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType};
 
+use super::boot_chains;
 use super::listings::Listings;
 use super::looked_through::LookedThrough;
 use super::path_stat::PathStat;
@@ -17,8 +18,10 @@ use crate::units::ByteOffset;
 /// So much of one file is read; what the rules look at is far smaller.
 pub(super) const READ_LIMIT: u64 = 8 << 20;
 
-/// A directory tree with more entries than this is reported as far as it was read.
+/// So many names are gone through below one place.
 const WALK_LIMIT: usize = 2_000_000;
+/// So deep are directories gone into.
+const DEEPEST: usize = 128;
 
 /// Why an image cannot be audited at all.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,14 @@ pub enum AuditError {
         /// Path.
         place: String,
     },
+    /// The boot file system cannot be walked to an end.
+    #[error("the boot file system (partition {partition}) is damaged: {what}: nothing is said of the image")]
+    Boot {
+        /// Its number in the partition table.
+        partition: u32,
+        /// What is wrong, in words.
+        what: String,
+    },
     /// The image could not be read.
     #[error("could not read the image")]
     Io(#[from] io::Error),
@@ -79,6 +90,14 @@ impl AuditImage {
     pub fn open(untouched: &Arc<dyn ReadAt>, whole: Arc<dyn ReadAt>) -> Result<AuditImage, AuditError> {
         let table = PartitionTable::read(&*whole)?;
         let (mut root, mut boot, mut reasons) = (None, None, Vec::new());
+        let mut damaged = None;
+        let mut open_fat = |window, partition| match open_fat(window, partition) {
+            Err(error @ AuditError::Boot { .. }) => {
+                damaged = Some(error);
+                Ok(None)
+            }
+            opened => opened,
+        };
         for partition in &table.partitions {
             let window = Window::new(whole.clone(), partition.range)?;
             // What a partition holds decides, as on the writing side, but found by other code.
@@ -90,12 +109,18 @@ impl AuditImage {
                 Err(error) if has_ext_magic(&window) => {
                     reasons.push(format!("; partition {}: {error}", partition.number));
                 }
-                Err(_) if boot.is_none() => boot = open_fat(window),
+                Err(_) if boot.is_none() => boot = open_fat(window, partition.number)?,
                 Err(_) => {}
             }
             if boot.is_none() && !has_ext_magic(&Window::new(whole.clone(), partition.range)?) {
-                boot = open_fat(Window::new(whole.clone(), partition.range)?);
+                boot = open_fat(Window::new(whole.clone(), partition.range)?, partition.number)?;
             }
+        }
+        // Another partition may be the right one; where none is, this one was.
+        if boot.is_none()
+            && let Some(damaged) = damaged
+        {
+            return Err(damaged);
         }
         match root {
             Some((root_window, root)) => {
@@ -312,15 +337,17 @@ impl AuditImage {
     /// # Errors
     /// Damage.
     pub fn files_below(&self, path: &str) -> Result<Vec<String>, AuditError> {
-        let (mut found, mut ahead, mut seen) = (Vec::new(), vec![path.to_owned()], 0);
-        while let Some(at) = ahead.pop() {
+        let (mut found, mut ahead, mut seen) = (Vec::new(), vec![(path.to_owned(), 0)], 0);
+        while let Some((at, depth)) = ahead.pop() {
             seen += 1;
-            // Links lead to what is found in its own place, or in circles. A damaged tree may be a circle by itself,
-            // which the limit ends.
+            // Links lead to what is found in its own place, or in circles. A damaged tree may be a circle by itself.
+            if seen > WALK_LIMIT || depth > DEEPEST {
+                return Err(AuditError::TooMuch { place: at });
+            }
             match self.stat(&at)?.map(|stat| stat.kind) {
-                Some(FileType::Directory) if seen < WALK_LIMIT => {
+                Some(FileType::Directory) => {
                     let base = if at == "/" { "" } else { &at };
-                    ahead.extend(self.names(&at)?.into_iter().map(|name| format!("{base}/{name}")));
+                    ahead.extend(self.names(&at)?.into_iter().map(|name| (format!("{base}/{name}"), depth + 1)));
                 }
                 Some(FileType::Regular) => found.push(at),
                 _ => {}
@@ -390,12 +417,16 @@ fn has_ext_magic(window: &Window<dyn ReadAt>) -> bool {
     window.read_at(ByteOffset(1024 + 0x38), &mut magic).is_ok() && magic == [0x53, 0xef]
 }
 
-fn open_fat(window: Window<dyn ReadAt>) -> Option<fatfs::FileSystem<Cursor>> {
+fn open_fat(window: Window<dyn ReadAt>, partition: u32) -> Result<Option<fatfs::FileSystem<Cursor>>, AuditError> {
     // Else the library would write down the day of each read, and this never writes.
     let options = fatfs::FsOptions::new().update_accessed_date(false);
-    let boot = fatfs::FileSystem::new(Cursor { window, at: 0 }, options).ok()?;
+    let Ok(boot) = fatfs::FileSystem::new(Cursor { window: window.clone(), at: 0 }, options) else { return Ok(None) };
+    // Before any directory is read: this library trusts chains of clusters.
+    if let Some(what) = boot_chains::what_is_wrong(&window)? {
+        return Err(AuditError::Boot { partition, what });
+    }
     let holds = |name| boot.root_dir().open_file(name).is_ok();
-    (holds("cmdline.txt") || holds("config.txt")).then_some(boot)
+    Ok((holds("cmdline.txt") || holds("config.txt")).then_some(boot))
 }
 
 struct Eyes(Window<dyn ReadAt>);
