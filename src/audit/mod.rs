@@ -7,6 +7,7 @@ mod boot;
 mod boot_chains;
 mod finding;
 mod listings;
+mod live_ranges;
 mod looked_through;
 mod options;
 mod path_stat;

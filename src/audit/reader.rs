@@ -224,44 +224,6 @@ impl AuditImage {
         Ok(Some(content))
     }
 
-    /// Reads a regular file from beginning to end in windows of `window` bytes, each followed by up to `overlap` bytes
-    /// of the next one: `look(bytes, fresh, offset)`, where `fresh` is how many bytes are not overlap.
-    ///
-    /// # Errors
-    /// Damage.
-    pub fn read_whole(
-        &self,
-        path: &str,
-        window: usize,
-        overlap: usize,
-        look: &mut dyn FnMut(&[u8], usize, u64),
-    ) -> Result<(), AuditError> {
-        let mut file = match self.root.open(path) {
-            Ok(file) => file,
-            Err(error) => return absent::<()>(error, path).map(|_| ()),
-        };
-        let failed = |source| AuditError::Root { place: path.to_owned(), source };
-        let (mut buffer, mut held, mut offset) = (vec![0; window + overlap], 0, 0u64);
-        loop {
-            // Filled to the brim: a read may give less than was asked for, and the windows must not shrink.
-            while let Some(rest) = buffer.get_mut(held..).filter(|rest| !rest.is_empty()) {
-                match file.read_bytes(rest).map_err(failed)? {
-                    0 => break,
-                    n => held += n,
-                }
-            }
-            let fresh = held.min(window);
-            if fresh == 0 {
-                return Ok(());
-            }
-            look(buffer.get(..held).unwrap_or_default(), fresh, offset);
-            // The overlap is the beginning of the next window, and is not read twice.
-            buffer.copy_within(fresh..held, 0);
-            held -= fresh;
-            offset = offset.saturating_add(fresh as u64);
-        }
-    }
-
     /// [`AuditImage::bytes`] as text, lossily.
     ///
     /// # Errors

@@ -32,8 +32,10 @@ impl PrivateCopy {
             }
             _ => FsError::Io { doing: doing.to_owned(), source },
         };
-        // `O_TMPFILE`; where a file system has none, a file of mode 0600 that is unlinked as soon as it is open.
+        // `O_TMPFILE`; where a file system has none, a file that is unlinked as soon as it is open.
         let copy = tempfile::tempfile().map_err(failed)?;
+        // Without a name it is only reached through /proc, and there by nobody else.
+        rustix::fs::fchmod(&copy, rustix::fs::Mode::from_raw_mode(0o600)).map_err(|error| failed(error.into()))?;
         let room = room_for(&copy).map_err(failed)?;
         // Holes cost nothing, and zeros will be holes. To look for those takes a while, so only where it matters.
         if needed(window, ranges, false).map_err(failed)? > room {
