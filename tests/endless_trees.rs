@@ -159,7 +159,7 @@ fn what_linux_made_and_grew_is_clean_for_our_check() {
     }
     let script = r#"
         set -e; cd "$1"
-        mkdir many deep; for n in $(seq 0 1500); do echo $n > "many/a name of some length $n"; done
+        mkdir many deep; for n in $(seq 0 600); do echo $n > "many/a name of some length $n"; done
         rm many/*7 many/*42; ln "many/a name of some length 1" linked
         p=deep; for n in $(seq 30); do p=$p/d; mkdir $p; done
         for n in 1 2 3 4; do echo x > x$n; setfattr -n user.a -v same$n x$n; done
@@ -170,20 +170,16 @@ fn what_linux_made_and_grew_is_clean_for_our_check() {
         fallocate -l 300000 kept; touch behind; fallocate -n -l 300000 behind; truncate -s 100000 behind
         chattr +i x3; chattr -i x3
     "#;
-    for (name, options) in FEATURE_SETS {
+    // One of each kind: with and without checksums, small blocks, content in inodes.
+    let kinds = ["pi-gen without checksums", "trixie", "1 KiB blocks", "inline data"];
+    for (name, options) in FEATURE_SETS.iter().filter(|(name, _)| kinds.contains(name)) {
         let disk = Disk::ext4(24, options, |top| fs::write(top.join("file"), "x").unwrap());
         disk.mounted("rw", |top| run(Command::new("bash").args(["-c", script, "-"]).arg(top)));
         disk.assert_clean(name);
         check::check(disk.overlay()).unwrap_or_else(|e| panic!("{name}, used: {e}"));
-        // As the first boot of a card does: online, by the kernel.
-        File::options().write(true).open(&disk.path).unwrap().set_len(700 << 20).unwrap();
-        if *name == "sparse_super2" {
-            continue;
-        }
-        disk.mounted("rw", |top| {
-            let device = run(Command::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(top)).stdout;
-            run(Command::new("resize2fs").arg(String::from_utf8(device).unwrap().trim()));
-        });
+        // As the first boot of a card does.
+        File::options().write(true).open(&disk.path).unwrap().set_len(300 << 20).unwrap();
+        run(Command::new("resize2fs").arg("-f").arg(&disk.path));
         disk.assert_clean(name);
         check::check(disk.overlay()).unwrap_or_else(|e| panic!("{name}, grown: {e}"));
     }

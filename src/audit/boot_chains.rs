@@ -1,6 +1,7 @@
 //! Whether a FAT can be walked to an end: `fatfs` trusts its chains, and would go round in one that meets itself.
 
-use super::reader::AuditError;
+use std::io;
+
 use crate::image::{ReadAt, Window};
 use crate::units::ByteOffset;
 
@@ -26,7 +27,7 @@ struct Chains<'w> {
 ///
 /// # Errors
 /// The image's.
-pub(super) fn what_is_wrong(window: &Window<dyn ReadAt>) -> Result<Option<String>, AuditError> {
+pub(super) fn what_is_wrong(window: &Window<dyn ReadAt>) -> io::Result<Option<String>> {
     let mut boot = [0; 512];
     window.read_at(ByteOffset(0), &mut boot)?;
     let byte = |at: usize| u64::from(boot.get(at).copied().unwrap_or_default());
@@ -67,7 +68,7 @@ pub(super) fn what_is_wrong(window: &Window<dyn ReadAt>) -> Result<Option<String
 
 impl Chains<'_> {
     /// Goes through all directories from the root, which is a chain or these bytes.
-    fn walk(&mut self, root: u32, fixed: Vec<u8>) -> Result<Option<String>, AuditError> {
+    fn walk(&mut self, root: u32, fixed: Vec<u8>) -> io::Result<Option<String>> {
         let mut ahead = Vec::new();
         if root == 0 {
             ahead.extend(below(&fixed, self.bits == 32));

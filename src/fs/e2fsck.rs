@@ -11,7 +11,7 @@ use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::ext4::inode::{InodeKind, walk_table};
 use super::ext4::mapping::Mapping;
-use super::private_copy::{PrivateCopy, only_names_it, program};
+use super::private_copy::{PrivateCopy, in_one_line, program};
 use crate::image::ReadAt;
 use crate::printable::Printable;
 use crate::units::ByteRange;
@@ -49,13 +49,7 @@ pub fn check(window: &dyn ReadAt) -> Result<Option<Verdict>, FsError> {
 /// What it said, without the lines that only count, as one line.
 pub(crate) fn words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stdout);
-    let lines = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("Pass ") && !only_names_it(line));
-    // A badly damaged system gives thousands of lines, and a message shall be read.
-    let text: Vec<&str> = lines.take(8).collect();
-    Printable::of(&text.join("; ")).to_string().chars().take(800).collect()
+    in_one_line(said.lines().filter(|line| !line.trim_start().starts_with("Pass ")))
 }
 
 fn first_line(bytes: &[u8]) -> String {

@@ -4,9 +4,8 @@ use super::FsError;
 use super::blockmap::used_ranges;
 use super::fat::walk::directory_places;
 use super::fat::{FatTree, FatVolume};
-use super::private_copy::{PrivateCopy, only_names_it, program};
+use super::private_copy::{PrivateCopy, in_one_line, program};
 use crate::image::ReadAt;
-use crate::printable::Printable;
 use crate::units::ByteRange;
 
 /// What is no damage: a label that was changed in one of its places, and a backup of the boot sector that differs from it
@@ -39,19 +38,12 @@ pub fn check(window: &dyn ReadAt) -> Result<bool, FsError> {
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
-    let found: Vec<&str> = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !is_listing(line))
-        .filter(|line| {
-            !line.is_empty() && !only_names_it(line) && !HARMLESS.iter().any(|known| line.starts_with(known))
-        })
-        .collect();
+    let harmless = |line: &&str| is_listing(line.trim()) || HARMLESS.iter().any(|known| line.trim().starts_with(known));
+    let what = in_one_line(said.lines().filter(|line| !harmless(line)));
     // Exit code 1 means that something could be corrected; what it says tells whether that is damage.
-    if output.status.code() == Some(1) && found.is_empty() {
+    if output.status.code() == Some(1) && what.is_empty() {
         return Ok(true);
     }
-    let what: String = Printable::of(&found.join("; ")).to_string().chars().take(800).collect();
     Err(FsError::Corrupt { volume: "boot", what: format!("fsck.fat -n: {what}") })
 }
 

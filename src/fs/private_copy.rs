@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use super::FsError;
 use crate::image::ReadAt;
 use crate::image::zeros::all_zeros;
+use crate::printable::Printable;
 use crate::units::{ByteOffset, ByteRange, ByteSize};
 
 const CHUNK: u64 = 1 << 20;
@@ -70,9 +71,18 @@ impl PrivateCopy {
     }
 }
 
-/// Whether a line of a program's words only names the file.
-pub(super) fn only_names_it(line: &str) -> bool {
-    line.contains(NAME)
+/// What a program said, without the lines that only name its file, for a message.
+pub(super) fn in_one_line<'l>(lines: impl Iterator<Item = &'l str>) -> String {
+    // A badly damaged system gives thousands of lines, and a message shall be read.
+    const MOST_LINES: usize = 8;
+    const MOST_CHARACTERS: usize = 800;
+    let said: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty() && !line.contains(NAME)).collect();
+    let shown = said.get(..MOST_LINES.min(said.len())).unwrap_or_default().join("; ");
+    let text: String = Printable::of(&shown).to_string().chars().take(MOST_CHARACTERS).collect();
+    match said.len().saturating_sub(MOST_LINES) {
+        0 => text,
+        more => format!("{text}; and {more} lines more"),
+    }
 }
 
 /// Where a program is, if it is installed. `/sbin` is not in everybody's path.

@@ -5,14 +5,11 @@ use crate::fs::{FsError, ImagePath, Tree};
 /// The largest text file that is looked into, in bytes: dpkg's status of a desktop image has several MiB.
 pub(super) const TEXT_LIMIT: u64 = 16 << 20;
 
-/// The text of a file, links followed; `None` where there is none, or where it is too large to be what was meant.
+/// The text of a file, links followed; `None` where there is none. One that is too large is an error: what was not read
+/// must not look as if it were not there.
 pub(super) fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>, FsError> {
     let path = tree.resolve(&ImagePath::new(path)?)?;
-    match tree.text(&path, TEXT_LIMIT) {
-        // Not an error: one odd file must not keep the rest from being shown.
-        Err(FsError::TooLarge { .. }) => Ok(None),
-        other => other,
-    }
+    tree.text(&path, TEXT_LIMIT)
 }
 
 /// Whether something is at a path, links followed.

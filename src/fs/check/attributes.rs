@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::damage::{corrupt, ensure};
 use super::owners::Owners;
-use super::{corrupt, ensure};
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::checksum::crc32c;

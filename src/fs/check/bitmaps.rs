@@ -1,6 +1,6 @@
 //! The block bitmaps and the free counts, compared with what is owned.
 
-use super::corrupt;
+use super::damage::corrupt;
 use super::owners::Owners;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;

@@ -1,6 +1,6 @@
 //! Group descriptors: their checksums, those of the bitmaps that they name, and the bits behind the ends of bitmaps.
 
-use super::{corrupt, ensure};
+use super::damage::{corrupt, ensure};
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::checksum::crc32c;

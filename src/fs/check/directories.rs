@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::damage::{corrupt, ensure};
 use super::hash_tree::HashTree;
 use super::names::DIRECTORY;
-use super::{Check, corrupt, ensure};
+use super::state::Check;
 use crate::fs::FsError;
 use crate::fs::ext4::directory::{RawEntry, entries, inline_places, leaf_checksum};
 use crate::fs::ext4::groups::read_block;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use fs_ext4::hash::{HashVersion, NameHash, effective_version, name_hash};
 
-use super::{corrupt, ensure};
+use super::damage::{corrupt, ensure};
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::checksum::crc32c;

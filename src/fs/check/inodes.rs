@@ -1,6 +1,9 @@
 //! One inode in use: its own fields, its size, and the blocks that it owns.
 
-use super::{Check, attributes, corrupt, ensure, journal, orphan_file, reserved, symlinks};
+use super::damage::{corrupt, ensure};
+use super::state::Check;
+use super::unused::DELETED_AT;
+use super::{attributes, journal, orphan_file, reserved, symlinks};
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::features::incompat;
@@ -8,28 +11,12 @@ use crate::fs::ext4::inode::{EXTENTS_FLAG, INDEX_FLAG, INLINE_FLAG, Inode, Inode
 use crate::fs::ext4::mapping::Mapping;
 use crate::fs::ext4::raw::{u16_at, u32_at};
 
-/// `i_dtime`.
-const DELETED_AT: usize = 0x14;
 /// `i_flags` of features that are refused, so that no inode may have them: encrypted, `imagic`, verity, a large
 /// attribute's own inode, names without case.
 const REFUSED_FLAGS: u32 = 0x800 | 0x2000 | 0x10_0000 | 0x20_0000 | 0x4000_0000;
 
-pub(super) fn is_directory(inode: &Inode) -> bool {
+fn is_directory(inode: &Inode) -> bool {
     inode.kind() == InodeKind::Directory
-}
-
-/// A slot that is not in use is all zeros or has a deletion time. Anything else was lost.
-///
-/// # Errors
-/// [`FsError::Corrupt`].
-pub(super) fn free(sb: &Superblock, inode: &Inode) -> Result<(), FsError> {
-    let (mode, deleted) = (u16_at(&inode.raw, 0), u32_at(&inode.raw, DELETED_AT));
-    if inode.links() != 0 || (mode != 0 && deleted == 0) {
-        return Err(corrupt(format!("inode {} is marked free, but was never deleted", inode.number)));
-    }
-    // What is no time is the number of the next inode in a list of orphans; unless the clock was never set (`s_wtime`).
-    let listed = deleted != 0 && deleted < sb.inodes && u32_at(&sb.raw, 0x30) >= sb.inodes;
-    ensure(!listed, || format!("inode {} is left of a list of orphaned inodes", inode.number))
 }
 
 impl Check<'_> {
@@ -68,31 +55,6 @@ impl Check<'_> {
             _ => Ok(()),
         }
     }
-
-    /// Notes what it owns, which has to be as much as it says.
-    pub(super) fn own_blocks(&mut self, inode: &Inode) -> Result<Mapping, FsError> {
-        let mapping = Mapping::of(self.window, self.sb, inode)?;
-        let owner = format!("inode {}", inode.number);
-        for &node in &mapping.nodes {
-            self.owners.own(node, 1, &owner)?;
-        }
-        for extent in &mapping.extents {
-            self.owners.own(extent.physical, extent.count, &owner)?;
-        }
-        // `i_blocks` counts data, nodes of the extent tree and the attribute block.
-        let blocks = mapping.extents.iter().map(|extent| extent.count).sum::<u64>() + mapping.nodes.len() as u64;
-        has_allocated(self.sb, inode, blocks + u64::from(inode.xattr_block() != 0))?;
-        Ok(mapping)
-    }
-}
-
-/// # Errors
-/// Where `i_blocks` is not that many.
-pub(super) fn has_allocated(sb: &Superblock, inode: &Inode, blocks: u64) -> Result<(), FsError> {
-    let said = inode.allocated(sb);
-    ensure(said == blocks.saturating_mul(sb.block_size()), || {
-        format!("inode {} says that {said} bytes are allocated, and owns {blocks} blocks", inode.number)
-    })
 }
 
 fn has_its_checksum(sb: &Superblock, inode: &Inode) -> Result<(), FsError> {

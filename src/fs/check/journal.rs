@@ -1,6 +1,6 @@
 //! The journal's superblock, of a journal that is empty (kernel, Documentation/filesystems/ext4/journal.rst).
 
-use super::{corrupt, ensure};
+use super::damage::{corrupt, ensure};
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::checksum::crc32c;

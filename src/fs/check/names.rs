@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::damage::{corrupt, ensure};
 use super::shape::one_root;
-use super::{corrupt, ensure};
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::inode::ROOT_INODE;

@@ -1,6 +1,6 @@
 //! The orphan file of a file system that was put away: its blocks list nothing.
 
-use super::ensure;
+use super::damage::ensure;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::groups::read_block;

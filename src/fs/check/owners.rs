@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::corrupt;
+use super::damage::corrupt;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::groups::{Groups, own_blocks, table_blocks};

@@ -1,7 +1,9 @@
 //! The inodes below the first free one, which no directory names: what is of no use is empty.
 
-use super::inodes::has_allocated;
-use super::{Check, ensure, resize};
+use super::damage::ensure;
+use super::resize;
+use super::state::{Check, has_allocated};
+use super::unused::is_empty;
 use crate::fs::FsError;
 use crate::fs::ext4::inode::{Inode, RESIZE_INODE};
 use crate::fs::ext4::mapping::BAD_BLOCKS_INODE;
@@ -20,14 +22,6 @@ pub(super) fn check(check: &mut Check<'_>, inode: &Inode) -> Result<(), FsError>
             has_allocated(check.sb, inode, 0)
         }
     }
-}
-
-/// Whether an inode names nothing. Times and the checksum may stand in it.
-pub(super) fn is_empty(inode: &Inode, blocks: bool) -> bool {
-    let zeros = |from: usize, to: usize| inode.raw.get(from..to).unwrap_or_default().iter().all(|&byte| byte == 0);
-    // Mode, user and size; deletion time, group, links and flags; the blocks; attributes and the upper half of the size.
-    let fields = zeros(0, 8) && zeros(0x14, 0x1C) && zeros(0x20, 0x24) && zeros(0x68, 0x74) && zeros(0x74, 0x78);
-    fields && (!blocks || zeros(0x28, 0x64))
 }
 
 /// Blocks that the medium cannot keep (`e2fsck -c`) belong to inode 1, which is nothing else.

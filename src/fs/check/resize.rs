@@ -2,9 +2,9 @@
 //! Its double indirect block names those of the main copy, and each of these the ones at its place in the backups
 //! (e2fsprogs, lib/ext2fs/res_gdt.c).
 
-use super::inodes::has_allocated;
-use super::reserved::is_empty;
-use super::{Check, ensure};
+use super::damage::ensure;
+use super::state::{Check, has_allocated};
+use super::unused::is_empty;
 use crate::fs::FsError;
 use crate::fs::ext4::features::compat;
 use crate::fs::ext4::groups::read_block;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{corrupt, ensure};
+use super::damage::{corrupt, ensure};
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::directory::{entries, inline_places};

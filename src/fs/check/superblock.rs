@@ -1,6 +1,6 @@
 //! Fields of the superblock that nothing else here looks at, and that Linux or e2fsck goes by.
 
-use super::ensure;
+use super::damage::ensure;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::features::{compat, incompat};

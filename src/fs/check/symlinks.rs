@@ -1,6 +1,6 @@
 //! Targets of symbolic links: as long as they say, and text up to their end.
 
-use super::ensure;
+use super::damage::ensure;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
 use crate::fs::ext4::groups::read_block;

@@ -1,7 +1,6 @@
 //! Names in a FAT directory: the short one of eleven bytes, and the long one in the entries before it.
 //! Source: Microsoft's "FAT: General Overview of On-Disk Format", version 1.03.
 
-use super::walk::ENTRY_BYTES;
 use crate::fs::ext4::raw::u16_at;
 
 /// UTF-16 units in one fragment of a long name, and where they stand in it.
@@ -84,6 +83,3 @@ pub(super) fn is_short(entry: &[u8], name: &[u8]) -> bool {
     let padded = entry.get(..11).unwrap_or_default();
     padded.starts_with(name) && padded.iter().skip(name.len()).all(|&byte| byte == b' ')
 }
-
-// The length of an entry is what the walk cuts directories into.
-const _: () = assert!(UNITS[UNITS.len() - 1] + 2 == ENTRY_BYTES);
