@@ -109,6 +109,14 @@ fn fields(sb: &Superblock, inode: &Inode) -> Result<(), FsError> {
 /// Whether the size fits the blocks.
 fn size(sb: &Superblock, inode: &Inode, mapping: &Mapping) -> Result<(), FsError> {
     let (size, number) = (inode.size(), inode.number);
+    let end = size.div_ceil(sb.block_size());
+    // Block numbers in a file have 32 bits; without extents it reaches as far as three levels of pointers.
+    let per_block = sb.block_size() / 4;
+    let reach = match inode.flags() & EXTENTS_FLAG {
+        0 => (12 + per_block + per_block.pow(2) + per_block.pow(3)).min(u64::from(u32::MAX)),
+        _ => u64::from(u32::MAX),
+    };
+    ensure(end <= reach, || format!("inode {number} has {size} bytes, more than any can"))?;
     if inode.flags() & INLINE_FLAG != 0 {
         let most = attributes::inline_bytes(inode)
             .ok_or_else(|| corrupt(format!("inode {number} says that its content lies in it, and has none")))?;
@@ -117,7 +125,6 @@ fn size(sb: &Superblock, inode: &Inode, mapping: &Mapping) -> Result<(), FsError
             format!("directory inode {number} has {size} bytes, and room for {most}")
         });
     }
-    let end = size.div_ceil(sb.block_size());
     if is_directory(inode) {
         let blocks: u64 = mapping.extents.iter().map(|extent| extent.count).sum();
         // Linux reads them from the first to the last: a hole would cut the directory short.
@@ -130,8 +137,6 @@ fn size(sb: &Superblock, inode: &Inode, mapping: &Mapping) -> Result<(), FsError
         let unwritten = mapping.extents.iter().any(|extent| extent.unwritten);
         return ensure(!unwritten, || format!("directory inode {number} has blocks that were never written"));
     }
-    // Block numbers in a file have 32 bits.
-    ensure(end <= u64::from(u32::MAX), || format!("inode {number} has {size} bytes, more than any can"))?;
     // Unwritten blocks may lie behind the end: `fallocate --keep-size` makes them.
     let behind = mapping.extents.iter().any(|extent| !extent.unwritten && extent.logical + extent.count > end);
     ensure(!behind, || format!("inode {number} owns blocks behind its end"))

@@ -3,6 +3,7 @@
 use super::damage::ensure;
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
+use crate::fs::ext4::directory::inline_value;
 use crate::fs::ext4::groups::read_block;
 use crate::fs::ext4::inode::{EXTENTS_FLAG, INLINE_FLAG, Inode};
 use crate::fs::ext4::mapping::Mapping;
@@ -13,10 +14,12 @@ use crate::image::ReadAt;
 pub(super) fn check(window: &dyn ReadAt, sb: &Superblock, inode: &Inode, mapping: &Mapping) -> Result<(), FsError> {
     let wrong = || format!("the symbolic link of inode {} has no target that can be", inode.number);
     let size = usize::try_from(inode.size()).unwrap_or(usize::MAX);
-    // Content of an inode may go on in an attribute, behind the first 60 bytes.
+    // Content of an inode may go on in an attribute, behind the first 60 bytes. No NUL need end it there.
     if inode.flags() & INLINE_FLAG != 0 {
-        let shown = inode.block_area().get(..size.min(60)).unwrap_or_default();
-        return ensure(!shown.is_empty() && !shown.contains(&0), wrong);
+        let behind = inline_value(inode).and_then(|place| inode.raw.get(place)).unwrap_or_default();
+        let mut target = [inode.block_area(), behind].concat();
+        target.push(0);
+        return ensure(ends_at(&target, size), wrong);
     }
     // Short ones lie in the inode, unless it has extents. A NUL ends each.
     if size < 60 && inode.flags() & EXTENTS_FLAG == 0 {
