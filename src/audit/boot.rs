@@ -4,7 +4,7 @@ use super::places::is_like;
 use super::reader::{AuditError, AuditImage, READ_LIMIT};
 use crate::read_limited::read_beginning;
 
-/// So deep are directories gone into; a damaged FAT may be a circle.
+/// So deep are directories gone into.
 const DEEPEST: usize = 128;
 /// So many files are gone through.
 const MOST: usize = 2_000_000;

@@ -4,8 +4,10 @@
 
 mod accounts;
 mod boot;
+mod boot_chains;
 mod finding;
 mod listings;
+mod live_ranges;
 mod looked_through;
 mod options;
 mod other_names;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, FileType, Metadata};
 
+use super::boot_chains;
 use super::listings::Listings;
 use super::looked_through::LookedThrough;
 use super::path_stat::PathStat;
@@ -19,7 +20,7 @@ use crate::units::{ByteOffset, ByteSize};
 /// So much of one file is read; what the rules look at is far smaller. A larger one is noted as [unread](Unread).
 pub(super) const READ_LIMIT: u64 = 8 << 20;
 
-/// A directory tree with more entries than this is reported as far as it was read.
+/// So many names are gone through below one place.
 const WALK_LIMIT: usize = 2_000_000;
 
 /// Why an image cannot be audited at all.
@@ -51,6 +52,14 @@ pub enum AuditError {
     TooMuch {
         /// Path.
         place: String,
+    },
+    /// The boot file system cannot be walked to an end.
+    #[error("the boot file system (partition {partition}) is damaged: {what}: nothing is said of the image")]
+    Boot {
+        /// Its number in the partition table.
+        partition: u32,
+        /// What is wrong, in words.
+        what: String,
     },
     /// The image could not be read.
     #[error("could not read the image")]
@@ -85,6 +94,14 @@ impl AuditImage {
     pub fn open(untouched: &Arc<dyn ReadAt>, whole: Arc<dyn ReadAt>) -> Result<AuditImage, AuditError> {
         let table = PartitionTable::read(&*whole)?;
         let (mut root, mut boot, mut reasons) = (None, None, Vec::new());
+        let mut damaged = None;
+        let mut open_fat = |window, partition| match open_fat(window, partition) {
+            Err(error @ AuditError::Boot { .. }) => {
+                damaged = Some(error);
+                Ok(None)
+            }
+            opened => opened,
+        };
         for partition in &table.partitions {
             let window = Window::new(whole.clone(), partition.range)?;
             // What a partition holds decides, as on the writing side, but found by other code.
@@ -96,12 +113,18 @@ impl AuditImage {
                 Err(error) if has_ext_magic(&window) => {
                     reasons.push(format!("; partition {}: {error}", partition.number));
                 }
-                Err(_) if boot.is_none() => boot = open_fat(window),
+                Err(_) if boot.is_none() => boot = open_fat(window, partition.number)?,
                 Err(_) => {}
             }
             if boot.is_none() && !has_ext_magic(&Window::new(whole.clone(), partition.range)?) {
-                boot = open_fat(Window::new(whole.clone(), partition.range)?);
+                boot = open_fat(Window::new(whole.clone(), partition.range)?, partition.number)?;
             }
+        }
+        // Another partition may be the right one; where none is, this one was.
+        if boot.is_none()
+            && let Some(damaged) = damaged
+        {
+            return Err(damaged);
         }
         match root {
             Some((root_window, root)) => {
@@ -415,12 +438,16 @@ fn has_ext_magic(window: &Window<dyn ReadAt>) -> bool {
     window.read_at(ByteOffset(1024 + 0x38), &mut magic).is_ok() && magic == [0x53, 0xef]
 }
 
-fn open_fat(window: Window<dyn ReadAt>) -> Option<fatfs::FileSystem<Cursor>> {
+fn open_fat(window: Window<dyn ReadAt>, partition: u32) -> Result<Option<fatfs::FileSystem<Cursor>>, AuditError> {
     // Else the library would write down the day of each read, and this never writes.
     let options = fatfs::FsOptions::new().update_accessed_date(false);
-    let boot = fatfs::FileSystem::new(Cursor { window, at: 0 }, options).ok()?;
+    let Ok(boot) = fatfs::FileSystem::new(Cursor { window: window.clone(), at: 0 }, options) else { return Ok(None) };
+    // Before any directory is read: this library trusts chains of clusters.
+    if let Some(what) = boot_chains::what_is_wrong(&window)? {
+        return Err(AuditError::Boot { partition, what });
+    }
     let holds = |name| boot.root_dir().open_file(name).is_ok();
-    (holds("cmdline.txt") || holds("config.txt")).then_some(boot)
+    Ok((holds("cmdline.txt") || holds("config.txt")).then_some(boot))
 }
 
 struct Eyes(Window<dyn ReadAt>);

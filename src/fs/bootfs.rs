@@ -3,6 +3,7 @@
 //! `fatfs` trusts what it reads, so a volume is walked by [`super::fat`] before it sees it. It has no notion of owners
 //! and modes: every file is 0644 and every directory 0755, root's.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,9 +37,45 @@ impl BootFs {
     /// [`FsError::Unsupported`] for another kind of file system, [`FsError::Corrupt`] for damage.
     pub fn open(window: Arc<dyn WriteAt>, clock: Clock) -> Result<BootFs, FsError> {
         let volume = FatVolume::read(&window)?;
-        // Only the verdict counts, so the tree is dropped.
-        FatTree::read(&window, &volume)?;
-        Ok(BootFs { window, clock, turn: Mutex::new(()) })
+        let tree = FatTree::read(&window, &volume)?;
+        let boot = BootFs { window, clock, turn: Mutex::new(()) };
+        boot.agrees_with(&tree)?;
+        Ok(boot)
+    }
+
+    /// `fatfs` has to see what our walk saw: what one of the two passes over, a step would miss or the scrub wipe.
+    fn agrees_with(&self, tree: &FatTree) -> Result<(), FsError> {
+        let mut ours: BTreeMap<String, (bool, u64)> = BTreeMap::new();
+        for (n, node) in tree.nodes.iter().enumerate().skip(1) {
+            ours.insert(tree.path_of(n), (node.is_directory, node.size));
+        }
+        let differs = |path: &str| {
+            let what = format!("two readers of it do not agree on {path:?}");
+            FsError::Corrupt { volume: VOLUME, what }
+        };
+        self.with(|fs| {
+            // It goes nowhere that our walk has not been, which ends.
+            let mut ahead = vec![(String::new(), fs.root_dir())];
+            while let Some((at, directory)) = ahead.pop() {
+                for entry in directory.iter() {
+                    let entry = entry.map_err(|e| fail(e, "list", &ImagePath::root()))?;
+                    let name = entry.file_name();
+                    if name == "." || name == ".." {
+                        continue;
+                    }
+                    let path = format!("{at}/{name}");
+                    let size = if entry.is_dir() { 0 } else { entry.len() };
+                    if ours.remove(&path) != Some((entry.is_dir(), size)) {
+                        return Err(differs(&path));
+                    }
+                    if entry.is_dir() {
+                        ahead.push((path, entry.to_dir()));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        ours.keys().next().map_or(Ok(()), |path| Err(differs(path)))
     }
 
     fn with<T>(&self, act: impl FnOnce(&FileSystem<Disk>) -> Result<T, FsError>) -> Result<T, FsError> {

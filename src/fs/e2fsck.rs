@@ -3,13 +3,7 @@
 //! It gets a private sparse copy of what it looks at, as a file of its own: after a journal replay it cannot
 //! open an image at an offset again, and an overlay is no file at all.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-
-use tempfile::NamedTempFile;
+use std::process::Output;
 
 use super::FsError;
 use super::blockmap::used_ranges;
@@ -17,14 +11,13 @@ use super::ext4::Superblock;
 use super::ext4::groups::Groups;
 use super::ext4::inode::{InodeKind, walk_table};
 use super::ext4::mapping::Mapping;
+use super::private_copy::{PrivateCopy, in_one_line, program};
 use crate::image::ReadAt;
-use crate::image::zeros::all_zeros;
 use crate::printable::Printable;
-use crate::units::{ByteOffset, ByteRange};
+use crate::units::ByteRange;
 
-const CHUNK: u64 = 1 << 20;
-/// Of the temporary file's name; lines that begin with that name only count.
-const PREFIX: &str = "cardsmith-e2fsck-";
+/// The program's name.
+pub(super) const PROGRAM: &str = "e2fsck";
 
 /// What e2fsck said.
 #[derive(Debug, Clone)]
@@ -36,11 +29,16 @@ pub struct Verdict {
 /// Runs `e2fsck -fn` on the root file system in `window`. `None` where e2fsck is not installed.
 ///
 /// # Errors
-/// [`FsError::Corrupt`] with e2fsck's words where it finds anything, [`FsError::Io`].
+/// [`FsError::Corrupt`] with e2fsck's words where it finds anything, [`FsError::NoRoom`], [`FsError::Io`].
 pub fn check(window: &dyn ReadAt) -> Result<Option<Verdict>, FsError> {
-    let Some(program) = program() else { return Ok(None) };
-    let copy = private_copy(window).map_err(copying)?;
-    let output = run(&program, "-fn", &copy)?;
+    let Some(program) = program(PROGRAM) else { return Ok(None) };
+    // Where the structures cannot be walked, e2fsck shall see everything, to say what is wrong.
+    let ranges = match structures(window) {
+        Ok(ranges) => ranges,
+        Err(_) => used_ranges(window)?,
+    };
+    let copy = PrivateCopy::of(window, &ranges, "copy the root file system's structures for e2fsck")?;
+    let output = copy.judged_by(&program, "-fn", &[])?;
     // 0 is the only code that means "nothing was wrong" (e2fsck(8)).
     match output.status.code() {
         Some(0) => Ok(Some(Verdict { version: first_line(&output.stderr) })),
@@ -48,54 +46,14 @@ pub fn check(window: &dyn ReadAt) -> Result<Option<Verdict>, FsError> {
     }
 }
 
-/// Where `e2fsck` is, if it is installed. `/sbin` is not in everybody's path.
-pub(crate) fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from));
-    places.map(|place| place.join("e2fsck")).find(|file| file.is_file())
-}
-
-pub(crate) fn run(program: &PathBuf, flags: &str, image: &NamedTempFile) -> Result<Output, FsError> {
-    // No undo file, no progress, no translation: the words go into messages.
-    Command::new(program)
-        .arg(flags)
-        .arg(image.path())
-        .env("LC_ALL", "C")
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|source| FsError::Io { doing: format!("run {}", program.display()), source })
-}
-
 /// What it said, without the lines that only count, as one line.
 pub(crate) fn words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stdout);
-    let lines = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("Pass ") && !line.contains(PREFIX));
-    // A badly damaged system gives thousands of lines, and a message shall be read.
-    let text: Vec<&str> = lines.take(8).collect();
-    Printable::of(&text.join("; ")).to_string().chars().take(800).collect()
+    in_one_line(said.lines().filter(|line| !line.trim_start().starts_with("Pass ")))
 }
 
 fn first_line(bytes: &[u8]) -> String {
     Printable::of(bytes.split(|&b| b == b'\n').next().unwrap_or_default()).to_string()
-}
-
-/// What e2fsck looks at in `window`, as a sparse temporary file.
-fn private_copy(window: &dyn ReadAt) -> io::Result<NamedTempFile> {
-    // Where the structures cannot be walked, e2fsck shall see everything, to say what is wrong.
-    let ranges = match structures(window) {
-        Ok(ranges) => ranges,
-        Err(_) => used_ranges(window).map_err(io::Error::other)?,
-    };
-    let copy = NamedTempFile::with_prefix(PREFIX)?;
-    // At full length: e2fsck refuses a file that is shorter than its superblock says.
-    copy.as_file().set_len(window.size().0)?;
-    for range in ranges {
-        copy_range(window, copy.as_file(), range)?;
-    }
-    Ok(copy)
 }
 
 /// The used ranges without the contents of files, which e2fsck does not read: some MiB instead of some GiB.
@@ -147,31 +105,6 @@ fn without(ranges: &[ByteRange], holes: &[ByteRange]) -> Vec<ByteRange> {
         }
     }
     left
-}
-
-fn copy_range(window: &dyn ReadAt, copy: &File, range: ByteRange) -> io::Result<()> {
-    let mut buffer = Vec::new();
-    let mut from = range.start;
-    // Holes of the image stay holes of the copy.
-    while let Some(data) = window.next_data(from)?.and_then(|data| data.intersect(&range)) {
-        let mut at = data.start.0;
-        while at < data.end().0 {
-            let len = CHUNK.min(data.end().0 - at);
-            buffer.resize(usize::try_from(len).unwrap_or(0), 0);
-            window.read_at(ByteOffset(at), &mut buffer)?;
-            // A file's long stretches of zeros stay holes.
-            if !all_zeros(&buffer) {
-                copy.write_all_at(&buffer, at)?;
-            }
-            at += len;
-        }
-        from = data.end();
-    }
-    Ok(())
-}
-
-pub(crate) fn copying(source: io::Error) -> FsError {
-    FsError::Io { doing: "copy the root file system's blocks for e2fsck".into(), source }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::io::Read;
 use zeroize::Zeroizing;
 
 use super::path::{BadPath, ImagePath};
-use crate::units::ByteRange;
+use crate::units::{ByteRange, ByteSize};
 
 /// What kind of thing a directory entry names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -115,6 +115,21 @@ pub enum FsError {
         volume: &'static str,
         /// What was being written.
         path: ImagePath,
+    },
+    /// A private copy for a checker does not fit where temporary files go.
+    #[error(
+        "could not {doing}: {} has {} and it takes {needed}; set TMPDIR=DIRECTORY to one with more room",
+        directory.display(), free.map_or("no room left".to_owned(), |free| format!("{free} left"))
+    )]
+    NoRoom {
+        /// "copy the root file system for its repair".
+        doing: String,
+        /// Where temporary files go.
+        directory: std::path::PathBuf,
+        /// How much the copy takes.
+        needed: ByteSize,
+        /// How much room there was before; `None` where it ran out.
+        free: Option<ByteSize>,
     },
     /// The file system is damaged: what was being read or written, and what is wrong.
     #[error(

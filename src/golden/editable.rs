@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::error::GoldenError;
 use crate::fs::bootfs::BootFs;
+use crate::fs::check::directories_form_a_tree;
 use crate::fs::clock::Clock;
 use crate::fs::repair::{RepairReport, repair};
 use crate::fs::rootfs::RootFs;
@@ -130,7 +131,7 @@ fn open_with(
 /// repaired lives in an overlay; a partition that cannot be repaired stays as it is.
 ///
 /// # Errors
-/// [`GoldenError`] where there is no partition table, or no room for the overlay.
+/// [`GoldenError`] where there is no partition table, no room for the overlay, or where directories lead in a circle.
 pub fn replayed(base: Arc<dyn ReadAt>, name: &str) -> Result<Arc<dyn ReadAt>, GoldenError> {
     let io = |source| GoldenError::Io { doing: format!("read {name}"), source };
     let table =
@@ -141,8 +142,13 @@ pub fn replayed(base: Arc<dyn ReadAt>, name: &str) -> Result<Arc<dyn ReadAt>, Go
         let window: Arc<dyn WriteAt> = Arc::new(Window::new(whole, partition.range).map_err(io)?);
         if VolumeKind::probe(&window).map_err(io)?.is_ext() {
             let clock = newest_time(&*window).map_err(io)?;
-            // What cannot be repaired is for the reader to report.
-            let _ = repair(window, clock);
+            // What cannot be repaired is for the reader to report. But it follows paths, and in a circle of directories
+            // these never end.
+            if repair(window.clone(), clock).is_err()
+                && let Err(source @ FsError::Corrupt { .. }) = directories_form_a_tree(&window)
+            {
+                return Err(GoldenError::Fs { image: name.to_owned(), doing: "look through its directories", source });
+            }
         }
     }
     Ok(overlay)

@@ -28,6 +28,10 @@ pub fn prove(opened: &EditableImage, plan: &Plan, had: &BTreeSet<Part>) -> Resul
     if crate::fs::e2fsck::check(&*root).map_err(|what| failed("e2fsck -fn", what.to_string()))?.is_some() {
         passed.push("e2fsck -fn: clean".to_owned());
     }
+    let boot = opened.window(&opened.boot_partition)?;
+    if crate::fs::fsck_fat::check(&*boot).map_err(|what| failed("fsck.fat -n", what.to_string()))? {
+        passed.push("fsck.fat -n: clean".to_owned());
+    }
     Ok(passed)
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::{FallocateFlags, fallocate};
@@ -23,6 +23,8 @@ pub const OVERLAY_BLOCK: u64 = 4096;
 pub struct Overlay {
     base: Arc<dyn ReadAt>,
     size: ByteSize,
+    /// Where the file is, for messages.
+    directory: PathBuf,
     layer: RwLock<Layer>,
 }
 
@@ -38,7 +40,7 @@ impl Overlay {
     /// # Errors
     /// Where no temporary file can be made.
     pub fn new(base: Arc<dyn ReadAt>) -> io::Result<Overlay> {
-        Overlay::with_file(base, tempfile::tempfile()?)
+        Overlay::with_file(base, tempfile::tempfile()?, std::env::temp_dir())
     }
 
     /// As [`Overlay::new`], with the file in `directory`. It takes as much space as is edited.
@@ -46,10 +48,10 @@ impl Overlay {
     /// # Errors
     /// Where no temporary file can be made there.
     pub fn new_in(base: Arc<dyn ReadAt>, directory: &Path) -> io::Result<Overlay> {
-        Overlay::with_file(base, tempfile::tempfile_in(directory)?)
+        Overlay::with_file(base, tempfile::tempfile_in(directory)?, directory.to_owned())
     }
 
-    fn with_file(base: Arc<dyn ReadAt>, file: File) -> io::Result<Overlay> {
+    fn with_file(base: Arc<dyn ReadAt>, file: File, directory: PathBuf) -> io::Result<Overlay> {
         let size = base.size();
         let whole = size
             .0
@@ -57,7 +59,7 @@ impl Overlay {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the image is larger than any file can be"))?;
         // Whole blocks, also the last one: punching and adopting then need no case for the end of the image.
         file.set_len(whole)?;
-        Ok(Overlay { base, size, layer: RwLock::new(Layer { file, ranges: BlockRanges::default() }) })
+        Ok(Overlay { base, size, directory, layer: RwLock::new(Layer { file, ranges: BlockRanges::default() }) })
     }
 
     /// What lies below.
@@ -158,11 +160,24 @@ impl Overlay {
             // The image may end inside of this block; zeros fill the rest.
             let len = OVERLAY_BLOCK.min(self.size.0.saturating_sub(start)) as usize;
             self.base.read_at(ByteOffset(start), &mut bytes[..len])?;
-            layer.file.write_all_at(&bytes, start)?;
+            layer.file.write_all_at(&bytes, start).map_err(|error| self.out_of_room(error))?;
         }
         // Also where it was punched: from now on the file holds it.
         layer.ranges.set(block, block + 1, Kind::Written);
         Ok(())
+    }
+
+    /// The system's words for a full disk say neither which one nor what to do.
+    fn out_of_room(&self, error: io::Error) -> io::Error {
+        match error.kind() {
+            kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                let directory = self.directory.display();
+                let text =
+                    format!("no room left in {directory} for what is edited: set TMPDIR=DIRECTORY to one with more");
+                io::Error::new(kind, text)
+            }
+            _ => error,
+        }
     }
 
     fn write_locked(&self, layer: &mut Layer, at: u64, bytes: &[u8], end: u64) -> io::Result<()> {
@@ -177,7 +192,7 @@ impl Overlay {
             self.adopt(layer, past - 1)?;
         }
         // The bytes first and the entry after them: an error of the disk leaves the base visible, not a hole.
-        layer.file.write_all_at(bytes, at)?;
+        layer.file.write_all_at(bytes, at).map_err(|error| self.out_of_room(error))?;
         layer.ranges.set(first, past, Kind::Written);
         Ok(())
     }

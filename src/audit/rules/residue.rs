@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use crate::audit::finding::Severity;
+use crate::audit::live_ranges::live_ranges;
 use crate::audit::options::AuditOptions;
 use crate::audit::reader::{AuditError, AuditImage};
 use crate::audit::rule::{Found, Look, Rule};
 use crate::digest::Sha256Digest;
 use crate::image::ReadAt;
-use crate::units::ByteOffset;
+use crate::units::{ByteOffset, ByteRange};
 
 /// `residue`
 pub const RESIDUE: Rule = Rule {
@@ -98,44 +99,31 @@ fn is_quoted(b: u8) -> bool {
 type Seen = HashMap<(usize, Sha256Digest), (u64, u64)>;
 
 fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(), AuditError> {
+    let partition = &image.root_window;
     let mut raw = Seen::new();
     let mut at = ByteOffset(0);
-    let mut buffer = vec![0; WINDOW + LONGEST];
     // From data to data: nothing can stand in a hole.
-    while let Some(run) = image.root_window.next_data(at)?.filter(|run| !run.is_empty()) {
-        let mut place = run.start;
-        while let Some(left) = run.end().checked_since(place).filter(|left| left.0 > 0) {
-            // The window overlaps the next one, so that nothing is cut; what begins in the overlap is counted there.
-            let fresh = usize::try_from(left.0).unwrap_or(WINDOW).min(WINDOW);
-            let n = (fresh + LONGEST).min(usize::try_from(image.root_window.size().0 - place.0).unwrap_or(usize::MAX));
-            let Some(window) = buffer.get_mut(..n) else { break };
-            image.root_window.read_at(place, window)?;
-            count(window, fresh, place.0, &mut raw);
-            if raw.len() > MOST_STRINGS {
-                return Err(AuditError::TooMuch { place: "the root partition".to_owned() });
-            }
-            place = ByteOffset(place.0 + fresh as u64);
+    while let Some(run) = partition.next_data(at)?.filter(|run| !run.is_empty()) {
+        // What begins in a run may reach behind it.
+        count_in(partition, run, partition.size().0, &mut raw)?;
+        if raw.len() > MOST_STRINGS {
+            return Err(AuditError::TooMuch { place: "the root partition".to_owned() });
         }
         at = run.end();
     }
-    // Reading every file is the slow half, and without a suspect there is no need.
+    // Without a suspect there is nothing to account for.
     if raw.is_empty() {
         return Ok(());
     }
     let mut live = Seen::new();
-    let mut files = Vec::new();
-    image.each_file(&mut |path, _| {
-        files.push(path.to_vec());
-        Ok(())
-    })?;
-    for path in files {
-        image.read_whole(&path, WINDOW, LONGEST, &mut |window, fresh, at| count(window, fresh, at, &mut live))?;
+    for range in live_ranges(partition)? {
+        count_in(partition, range, range.end().0, &mut live)?;
     }
     let mut rest: Vec<(usize, u64, u64)> = raw
         .into_iter()
         .filter_map(|(key, (times, first))| {
             let accounted = live.get(&key).map_or(0, |(times, _)| *times);
-            // Hard links count a file twice, so files may seem to hold more than the image does.
+            // Damaged files may share blocks, and then seem to hold more than the image does.
             times.checked_sub(accounted).filter(|&left| left > 0).map(|left| (key.0, left, first))
         })
         .collect();
@@ -145,6 +133,20 @@ fn residue(image: &AuditImage, _: &AuditOptions, found: Found<'_>) -> Result<(),
         let what = MARKERS.get(marker).map_or("", |marker| marker.what);
         let at = ByteOffset(image.root_window.range().start.0.saturating_add(first));
         found(format!("image, {at}").into(), format!("{what}, {times} times more than files account for"));
+    }
+    Ok(())
+}
+
+/// Counts what begins in `range` and ends before `end`.
+fn count_in(partition: &dyn ReadAt, range: ByteRange, end: u64, seen: &mut Seen) -> Result<(), AuditError> {
+    let mut buffer = vec![0; WINDOW + LONGEST];
+    for part in range.chunks(WINDOW as u64) {
+        // The window overlaps the next one, so that nothing is cut; what begins in the overlap is counted there.
+        let fresh = usize::try_from(part.len.0).unwrap_or(WINDOW);
+        let n = (fresh + LONGEST).min(usize::try_from(end - part.start.0).unwrap_or(usize::MAX));
+        let window = buffer.get_mut(..n).unwrap_or_default();
+        partition.read_at(part.start, window)?;
+        count(window, fresh, part.start.0, seen);
     }
     Ok(())
 }

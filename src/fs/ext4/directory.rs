@@ -137,8 +137,13 @@ pub fn inline_places(inode: &Inode) -> Vec<Range<usize>> {
     std::iter::once(0x2C..0x64).chain(inline_value(inode)).collect()
 }
 
-/// Where the value of `system.data` stands in the slot.
+/// Where the value of `system.data` stands in the slot, if it has one.
 pub fn inline_value(inode: &Inode) -> Option<Range<usize>> {
+    inline_attribute(inode).filter(|place| !place.is_empty())
+}
+
+/// Where the value of `system.data` would stand in the slot: the attribute is there, and may be empty.
+pub fn inline_attribute(inode: &Inode) -> Option<Range<usize>> {
     const MAGIC: u32 = 0xEA02_0000;
     const SYSTEM: u8 = 7;
     // The attributes in an inode begin with a magic, behind `i_extra_isize`.
@@ -159,7 +164,7 @@ pub fn inline_value(inode: &Inode) -> Option<Range<usize>> {
             // `e_value_offs` counts from the first entry, not from the magic.
             let start = base + usize::from(u16_at(entry, 2));
             let end = start.checked_add(usize::try_from(u32_at(entry, 8)).ok()?)?;
-            return (start < end && end <= inode.raw.len()).then_some(start..end);
+            return (start <= end && end <= inode.raw.len()).then_some(start..end);
         }
         at += (16 + usize::from(name_len)).next_multiple_of(4);
     }

@@ -1,5 +1,8 @@
 //! Group descriptors and the two bitmaps of a group, also where the bitmap on disk was never written.
 
+use fs_ext4::checksum::crc16;
+
+use super::checksum::crc32c;
 use super::features::incompat;
 use super::raw::{halves, u16_at, u32_at};
 use super::superblock::Superblock;
@@ -209,6 +212,22 @@ pub fn descriptor_place(sb: &Superblock, group: u32) -> Result<ByteOffset, FsErr
     let per_block = u64::from(sb.block_bytes) / size;
     let block = place_of(sb, descriptor_block(sb, u64::from(group) / per_block))?;
     Ok(ByteOffset(block.0 + u64::from(group) % per_block * size))
+}
+
+/// What `bg_checksum` of the descriptor `raw` of `group` should be; `None` where the file system has no such sums.
+pub fn descriptor_sum(sb: &Superblock, group: u32, raw: &[u8]) -> Option<u16> {
+    const CHECKSUM_AT: usize = 0x1E;
+    // The field counts as zeros in the sum of all, of which it keeps the lower half.
+    let parts = [raw.get(..CHECKSUM_AT), Some(&[0; 2][..]), raw.get(CHECKSUM_AT + 2..)];
+    if sb.has_metadata_csum() {
+        let begin = crc32c(sb.checksum_seed, &group.to_le_bytes());
+        let sum = parts.into_iter().flatten().fold(begin, crc32c);
+        return Some((sum & 0xFFFF) as u16);
+    }
+    // The older kind leaves it out: crc16 over the file system's id, the number and the descriptor.
+    let parts =
+        [sb.raw.get(0x68..0x78), Some(&group.to_le_bytes()), raw.get(..CHECKSUM_AT), raw.get(CHECKSUM_AT + 2..)];
+    sb.has_uninit_flags().then(|| parts.into_iter().flatten().fold(u16::MAX, crc16))
 }
 
 /// Where the `index`th block of the descriptor table lies.

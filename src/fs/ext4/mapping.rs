@@ -1,5 +1,6 @@
 //! Which blocks an inode owns: by extents, or by the older block map.
 
+use super::checksum::crc32c;
 use super::groups::{Groups, read_block};
 use super::inode::{EXTENTS_FLAG, INLINE_FLAG, Inode, InodeKind};
 use super::raw::{halves, u16_at, u32_at};
@@ -33,7 +34,7 @@ pub struct Mapping {
 const EXTENT_MAGIC: u16 = 0xF30A;
 const MOST_LEVELS: u16 = 5;
 /// It has a block map and no mode.
-const BAD_BLOCKS_INODE: u32 = 1;
+pub const BAD_BLOCKS_INODE: u32 = 1;
 
 impl Mapping {
     /// The blocks of `inode`.
@@ -98,7 +99,9 @@ impl Walk<'_> {
         // `eh_entries` and `eh_max`.
         let (entries, most) = (usize::from(u16_at(node, 2)), usize::from(u16_at(node, 4)));
         // 12 bytes of header, and 12 for each entry.
-        let fits = node.len() >= 12 && most <= (node.len() - 12) / 12 && entries <= most;
+        let room = node.len().saturating_sub(12) / 12;
+        // Up to two places at the end may be left for checksums, as libext2fs has it.
+        let fits = node.len() >= 12 && (room.saturating_sub(2)..=room).contains(&most) && entries <= most;
         if u16_at(node, 0) != EXTENT_MAGIC || !fits || u16_at(node, 6) != depth || depth > MOST_LEVELS {
             return Err(self.corrupt("has a damaged extent tree"));
         }
@@ -118,11 +121,27 @@ impl Walk<'_> {
                 // `ei_leaf_hi` and `ei_leaf_lo`.
                 let child = halves(u32::from(u16_at(entry, 8)), u32_at(entry, 4));
                 let block = self.node(child)?;
+                self.is_child(&block, logical)?;
                 // Five levels at most: each node had to have the depth that its parent said.
                 self.extents(&block, depth - 1)?;
             }
         }
         Ok(())
+    }
+
+    /// A node begins where its parent says, and matches its checksum.
+    fn is_child(&self, node: &[u8], begins: u64) -> Result<(), FsError> {
+        // The first entry's `ee_block` or `ei_block`, behind the header.
+        if u64::from(u32_at(node, 12)) != begins {
+            return Err(self.corrupt("has an extent tree whose parts do not fit"));
+        }
+        // `et_checksum` stands behind the last place for an entry.
+        let end = 12 + usize::from(u16_at(node, 4)) * 12;
+        let sum = crc32c(self.inode.seed(self.sb), node.get(..end).unwrap_or_default());
+        match self.sb.has_metadata_csum() && u32_at(node, end) != sum {
+            true => Err(self.corrupt("has an extent tree that does not match its checksum")),
+            false => Ok(()),
+        }
     }
 
     fn block_map(&mut self, area: &[u8]) -> Result<(), FsError> {

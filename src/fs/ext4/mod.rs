@@ -11,6 +11,7 @@ pub mod groups;
 pub mod inode;
 pub mod lookup;
 pub mod mapping;
+pub mod orphan_block;
 pub mod raw;
 pub mod reader;
 pub mod superblock;

@@ -3,6 +3,7 @@
 //! volume that passed the walk here.
 
 pub mod adapter;
+pub mod names;
 pub mod volume;
 pub mod walk;
 

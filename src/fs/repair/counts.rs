@@ -1,12 +1,9 @@
 //! Free counts. The kernel writes those of the superblock only now and then, so after a power cut they are old; and
 //! `rust-fs-ext4` 0.8.0 forgets to count a directory off when it releases an orphaned one.
 
-use fs_ext4::checksum::crc16;
-
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
-use crate::fs::ext4::checksum::crc32c;
-use crate::fs::ext4::groups::{Groups, descriptor_place};
+use crate::fs::ext4::groups::{Groups, descriptor_place, descriptor_sum};
 use crate::fs::ext4::inode::{InodeKind, walk_table};
 use crate::fs::ext4::raw::{halves, put_u16, put_u32, u32_at};
 use crate::image::WriteAt;
@@ -75,15 +72,7 @@ fn write_descriptor(
         // In a descriptor of 32 bytes this is past the end, where nothing happens.
         put_u16(&mut raw, field + 0x20, (count >> 16) as u16);
     }
-    if sb.has_metadata_csum() {
-        // The field counts as zeros in its own sum, of which it keeps the lower half.
-        put_u16(&mut raw, CHECKSUM_AT, 0);
-        let sum = crc32c(crc32c(sb.checksum_seed, &group.to_le_bytes()), &raw);
-        put_u16(&mut raw, CHECKSUM_AT, (sum & 0xFFFF) as u16);
-    } else if sb.has_uninit_flags() {
-        // The older kind: crc16 over the file system's id, the number and the descriptor without this field.
-        let parts = [sb.raw.get(0x68..0x78), Some(&group.to_le_bytes()), raw.get(..CHECKSUM_AT), raw.get(0x20..)];
-        let sum = parts.into_iter().flatten().fold(u16::MAX, crc16);
+    if let Some(sum) = descriptor_sum(sb, group, &raw) {
         put_u16(&mut raw, CHECKSUM_AT, sum);
     }
     window.write_at(at, &raw).map_err(io)

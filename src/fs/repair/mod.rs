@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::ext4::Superblock;
 use super::ext4::features::{compat, incompat};
 use super::probe;
-use super::{Clock, FsError, check, e2fsck};
+use super::{Clock, FsError, check, e2fsck, fsck_fat};
 use crate::image::overlay::Overlay;
 use crate::image::{ReadAt, WriteAt};
 pub use report::RepairReport;
@@ -27,9 +27,19 @@ pub use report::RepairReport;
 /// `window` is then as it was.
 pub fn repair(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Option<RepairReport>, FsError> {
     match probe::kind_of(&window)? {
-        kind if kind.is_fat() => fat::repair(&window),
+        kind if kind.is_fat() => boot(&*window, Arc::new(Overlay::new(window.clone()).map_err(by_e2fsck::copying)?)),
         _ => ext4(window, clock),
     }
+}
+
+fn boot(window: &dyn WriteAt, attempt: Arc<Overlay>) -> Result<Option<RepairReport>, FsError> {
+    let report = fat::repair(&attempt)?;
+    if report.is_some() {
+        // What was put right is judged by others before it is taken over.
+        fsck_fat::check(&attempt)?;
+        adopt(window, &attempt)?;
+    }
+    Ok(report)
 }
 
 fn ext4(window: Arc<dyn WriteAt>, clock: Clock) -> Result<Option<RepairReport>, FsError> {

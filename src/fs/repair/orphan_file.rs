@@ -6,17 +6,14 @@ use std::collections::BTreeSet;
 
 use crate::fs::FsError;
 use crate::fs::ext4::Superblock;
-use crate::fs::ext4::checksum::crc32c;
 use crate::fs::ext4::features::ro_compat;
 use crate::fs::ext4::groups::{Groups, place_of, read_block};
 use crate::fs::ext4::inode::{Inode, slot_at};
 use crate::fs::ext4::mapping::Mapping;
+use crate::fs::ext4::orphan_block::{self, TAIL_BYTES};
 use crate::fs::ext4::raw::{put_u32, u32_at};
 use crate::image::WriteAt;
 
-const BLOCK_MAGIC: u32 = 0x0B10_CA04;
-/// Magic and checksum at the end of each block.
-const TAIL_BYTES: usize = 8;
 /// In an inode: when it was deleted, or the next orphan.
 const DELETED_AT: usize = 0x14;
 
@@ -34,7 +31,7 @@ pub fn empty(window: &dyn WriteAt, mut sb: Superblock, groups: &Groups) -> Resul
             let mut block = read_block(window, &sb, number)?;
             let end = block.len() - TAIL_BYTES;
             // A torn block could name inodes that are in use.
-            if u32_at(&block, end) != BLOCK_MAGIC || !sum_fits(&sb, &file, number, &block) {
+            if orphan_block::list(&block).is_none() || !orphan_block::sum_fits(&sb, &file, number, &block) {
                 return Err(corrupt("a block of its orphan file does not match its checksum"));
             }
             let list = block.get_mut(..end).unwrap_or_default();
@@ -42,7 +39,7 @@ pub fn empty(window: &dyn WriteAt, mut sb: Superblock, groups: &Groups) -> Resul
             // A block that lists nothing is not written.
             if list.iter().any(|&byte| byte != 0) {
                 list.fill(0);
-                let sum = sum_of(&sb, &file, number, list);
+                let sum = orphan_block::sum_of(&sb, &file, number, list);
                 if sb.has_metadata_csum() {
                     put_u32(&mut block, end + 4, sum);
                 }
@@ -82,16 +79,6 @@ fn link(window: &dyn WriteAt, sb: &mut Superblock, groups: &Groups, number: u32)
     window.write_at(slot_at(sb, groups, number)?, &inode.raw).map_err(changing)?;
     sb.last_orphan = number;
     Ok(())
-}
-
-fn sum_fits(sb: &Superblock, file: &Inode, number: u64, block: &[u8]) -> bool {
-    let end = block.len() - TAIL_BYTES;
-    let list = block.get(..end).unwrap_or_default();
-    !sb.has_metadata_csum() || u32_at(block, end + 4) == sum_of(sb, file, number, list)
-}
-
-fn sum_of(sb: &Superblock, file: &Inode, number: u64, list: &[u8]) -> u32 {
-    crc32c(crc32c(file.seed(sb), &number.to_le_bytes()), list)
 }
 
 fn corrupt(what: &str) -> FsError {

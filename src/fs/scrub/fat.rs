@@ -4,12 +4,11 @@
 use super::report::ScrubReport;
 use super::wiper::Wiper;
 use crate::fs::FsError;
+use crate::fs::fat::names::short_name_sum;
 use crate::fs::fat::volume::FIRST_CLUSTER;
-use crate::fs::fat::walk::{ATTR_LONG_NAME, ENTRY_BYTES, Node, directory_places};
+use crate::fs::fat::walk::{ATTR_LONG_NAME, DELETED, ENTRY_BYTES, Node, directory_places};
 use crate::fs::fat::{FatTree, FatVolume};
 use crate::units::ByteRange;
-
-const DELETED: u8 = 0xE5;
 
 pub fn scrub(wiper: &Wiper<'_>, volume: &FatVolume, tree: &FatTree) -> Result<ScrubReport, FsError> {
     let mut report = ScrubReport::default();
@@ -138,12 +137,6 @@ fn clean_entries(entries: &mut [u8]) -> u64 {
         }
     }
     cleaned
-}
-
-/// The sum over a short name that its long-name fragments carry.
-fn short_name_sum(entry: &[u8; ENTRY_BYTES]) -> u8 {
-    // Microsoft's `ChkSum()`.
-    entry.iter().take(11).fold(0u8, |sum, &byte| sum.rotate_right(1).wrapping_add(byte))
 }
 
 fn table_copies(wiper: &Wiper<'_>, volume: &FatVolume, report: &mut ScrubReport) -> Result<(), FsError> {
