@@ -223,6 +223,9 @@ fn the_commands_that_write_a_small_file_refuse_what_they_read_and_devices() {
     shop.refuses(&["audit", "base.img", "--recipe", "kiosk.toml", "--sarif", "motd"]).says("[[file]]");
     std::fs::hard_link(shop.home.path("motd"), lock).unwrap();
     shop.refuses(&["recipe", "lock", "a.toml"]).says("the lock file a.toml.lock is an input").says("[[file]]");
+    std::fs::write(shop.home.path("empty"), "").unwrap();
+    let args = ["devices", "--learn", "--bench-file", "empty", "--ledger", "empty"];
+    shop.refuses(&args).says("--bench-file empty is an input of this run: it is the ledger");
     let Some(card) = LoopDevice::new(MIB) else { return };
     shop.refuses(&["inspect", "base.img", "--svg", card.path.to_str().unwrap()]).says("is a block device");
     assert!(card.bytes().iter().all(|byte| *byte == 0));
