@@ -65,10 +65,10 @@ fn a_loop_device_is_its_file_and_a_file_system_lies_on_its_device() {
     let file = card.file.path();
     let other = Command::new("losetup").args(["-f", "--show"]).arg(file).output().unwrap();
     let other = PathBuf::from(String::from_utf8(other.stdout).unwrap().trim());
-    for (input, output) in [(file, card.path.as_path()), (card.path.as_path(), file), (&card.path, &other)] {
-        assert_eq!(overlap(input, output), Some(Overlap::Same), "{input:?} {output:?}");
-    }
+    let pairs = [(file, card.path.as_path()), (card.path.as_path(), file), (&card.path, &other)];
+    let found = pairs.map(|(input, output)| overlap(input, output));
     assert!(Command::new("losetup").arg("-d").arg(&other).status().unwrap().success());
+    assert_eq!(found, [Some(Overlap::Same); 3]);
 
     let dir = tempfile::tempdir().unwrap();
     let (here, bound) = (dir.path().join("here"), dir.path().join("bound"));
