@@ -65,10 +65,10 @@ fn a_loop_device_is_its_file_and_a_file_system_lies_on_its_device() {
     let file = card.file.path();
     let other = Command::new("losetup").args(["-f", "--show"]).arg(file).output().unwrap();
     let other = PathBuf::from(String::from_utf8(other.stdout).unwrap().trim());
-    for (input, output) in [(file, card.path.as_path()), (card.path.as_path(), file), (&card.path, &other)] {
-        assert_eq!(overlap(input, output), Some(Overlap::Same), "{input:?} {output:?}");
-    }
+    let pairs = [(file, card.path.as_path()), (card.path.as_path(), file), (&card.path, &other)];
+    let found = pairs.map(|(input, output)| overlap(input, output));
     assert!(Command::new("losetup").arg("-d").arg(&other).status().unwrap().success());
+    assert_eq!(found, [Some(Overlap::Same); 3]);
 
     let dir = tempfile::tempdir().unwrap();
     let (here, bound) = (dir.path().join("here"), dir.path().join("bound"));
@@ -223,6 +223,9 @@ fn the_commands_that_write_a_small_file_refuse_what_they_read_and_devices() {
     shop.refuses(&["audit", "base.img", "--recipe", "kiosk.toml", "--sarif", "motd"]).says("[[file]]");
     std::fs::hard_link(shop.home.path("motd"), lock).unwrap();
     shop.refuses(&["recipe", "lock", "a.toml"]).says("the lock file a.toml.lock is an input").says("[[file]]");
+    std::fs::write(shop.home.path("empty"), "").unwrap();
+    let args = ["devices", "--learn", "--bench-file", "empty", "--ledger", "empty"];
+    shop.refuses(&args).says("--bench-file empty is an input of this run: it is the ledger");
     let Some(card) = LoopDevice::new(MIB) else { return };
     shop.refuses(&["inspect", "base.img", "--svg", card.path.to_str().unwrap()]).says("is a block device");
     assert!(card.bytes().iter().all(|byte| *byte == 0));

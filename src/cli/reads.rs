@@ -11,6 +11,8 @@ use crate::{flash, source};
 
 /// What the ledger is called among the inputs.
 pub(super) const LEDGER: &str = "the ledger";
+/// What the bench file is called among the inputs.
+pub(super) const BENCH_FILE: &str = "the bench file";
 /// What SQLite and a run keep beside the ledger.
 const BESIDE_LEDGER: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 /// Files that the environment names, by the variable, and the place below the home directory where nothing is said.
@@ -35,7 +37,7 @@ impl Ui {
                 .for_each(|dir| inputs.add_tree(dir, "the cache of decoded images"));
         }
         if let Some(bench) = flash::bench_file::default_path() {
-            inputs.add(&bench, "the bench file");
+            inputs.add(&bench, BENCH_FILE);
         }
         let home = std::env::var_os("HOME").map(PathBuf::from);
         for (variable, below_home) in OF_ENVIRONMENT {

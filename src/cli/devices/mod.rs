@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::flash::bench_path;
+use super::reads::BENCH_FILE;
 use super::table::Table;
 use super::{Error, Exit, Ui};
 use crate::flash::bench_file::BenchFile;
@@ -33,7 +34,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<Exit, Error> {
     if args.learn {
-        return learn::learn(&bench_path(args.bench_file.as_deref())?, args.all, ui);
+        let path = bench_path(args.bench_file.as_deref())?;
+        // The bench file is read and written; it is nothing else that cardsmith reads.
+        ui.reads().without(BENCH_FILE).refuse_output(&path, "--bench-file")?;
+        return learn::learn(&path, args.all, ui);
     }
     let bench = names(args, ui)?;
     let found = devices::list(&Host::this()).map_err(|error| Error::failed("cannot list devices").because(&error))?;

@@ -16,7 +16,7 @@ use crate::secrets::{self, CardSecrets};
 use crate::source::{LargestImage, Location};
 use crate::units::ByteSize;
 
-use super::reads::LEDGER;
+use super::reads::{BENCH_FILE, LEDGER};
 use super::{Error, Exit, Ui};
 
 use bench::{BenchArgs, BenchRun};
@@ -167,7 +167,7 @@ fn reads_of(args: &Args, ledger: &Path, ui: &Ui) -> Result<Inputs, Error> {
     }
     args.activations.iter().for_each(|path| inputs.add(path, "the file of activations"));
     args.only_signed_by.iter().for_each(|path| inputs.add(path, "the key of `--only-signed-by`"));
-    args.bench.file().iter().for_each(|path| inputs.add(path, "the bench file"));
+    args.bench.file().iter().for_each(|path| inputs.add(path, BENCH_FILE));
     refuse_ledger(ledger, &inputs)?;
     inputs.merge(ui.reads());
     Ok(inputs)

@@ -74,6 +74,8 @@ impl Writer<'_> {
         // With what went early: the report tells what was written to the card, whenever that was.
         let differing = ByteSize(all.0.saturating_sub(held.0));
         self.begin_stage(Stage::Write, Some(total(&rest)), task)?;
+        // Minutes may have gone by with decoding and comparing.
+        self.check_identity()?;
         written.extend(self.write_chunks(&*card.image, &rest, task)?);
         // Early and late together, in the order in which they lie, which reads fastest.
         written.sort_by_key(|written| written.chunk.range.start);
