@@ -28,6 +28,7 @@ mod files_step;
 mod flash;
 mod flash_binary;
 mod fleet;
+mod fuzzing;
 mod gate;
 mod golden;
 mod identity_step;
