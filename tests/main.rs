@@ -60,6 +60,7 @@ mod strip_rules;
 mod sudoers;
 mod sudoers_step;
 mod support;
+mod torture;
 mod used_ranges;
 mod verify;
 mod whole_way;

@@ -1,9 +1,9 @@
 //! Block maps that come with images.
 
 use cardsmith::image::BlockMap;
+use cardsmith::image::blockmap::MappedRange;
 use cardsmith::image::bmap_read::{ChecksumKind, parse};
 use cardsmith::image::bmap_write::to_bmap;
-use cardsmith::image::blockmap::MappedRange;
 
 /// What is accepted is sorted and inside the image, and says the same once it is written by us and read again.
 pub fn run(input: &[u8]) {
@@ -25,7 +25,8 @@ pub fn run(input: &[u8]) {
         let sha256 = range.checksum.as_deref().filter(|_| sha256).and_then(|sum| sum.try_into().ok())?;
         Some(MappedRange { range: range.range, sha256: cardsmith::digest::Sha256Digest(sha256) })
     });
-    let Some(map) = ranges.collect::<Option<Vec<_>>>().and_then(|ranges| BlockMap::new(ranges, found.image).ok()) else {
+    let Some(map) = ranges.collect::<Option<Vec<_>>>().and_then(|ranges| BlockMap::new(ranges, found.image).ok())
+    else {
         return;
     };
     // Ours are in blocks of 4 KiB.

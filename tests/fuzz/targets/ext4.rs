@@ -175,11 +175,7 @@ fn edit(root: &RootFs) -> Result<(), FsError> {
 struct Source(Arc<dyn ReadAt>);
 
 impl Ext4Read for Source {
-    fn read(
-        &mut self,
-        start: u64,
-        into: &mut [u8],
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync + 'static>> {
+    fn read(&mut self, start: u64, into: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync + 'static>> {
         self.0.read_at(ByteOffset(start), into).map_err(Into::into)
     }
 }

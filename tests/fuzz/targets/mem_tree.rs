@@ -232,7 +232,6 @@ pub fn pi_root() -> MemTree {
 const ELF: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0\x01\0\0\0";
 pub const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\npi:x:1000:1000::/home/pi:/bin/bash\n\
                           ssm-user:x:1001:1001::/home/ssm-user:/bin/sh\n";
-const SHADOW: &str =
-    "root:*:1::::::\npi:$6$saltsalt$hashhashhashhashhashhashhashhash:1::::::\nssm-user:!:1::::::\n";
+const SHADOW: &str = "root:*:1::::::\npi:$6$saltsalt$hashhashhashhashhashhashhashhash:1::::::\nssm-user:!:1::::::\n";
 const STATUS: &str =
     "Package: sudo\nStatus: install ok installed\nArchitecture: arm64\nVersion: 1.9.16p2-3\nDescription: sudo\n\n";

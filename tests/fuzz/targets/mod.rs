@@ -58,3 +58,8 @@ pub fn run(name: &str, input: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name);
     (target.unwrap_or_else(|| panic!("there is no target {name}")).run)(input);
 }
+
+/// The whole image that an input of `image` and `golden` means.
+pub fn image_of(input: &[u8]) -> Vec<u8> {
+    image::of_input(input).1.to_vec()
+}
