@@ -159,6 +159,41 @@ fn on_card(path: &Path, codes: &[String]) -> (Vec<usize>, bool) {
     (on, bytes.get(510..512) == Some(&[0x55, 0xAA]))
 }
 
+/// One sweep, and every activation is on one verified card, or deleted; `said` is what was printed before. The ledger and
+/// the cards of the run are in `cards`. Returns how many of them boot.
+#[track_caller]
+pub fn assert_swept(home: &Home, aws: &FakeSsm, cards: &Path, mut said: Vec<u8>, when: &str) -> usize {
+    let ledger = cards.join("ledger.sqlite3");
+    let sweep = home.command(["activations", "sweep", "--ledger"]).arg(&ledger).envs(aws.env()).output().unwrap();
+    assert_eq!(sweep.status.code(), Some(0), "{when}: {}", String::from_utf8_lossy(&sweep.stderr));
+    said.extend([sweep.stdout, sweep.stderr, std::fs::read(&ledger).unwrap()].concat());
+
+    let codes = aws.codes();
+    for code in &codes {
+        assert!(!said.windows(code.len()).any(|window| window == code.as_bytes()), "{when}: a code leaked");
+    }
+    let record = Ledger::open(&ledger).unwrap().activations().unwrap();
+    let (mut holders, mut bootable) = (vec![0; codes.len()], 0);
+    for entry in cards.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+        // What SQLite keeps beside the ledger is no card either.
+        if entry.extension().is_none_or(|extension| extension != "img") {
+            continue;
+        }
+        let (on, boots) = on_card(&entry, &codes);
+        assert!(on.len() < 2, "{when}: one card, two activations");
+        assert!(!boots || on.len() == 1, "{when}: a card boots without an activation");
+        on.iter().filter(|_| boots).for_each(|&which| holders[which] += 1);
+        bootable += usize::from(boots);
+    }
+    for (activation, holders) in aws.state().activations.iter().zip(holders) {
+        assert!(holders < 2, "{when}: two cards, one activation");
+        let held = record.iter().any(|a| a.id.as_ref() == Some(&activation.id) && a.state == ActivationState::Held);
+        assert_eq!(held, !activation.deleted, "{when}: {}", activation.description);
+        assert!(!held || holders == 1, "{when}: a verified card does not hold its activation");
+    }
+    bootable
+}
+
 #[test]
 fn flash_killed_at_any_boundary_leaves_no_activation_without_a_verified_card() {
     let home = Home::new();
@@ -172,36 +207,12 @@ fn flash_killed_at_any_boundary_leaves_no_activation_without_a_verified_card() {
         flash.arg(cards.path().join("1.img")).arg("--to").arg(cards.path().join("2.img")).arg("--ledger").arg(&ledger);
         flash.envs(aws.env()).envs([dies_at(&boundaries.to_string())]);
         let flash = flash.output().unwrap();
-        let mut said = [flash.stdout.clone(), flash.stderr.clone()].concat();
+        let said = [flash.stdout.clone(), flash.stderr.clone()].concat();
         survived = flash.status.signal() != Some(9);
         if survived {
             assert_eq!(flash.status.code(), Some(0), "{}", String::from_utf8_lossy(&said));
         }
-        let sweep = home.command(["activations", "sweep", "--ledger"]).arg(&ledger).envs(aws.env()).output().unwrap();
-        assert_eq!(sweep.status.code(), Some(0), "{}", String::from_utf8_lossy(&sweep.stderr));
-        said.extend([sweep.stdout, sweep.stderr, std::fs::read(&ledger).unwrap()].concat());
-
-        let codes = aws.codes();
-        for code in &codes {
-            let leaked = said.windows(code.len()).any(|window| window == code.as_bytes());
-            assert!(!leaked, "boundary {boundaries}: a code leaked");
-        }
-        let record = Ledger::open(&ledger).unwrap().activations().unwrap();
-        let mut holders = vec![0; codes.len()];
-        for entry in cards.path().read_dir().unwrap().map(|entry| entry.unwrap().path()) {
-            if entry == ledger {
-                continue;
-            }
-            let (on, boots) = on_card(&entry, &codes);
-            assert!(on.len() < 2, "boundary {boundaries}: one card, two activations");
-            on.iter().filter(|_| boots).for_each(|&which| holders[which] += 1);
-        }
-        for (activation, holders) in aws.state().activations.iter().zip(holders) {
-            assert!(holders < 2, "boundary {boundaries}: two cards, one activation");
-            let held = record.iter().any(|a| a.id.as_ref() == Some(&activation.id) && a.state == ActivationState::Held);
-            assert_eq!(held, !activation.deleted, "boundary {boundaries}: {}", activation.description);
-            assert!(!held || holders == 1, "boundary {boundaries}: a verified card does not hold its activation");
-        }
+        assert_swept(&home, &aws, cards.path(), said, &format!("boundary {boundaries}"));
     }
     assert!(boundaries > 28, "only {boundaries} boundaries were visited");
 }

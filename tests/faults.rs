@@ -27,12 +27,12 @@ fn bad(fault: impl Into<String>, stage: &'static [&'static str], kind: &'static 
     Bad { fault: fault.into(), stage, kind, says, keeps_old: false }
 }
 
-fn size_of_golden(home: &Home) -> u64 {
+pub fn size_of_golden(home: &Home) -> u64 {
     std::fs::metadata(home.path("aws.img")).unwrap().len()
 }
 
 /// An offset at the beginning of the image's longest used run, where no sample of the probe is likely to lie.
-fn in_body(home: &Home) -> u64 {
+pub fn in_body(home: &Home) -> u64 {
     let manifest: Value = serde_json::from_slice(&std::fs::read(home.path("aws.manifest.json")).unwrap()).unwrap();
     let ranges = manifest["map"].as_array().unwrap();
     let in_bytes = |range: &Value| (range["start"].as_u64().unwrap(), range["len"].as_u64().unwrap());
@@ -44,7 +44,7 @@ fn in_body(home: &Home) -> u64 {
 
 /// Flashes all of `cards` in one run; `meanwhile` sees how many receipts there are. Answers exit code, receipts and
 /// all that was said.
-fn flash(
+pub fn flash(
     home: &Home,
     aws: &FakeSsm,
     cards: &[FuseCard],
@@ -82,7 +82,7 @@ fn flash(
     (code, receipts, said)
 }
 
-fn receipt_of<'a>(card: &FuseCard, receipts: &'a [Value]) -> &'a Value {
+pub fn receipt_of<'a>(card: &FuseCard, receipts: &'a [Value]) -> &'a Value {
     let mut of_card = receipts.iter().filter(|receipt| receipt["medium"]["path"] == card.path.to_str().unwrap());
     of_card.next().unwrap_or_else(|| panic!("no receipt for {}: {receipts:?}", card.path.display()))
 }

@@ -240,6 +240,20 @@ fn what_cannot_be_changed_safely_is_said() {
 }
 
 #[test]
+fn a_line_that_sudo_skips_becomes_a_comment_to_its_last_word() {
+    let root = pi();
+    // What is wrong is the very last word, and stands lines below the first.
+    let text = "pi ALL = \\\n  (ALL) NOPASSWD: ALL, \\\n  \"no path\" # why\nalice ALL=(ALL) NOPASSWD: /bin/ls\n";
+    root.file("/etc/sudoers.d/020_odd", 0o440, text);
+    harden(&root);
+    let expected =
+        "# pi ALL = \\\n#   (ALL) NOPASSWD: ALL, \\\n#   \"no path\" # why\nalice ALL=(ALL) PASSWD: /bin/ls\n";
+    assert_eq!(root.text_of("/etc/sudoers.d/020_odd").unwrap(), expected);
+    assert!(!need("visudo") || visudo_accepts(&root.host("/etc/sudoers.d/020_odd")));
+    assert_eq!(paths(&harden(&root)), Vec::<String>::new(), "hardened once, and there is more to change");
+}
+
+#[test]
 fn a_card_that_nobody_could_administer_is_refused_unless_that_is_wanted() {
     let locked = || {
         let root = pi();

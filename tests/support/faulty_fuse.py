@@ -7,6 +7,9 @@ A FAULT is a word, or a word and an offset in bytes:
     write-eio=AT    writes that cover AT fail
     write-drop      every write is acknowledged and dropped, as by a card that went read-only
     write-drop=AT   as above, for writes that reach AT or further
+    write-short=AT  a write that covers AT takes half of its bytes, and says so
+    write-enospc=AT writes that reach AT or further find no space
+    lose-after=N    the Nth write (from 0) and all after it are acknowledged and lost
     wrap=SIZE       addresses are folded back at SIZE
     stall=AT        a write that covers AT is never answered, nor is anything after it
     fsync-eio=N     the Nth fsync (from 0) and all after it fail
@@ -31,7 +34,7 @@ class Card(fuse.Operations):
     def __init__(self, backing, faults):
         self.file = os.open(backing, os.O_RDWR)
         self.faults = faults
-        self.fsyncs = 0
+        self.fsyncs = self.writes = 0
 
     def fail(self, code):
         raise fuse.FuseOSError(code)
@@ -73,6 +76,13 @@ class Card(fuse.Operations):
             time.sleep(60)
         if self.covers("write-eio", at, len(data)):
             self.fail(errno.EIO)
+        if at + len(data) > self.faults.get("write-enospc", 1 << 62):
+            self.fail(errno.ENOSPC)
+        if self.covers("write-short", at, len(data)):
+            data = data[: len(data) // 2]
+        self.writes += 1
+        if self.writes > self.faults.get("lose-after", 1 << 62):
+            return len(data)
         if at + len(data) <= self.faults.get("write-drop", 1 << 62):
             for where, done, run in self.pieces(len(data), at):
                 os.pwrite(self.file, data[done : done + run], where)

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod binary;
+pub mod dice;
 pub mod ext4_disk;
 pub mod fake_ssm;
 pub mod faulty_card;

@@ -136,7 +136,8 @@ impl<F: SudoersFiles> Parser<'_, F> {
 
     /// Skips to the end of the line. Returns whether there is one.
     fn recover(&mut self, start: Span, what: &str) -> Result<bool, F::Error> {
-        let mut end = start;
+        // What was wrong may have been taken already, lines below `start`.
+        let mut end = joined(start, self.last);
         loop {
             let token = self.take()?;
             match token.kind {
