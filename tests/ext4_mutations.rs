@@ -30,6 +30,10 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     ("uninit_bg", "1800", &["-b", "1024", "-g", "1024", "-O", "^metadata_csum,^64bit,uninit_bg,^has_journal"]),
 ];
 
+/// So that each run spoils the same bytes.
+const ID: &str = "7d1c2b1e-5f0a-4c3e-9a51-2f6b8d9e0c41";
+const SEED: &str = "hash_seed=1b4e28ba-2fa1-41d2-883f-0016d3cca427";
+
 struct Sample {
     bytes: Vec<u8>,
     /// Where something stands: a name for the table, and the bytes to be spoilt.
@@ -66,7 +70,8 @@ fn tree(top: &Path) {
 }
 
 fn quiet(command: &mut Command) -> i32 {
-    let output = command.env("LC_ALL", "C").stdin(Stdio::null()).output().unwrap();
+    let output =
+        command.env("LC_ALL", "C").env("E2FSPROGS_FAKE_TIME", "1760000000").stdin(Stdio::null()).output().unwrap();
     output.status.code().unwrap()
 }
 
@@ -76,7 +81,11 @@ fn sample(blocks: &str, options: &[&str]) -> Sample {
     fs::create_dir(&top).unwrap();
     tree(&top);
     let mut make = Command::new("mke2fs");
-    make.args(["-q", "-F", "-t", "ext4", "-N", "64", "-d"]).arg(&top).args(options).arg(&path).arg(blocks);
+    make.args(["-q", "-F", "-t", "ext4", "-N", "64", "-U", ID, "-E", SEED, "-d"])
+        .arg(&top)
+        .args(options)
+        .arg(&path)
+        .arg(blocks);
     assert_eq!(quiet(&mut make), 0, "{options:?}");
     // Files of an ext3 that became an ext4 keep their block maps.
     quiet(Command::new("tune2fs").args(["-O", "extent"]).arg(&path));

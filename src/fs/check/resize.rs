@@ -53,6 +53,10 @@ pub(super) fn check(check: &mut Check<'_>, inode: &Inode) -> Result<(), FsError>
         let copies = backups.iter().map(|group| block + group * u64::from(sb.blocks_per_group));
         ensure(numbers(&list).eq(copies.chain(std::iter::repeat(0)).take(list.len() / 4)), wrong)?;
     }
+    // Its size covers the last block of a backup that it names.
+    let farthest = expected.iter().rposition(|&block| block != 0).map_or(0, |place| place as u64);
+    let last = 12 + per_block * (1 + farthest) + (backups.len() as u64).saturating_sub(1);
+    ensure(backups.is_empty() || inode.size() >= last * sb.block_size(), wrong)?;
     ensure(numbers(&named).eq(expected), wrong)?;
     // Those of the main copy and of each backup count as the superblock's own; so does what they take.
     has_allocated(sb, inode, 1 + kept * (1 + backups.len() as u64))
