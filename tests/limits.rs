@@ -55,6 +55,12 @@ fn forms(value: u64) -> Vec<String> {
     forms
 }
 
+/// Whether a row names this limit, and not one whose name only begins so.
+fn names_it(row: &str, limit: &str) -> bool {
+    row.match_indices(limit)
+        .any(|(at, _)| row[at + limit.len()..].chars().next().is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_'))
+}
+
 #[test]
 fn every_limit_is_in_the_documentation_with_its_value() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -76,7 +82,7 @@ fn every_limit_is_in_the_documentation_with_its_value() {
                 continue;
             }
             there.push(format!("`{place}` {name}"));
-            let Some(row) = docs.lines().find(|row| row.contains(&format!("`{place}` {name}"))) else {
+            let Some(row) = docs.lines().find(|row| names_it(row, &format!("`{place}` {name}"))) else {
                 wrong.push(format!("not there: `{place}` {name}: {}", line.trim()));
                 continue;
             };

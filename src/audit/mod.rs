@@ -6,6 +6,7 @@ mod accounts;
 mod boot;
 mod boot_chains;
 mod finding;
+mod inode_tables;
 mod listings;
 mod live_ranges;
 mod looked_through;

@@ -78,7 +78,11 @@ pub(super) fn in_one_line<'l>(lines: impl Iterator<Item = &'l str>) -> String {
     const MOST_CHARACTERS: usize = 800;
     let said: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty() && !line.contains(NAME)).collect();
     let shown = said.get(..MOST_LINES.min(said.len())).unwrap_or_default().join("; ");
-    let text: String = Printable::of(&shown).to_string().chars().take(MOST_CHARACTERS).collect();
+    let mut text = Printable::of(&shown).to_string();
+    if let Some((end, _)) = text.char_indices().nth(MOST_CHARACTERS) {
+        text.truncate(end);
+        text.push('…');
+    }
     match said.len().saturating_sub(MOST_LINES) {
         0 => text,
         more => format!("{text}; and {more} lines more"),

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
 use crate::prepare::pattern::is_like;
+use crate::prepare::{SETTINGS_LIMIT, View};
 
-const LIMIT: u64 = 1 << 20;
 /// What the kernel starts, in its order (init/main.c, kernel_init), and where systemd lies.
 const INITS: [&str; 5] = ["/sbin/init", "/etc/init", "/bin/init", "/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
 
@@ -107,13 +106,11 @@ fn is_file(tree: &dyn Tree, path: &ImagePath) -> Result<bool, FsError> {
     Ok(tree.stat(&at)?.is_some_and(|stat| stat.kind == FileKind::File && stat.size > 0))
 }
 
-/// A file of settings; nothing where it is too large to be one.
+/// What a file of settings on the boot partition says; nothing where there is none.
 fn settings(boot: &dyn Tree, name: &str) -> Result<String, FsError> {
     let path = ImagePath::new(name)?;
     match boot.stat(&path)? {
-        Some(stat) if stat.kind == FileKind::File && stat.size <= LIMIT => {
-            Ok(boot.text(&path, LIMIT)?.unwrap_or_default())
-        }
+        Some(stat) if stat.kind == FileKind::File => Ok(boot.text(&path, SETTINGS_LIMIT)?.unwrap_or_default()),
         _ => Ok(String::new()),
     }
 }

@@ -18,4 +18,4 @@ pub use content::Content;
 pub use edited_tree::EditedTree;
 pub use plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
 pub use step::{Step, StepError};
-pub use view::View;
+pub use view::{SETTINGS_LIMIT, View};

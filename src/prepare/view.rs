@@ -13,6 +13,10 @@ use crate::fs::clock::Clock;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 use crate::units::ByteSize;
 
+/// So much is read of a file of settings; they have a few KiB. A larger one is no file of settings, and is never passed
+/// over in silence.
+pub const SETTINGS_LIMIT: u64 = 1 << 20;
+
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
 pub struct View<'a> {
     proposed: Proposed<'a>,

@@ -2,10 +2,9 @@
 //! already stays where it is.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, Step, StepError, View, Volume};
 use crate::recipe::schema::Boot;
 
-const LIMIT: u64 = 1 << 20;
 const CONFIG: &str = "/config.txt";
 const CMDLINE: &str = "/cmdline.txt";
 const SOURCE: &str = "the recipe, [boot]";
@@ -73,7 +72,7 @@ fn may_repeat(key: &str) -> bool {
 }
 
 fn text(view: &View<'_>, path: &str) -> Result<Option<String>, FsError> {
-    view.boot().text(&ImagePath::new(path)?, LIMIT)
+    view.boot().text(&ImagePath::new(path)?, SETTINGS_LIMIT)
 }
 
 fn put(view: &mut View<'_>, path: &str, old: &str, new: &str) -> Result<(), FsError> {

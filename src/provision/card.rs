@@ -9,12 +9,11 @@ use super::stored_secret::StoredSecret;
 use super::wifi;
 use crate::activation::Activation;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Plan, StepError, View, Volume};
+use crate::prepare::{Class, Content, Plan, SETTINGS_LIMIT, StepError, View, Volume};
 use crate::recipe::is_host_name;
 use crate::recipe::schema::Wifi;
 use crate::secrets::Secret;
 
-const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "the recipe, [card] name";
 
 /// Who a card is.
@@ -75,13 +74,13 @@ pub fn card_edits(
 
 fn host_name(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     let path = view.root().resolve(&ImagePath::new("/etc/hostname")?)?;
-    let old = view.root().text(&path, LIMIT)?.unwrap_or_default();
+    let old = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
     let old = old.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
     let old = old.to_owned();
     put(view, &path, format!("{name}\n"), "the card's name")?;
 
     let path = view.root().resolve(&ImagePath::new("/etc/hosts")?)?;
-    let hosts = view.root().text(&path, LIMIT)?.unwrap_or_default();
+    let hosts = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
     put(view, &path, hosts_with(&hosts, &old, name), "the card knows its own name without asking the network")
 }
 
@@ -137,7 +136,7 @@ fn first_boot_names(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     }
     boot_file(view, "/user-data", name, |text, name| CloudConfig::of(text).map(|config| config.with_host_name(name)))?;
     boot_file(view, "/custom.toml", name, |text, name| Some(custom_toml_with(text, name)))?;
-    let script = view.boot().text(&ImagePath::new("/firstrun.sh")?, LIMIT)?.unwrap_or_default();
+    let script = view.boot().text(&ImagePath::new("/firstrun.sh")?, SETTINGS_LIMIT)?.unwrap_or_default();
     if script.lines().any(|line| line.contains("set_hostname") || line.contains(">/etc/hostname")) {
         view.warn(
             "firstrun.sh on the boot partition sets a host name of its own at the first boot: every card will have that \
@@ -155,7 +154,7 @@ fn boot_file(
 ) -> Result<(), FsError> {
     let path = ImagePath::new(path)?;
     let Some(stat) = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
-    let Some(text) = view.boot().text(&path, LIMIT)? else { return Ok(()) };
+    let Some(text) = view.boot().text(&path, SETTINGS_LIMIT)? else { return Ok(()) };
     if let Some(new) = renamed(&text, name).filter(|new| *new != text) {
         // Such files hold password hashes beside the name.
         let content = Content::Secret(Zeroizing::new(new.into_bytes()));

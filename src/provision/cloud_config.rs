@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, View, Volume};
 
 /// Where the card's name is told to cloud-init. Files of cloud.cfg.d count in the order of their names, the last most.
 pub const NAME_FILE: &str = "/etc/cloud/cloud.cfg.d/zz-cardsmith-hostname.cfg";
@@ -75,10 +75,9 @@ pub fn is_active(view: &View<'_>) -> Result<bool, FsError> {
 /// # Errors
 /// Where the image cannot be read.
 pub fn remove_from_user_data(view: &mut View<'_>, keys: &[&str], section: &str) -> Result<(), FsError> {
-    const LIMIT: u64 = 1 << 20;
     let path = ImagePath::new("/user-data")?;
     let Some(stat) = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
-    let text = Zeroizing::new(view.boot().text(&path, LIMIT)?.unwrap_or_default());
+    let text = Zeroizing::new(view.boot().text(&path, SETTINGS_LIMIT)?.unwrap_or_default());
     let Some(config) = CloudConfig::of(&text) else {
         if !text.trim().is_empty() {
             view.warn(format!(

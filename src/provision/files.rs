@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::digest::Sha256Digest;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::{FileEntry, FileVolume};
 use crate::sudoers::{Accounts, Policy, TreeFiles};
@@ -228,8 +228,6 @@ fn report_sudoers_file(
     attributes: Attributes,
     content: &Content,
 ) -> Result<(), StepError> {
-    /// sudo's own rules fill a page; a MiB of them is another kind of file.
-    const LIMIT: u64 = 1 << 20;
     let name = place.name().unwrap_or_default();
     if place.as_bytes() != b"/etc/sudoers" && (name.contains(&b'.') || name.ends_with(b"~")) {
         view.warn(format!(
@@ -241,7 +239,7 @@ fn report_sudoers_file(
     }
     let text = match content {
         Content::Bytes(bytes) => bytes.clone(),
-        Content::HostFile { path, size, .. } if size.0 <= LIMIT => {
+        Content::HostFile { path, size, .. } if size.0 <= SETTINGS_LIMIT => {
             std::fs::read(path).map_err(|error| StepError::HostFile {
                 path: path.clone(),
                 what: format!("cannot be read ({error})"),

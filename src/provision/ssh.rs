@@ -3,11 +3,10 @@
 use super::cloud_config;
 use super::units::{links, report_failure};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, Step, StepError, View, Volume};
 use crate::recipe::schema::Ssh;
 
 const SOURCE: &str = "the recipe, [ssh]";
-const LIMIT: u64 = 1 << 20;
 const MAIN: &str = "/etc/ssh/sshd_config";
 const FOLDER: &str = "/etc/ssh/sshd_config.d";
 /// sshd takes the first value that it meets, and reads the folder in the order of the names.
@@ -88,7 +87,7 @@ fn stop(view: &mut View<'_>, unit: Option<&str>) -> Result<(), StepError> {
         view.remove(Volume::Boot, &path, Class::Configuration.because(why, "raspberrypi-sys-mods, sshswitch.service"))?;
     }
     for path in ["/firstrun.sh", "/custom.toml"] {
-        let text = view.boot().text(&ImagePath::new(path).map_err(FsError::from)?, LIMIT)?.unwrap_or_default();
+        let text = view.boot().text(&ImagePath::new(path).map_err(FsError::from)?, SETTINGS_LIMIT)?.unwrap_or_default();
         if text
             .lines()
             .any(|line| line.contains("enable_ssh") || line.contains("systemctl enable ssh") || line.trim() == "[ssh]")
@@ -115,7 +114,7 @@ fn passwords(view: &mut View<'_>, allowed: bool) -> Result<(), StepError> {
         view.block(format!("[ssh] password-login cannot be set: the image has no {MAIN}"));
         return Ok(());
     };
-    let text = view.root().text(&main, LIMIT)?.unwrap_or_default();
+    let text = view.root().text(&main, SETTINGS_LIMIT)?.unwrap_or_default();
     if reads_folder_first(&text) {
         let content =
             Content::Bytes(format!("# Put here by cardsmith, because of [ssh] in the recipe.\n{settings}").into());
@@ -181,7 +180,7 @@ fn reads_folder_first(text: &str) -> bool {
 fn earlier_files(view: &mut View<'_>) -> Result<(), FsError> {
     let files = view.find("/etc/ssh/sshd_config.d/*.conf")?;
     for path in files.iter().filter(|path| path.name().is_some_and(|name| name < OWN.as_bytes())) {
-        let text = view.root().text(&view.root().resolve(path)?, LIMIT)?.unwrap_or_default();
+        let text = view.root().text(&view.root().resolve(path)?, SETTINGS_LIMIT)?.unwrap_or_default();
         if text.lines().any(|line| keyword(line) == "passwordauthentication") {
             view.block(format!(
                 "{path} speaks of passwords before [ssh] of the recipe can: rename it in the base image"
@@ -196,7 +195,7 @@ fn exceptions(view: &mut View<'_>, allowed: bool) -> Result<(), FsError> {
     let mut files = vec![ImagePath::new(MAIN)?];
     files.extend(view.find("/etc/ssh/sshd_config.d/*.conf")?);
     for path in files {
-        let text = view.root().text(&view.root().resolve(&path)?, LIMIT)?.unwrap_or_default();
+        let text = view.root().text(&view.root().resolve(&path)?, SETTINGS_LIMIT)?.unwrap_or_default();
         let inside = text.lines().skip_while(|line| keyword(line) != "match");
         if !allowed && inside.into_iter().any(|line| keyword(line) == "passwordauthentication" && line.contains("yes"))
         {

@@ -2,8 +2,8 @@
 //! file system.
 
 use crate::fs::{FsError, ImagePath, Tree};
+use crate::prepare::SETTINGS_LIMIT;
 
-const LIMIT: u64 = 1 << 20;
 /// Where Raspberry Pi OS mounts the boot partition: since bookworm, and before.
 const BOOT: [&str; 2] = ["/boot/firmware", "/boot"];
 /// File systems that hold nothing when the power is off.
@@ -36,7 +36,7 @@ pub(super) enum Mounted {
 pub(super) fn mounts(root: &dyn Tree) -> Result<Vec<Mount>, FsError> {
     let path = root.resolve(&ImagePath::new("/etc/fstab")?)?;
     let content = match root.stat(&path)? {
-        Some(stat) if stat.size <= LIMIT && stat.kind == crate::fs::FileKind::File => root.read(&path, LIMIT)?,
+        Some(stat) if stat.kind == crate::fs::FileKind::File => root.read(&path, SETTINGS_LIMIT)?,
         _ => Vec::new(),
     };
     let mut mounts: Vec<Mount> = content.split(|&byte| byte == b'\n').filter_map(line).collect();

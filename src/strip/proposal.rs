@@ -8,11 +8,7 @@ use super::expressions::{any_matches, compiled};
 use super::names;
 use super::rule::{Counts, Fate, Rule, Severity};
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{self, Reason, View, Volume, pattern};
-
-/// So much of a text is looked into; what the rules look into are settings, which are far smaller. What is larger
-/// counts without a look.
-const TEXT_LIMIT: u64 = 1 << 20;
+use crate::prepare::{self, Reason, SETTINGS_LIMIT, View, Volume, pattern};
 
 /// What rules found so far. A file belongs to the first rule that names it, so that what is kept by the rule for one program
 /// is neither removed nor named by one that catches what is left.
@@ -119,14 +115,16 @@ fn counts(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Res
             FileKind::Symlink | FileKind::Special => false,
         },
         // A file of settings that is so large is none; it counts, rather than be passed over.
-        (Counts::Text(_) | Counts::HostName, Some(stat)) if stat.kind == FileKind::File && stat.size > TEXT_LIMIT => {
+        (Counts::Text(_) | Counts::HostName, Some(stat))
+            if stat.kind == FileKind::File && stat.size > SETTINGS_LIMIT =>
+        {
             true
         }
         (Counts::Text(expressions), Some(stat)) if stat.kind == FileKind::File => {
-            tree.text(path, TEXT_LIMIT)?.is_some_and(|text| any_matches(expressions, &text))
+            tree.text(path, SETTINGS_LIMIT)?.is_some_and(|text| any_matches(expressions, &text))
         }
         (Counts::HostName, Some(stat)) if stat.kind == FileKind::File => match names::host_name(&view.root())? {
-            Some(name) => tree.text(path, TEXT_LIMIT)?.is_some_and(|text| names::has_word(&text, &name)),
+            Some(name) => tree.text(path, SETTINGS_LIMIT)?.is_some_and(|text| names::has_word(&text, &name)),
             None => false,
         },
         (Counts::Text(_) | Counts::HostName, Some(_)) => false,
@@ -134,7 +132,7 @@ fn counts(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Res
 }
 
 /// Where a name leads; a circle of links, to itself.
-fn behind(tree: &dyn Tree, path: &ImagePath) -> Result<ImagePath, FsError> {
+pub(super) fn behind(tree: &dyn Tree, path: &ImagePath) -> Result<ImagePath, FsError> {
     match tree.resolve(path) {
         Err(FsError::LinkLoop { .. }) => Ok(path.clone()),
         resolved => resolved,
@@ -201,10 +199,10 @@ fn line_of(rule: &Rule, view: &View<'_>, volume: Volume, path: &ImagePath) -> Re
     let Counts::Text(expressions) = rule.counts else { return Ok(None) };
     let tree = view.tree(volume);
     let path = &behind(&tree, path)?;
-    if tree.stat(path)?.is_none_or(|stat| stat.kind != FileKind::File || stat.size > TEXT_LIMIT) {
+    if tree.stat(path)?.is_none_or(|stat| stat.kind != FileKind::File || stat.size > SETTINGS_LIMIT) {
         return Ok(None);
     }
-    let text = tree.text(path, TEXT_LIMIT)?.unwrap_or_default();
+    let text = tree.text(path, SETTINGS_LIMIT)?.unwrap_or_default();
     let starts = expressions.iter().filter_map(|expression| Some(compiled(expression)?.find(&text)?.start()));
     Ok(starts.min().and_then(|start| Some(text.get(..start)?.matches('\n').count() + 1)))
 }

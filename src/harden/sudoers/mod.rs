@@ -12,7 +12,7 @@ mod root_shells;
 mod ssm_user;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, Step, StepError, View, Volume};
 use crate::printable::Printable;
 use crate::recipe::schema::{Nopasswd, SsmUser, Sudo};
 use crate::sudoers::{Accounts, Decision, DefaultsValue, Host, Policy, ProblemKind, TreeFiles};
@@ -20,7 +20,6 @@ use edits::TextEdits;
 use root_shells::root_shells;
 
 const SOURCE: &str = "sudoers(5)";
-const LIMIT: u64 = 1 << 20;
 
 /// Decides who may become root on a card.
 pub struct HardenSudo<'r> {
@@ -69,7 +68,8 @@ impl Step for HardenSudo<'_> {
 
 /// The machine's name, as rules for hosts mean it. Cards get names of their own; a rule for a host name is rare enough.
 fn host(view: &View<'_>) -> Result<Host, FsError> {
-    let text = view.root().text(&view.root().resolve(&ImagePath::new("/etc/hostname")?)?, LIMIT)?.unwrap_or_default();
+    let text =
+        view.root().text(&view.root().resolve(&ImagePath::new("/etc/hostname")?)?, SETTINGS_LIMIT)?.unwrap_or_default();
     let name = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
     Ok(Host::new(name))
 }
@@ -79,7 +79,7 @@ fn policy(view: &View<'_>, host: &Host) -> Result<Policy, FsError> {
     let root = view.root();
     let at = root.resolve(&ImagePath::new("/etc/sudo.conf")?)?;
     let is_file = root.stat(&at)?.is_some_and(|stat| stat.kind == FileKind::File);
-    let conf = if is_file { root.read(&at, LIMIT)? } else { Vec::new() };
+    let conf = if is_file { root.read(&at, SETTINGS_LIMIT)? } else { Vec::new() };
     let plugins = conf.split(|&byte| byte == b'\n').filter(|line| line.trim_ascii_start().starts_with(b"Plugin"));
     let mut words = plugins.flat_map(|line| line.split(u8::is_ascii_whitespace));
     let named = words.find_map(|word| word.strip_prefix(b"sudoers_file="));
@@ -181,7 +181,7 @@ fn unread_files(view: &mut View<'_>, policy: &Policy, change: bool) -> Result<()
         if stat.is_none() || policy.files.iter().any(|file| file.settled == path.as_bytes()) {
             continue;
         }
-        if let Some(stat) = stat.filter(|stat| stat.size > LIMIT) {
+        if let Some(stat) = stat.filter(|stat| stat.size > SETTINGS_LIMIT) {
             view.warn(format!(
                 "{path} was not read: it has {} bytes, more than a file of sudo rules should have. sudo does not read it now; \
                  what it would allow is not known",
@@ -189,7 +189,7 @@ fn unread_files(view: &mut View<'_>, policy: &Policy, change: bool) -> Result<()
             ));
             continue;
         }
-        let content = view.root().read(&path, LIMIT)?;
+        let content = view.root().read(&path, SETTINGS_LIMIT)?;
         let alone = Policy::of_text(path.as_bytes(), &content);
         if edits::passwordless(&alone).is_empty() {
             continue;

@@ -1,9 +1,9 @@
 //! dhcpcd.conf, as bullseye has it: one block per interface, added at the end. A block that the image has for the same
 //! interface goes, because dhcpcd would join the two.
 
-use super::interface_file::{LIMIT, is_v4, put};
+use super::interface_file::{is_v4, put};
 use crate::fs::{FsError, ImagePath, Tree};
-use crate::prepare::View;
+use crate::prepare::{SETTINGS_LIMIT, View};
 use crate::recipe::schema::Interface;
 
 const FILE: &str = "/etc/dhcpcd.conf";
@@ -11,7 +11,7 @@ const SOURCE: &str = "dhcpcd.conf(5)";
 
 pub(super) fn set(view: &mut View<'_>, interface: &Interface) -> Result<(), FsError> {
     let path = view.root().resolve(&ImagePath::new(FILE)?)?;
-    let old = view.root().text(&path, LIMIT)?.unwrap_or_default();
+    let old = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
     for family in [true, false] {
         if interface.addresses.iter().filter(|address| is_v4(address) == family).count() > 1 {
             view.block(format!(

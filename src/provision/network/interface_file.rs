@@ -4,9 +4,6 @@ use crate::fs::{Attributes, FsError};
 use crate::prepare::{Class, Content, View, Volume};
 use crate::recipe::schema::Cidr;
 
-/// Files of settings that are read have at most this size.
-pub(super) const LIMIT: u64 = 1 << 20;
-
 /// Proposes a file that describes an interface.
 pub(super) fn put(
     view: &mut View<'_>,

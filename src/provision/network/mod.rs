@@ -12,9 +12,8 @@ mod networkd;
 
 use super::cloud_config;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Step, StepError, View};
+use crate::prepare::{SETTINGS_LIMIT, Step, StepError, View};
 use crate::recipe::schema::Network;
-use interface_file::LIMIT;
 pub(super) use keyfile::uuid;
 pub(super) use manager::{Manager, manager};
 
@@ -71,7 +70,7 @@ impl Step for SetNetwork<'_> {
 fn report_network_config(view: &mut View<'_>, manager: Manager) -> Result<(), FsError> {
     let path = ImagePath::new("/network-config")?;
     let Some(_) = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
-    let text = view.boot().text(&path, LIMIT)?.unwrap_or_default();
+    let text = view.boot().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
     let active = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
     if !active("ethernets:") && !active("\"ethernets\"") {
         return Ok(());

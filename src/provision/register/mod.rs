@@ -5,7 +5,7 @@
 //! agent does with `-register` is in amazon-ssm-agent, `core/agent_parser.go`.
 
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, Step, StepError, View, Volume};
 
 /// Where a card's activation stands until the card has registered.
 pub const ACTIVATION_FILE: &str = "/var/lib/cardsmith/activation";
@@ -21,7 +21,6 @@ const UNITS: &str = "/etc/systemd/system";
 const AGENT_UNIT: &str = "amazon-ssm-agent.service";
 const SNAP_UNIT: &str = "snap.amazon-ssm-agent.amazon-ssm-agent.service";
 const SOURCE: &str = "amazon-ssm-agent, core/agent_parser.go; packaging/ubuntu/amazon-ssm-agent.service";
-const LIMIT: u64 = 1 << 20;
 
 /// Puts the first-boot registration into the image.
 pub struct Register;
@@ -77,7 +76,7 @@ fn environment(view: &mut View<'_>) -> Result<(), FsError> {
         for path in view.find(pattern)? {
             let path = view.root().resolve(&path)?;
             let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { continue };
-            let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
+            let text = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
             let found = environment_lines(&text);
             if !found.is_empty() {
                 // The strictest mode of all: whoever hid a proxy's password from users wants it hidden here, too.
@@ -128,7 +127,7 @@ fn environment_lines(text: &str) -> Vec<String> {
 }
 
 fn note_delayed_registration(view: &mut View<'_>) -> Result<(), FsError> {
-    let cmdline = view.boot().text(&ImagePath::new("/cmdline.txt")?, LIMIT)?.unwrap_or_default();
+    let cmdline = view.boot().text(&ImagePath::new("/cmdline.txt")?, SETTINGS_LIMIT)?.unwrap_or_default();
     if cmdline.split_whitespace().any(|word| word == "systemd.unit=kernel-command-line.target") {
         view.note(
             "cmdline.txt on the boot partition starts a first-boot script (Imager's firstrun.sh) instead of the usual \

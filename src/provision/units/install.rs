@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::View;
+use crate::prepare::{SETTINGS_LIMIT, View};
 use crate::printable::Printable;
 
 /// Where unit files are, the first most (systemd.unit(5), "Unit File Load Path").
 pub(crate) const DIRECTORIES: [&str; 4] =
     ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-
-const LIMIT: u64 = 1 << 20;
 
 /// What a unit's name leads to.
 pub(crate) enum Found {
@@ -81,13 +79,13 @@ fn look_exactly(view: &View<'_>, name: &str) -> Result<Found, FsError> {
         if root.stat(&real)?.is_none_or(|stat| stat.kind != FileKind::File) {
             continue;
         }
-        let mut text = root.text(&real, LIMIT)?.unwrap_or_default();
+        let mut text = root.text(&real, SETTINGS_LIMIT)?.unwrap_or_default();
         if text.is_empty() {
             return Ok(Found::Masked);
         }
         for drop_in in drop_ins(view, name)? {
             text.push('\n');
-            text.push_str(&root.text(&root.resolve(&drop_in)?, LIMIT)?.unwrap_or_default());
+            text.push_str(&root.text(&root.resolve(&drop_in)?, SETTINGS_LIMIT)?.unwrap_or_default());
         }
         return Ok(Found::File(UnitFile { path, text }));
     }

@@ -3,23 +3,22 @@
 //! Semantics"; systemd.preset(5)). Elsewhere presets are not looked at, and nothing is written.
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, View, Volume};
 
 const FILE: &str = "/etc/systemd/system-preset/00-cardsmith.preset";
 const HEAD: &str = "# Put here by cardsmith: what the recipe says about units, for systemd's first boot.\n";
-const LIMIT: u64 = 1 << 20;
 
 /// Says what becomes of a unit at the first boot.
 ///
 /// # Errors
 /// Where the image cannot be read.
 pub(super) fn report(view: &mut View<'_>, name: &str, enabled: bool) -> Result<(), FsError> {
-    let id = view.root().text(&view.root().resolve(&ImagePath::new("/etc/machine-id")?)?, LIMIT)?;
+    let id = view.root().text(&view.root().resolve(&ImagePath::new("/etc/machine-id")?)?, SETTINGS_LIMIT)?;
     if id.is_some_and(|id| id.trim() != "uninitialized") {
         return Ok(());
     }
     let path = ImagePath::new(FILE)?;
-    let old = view.root().text(&path, LIMIT)?.unwrap_or_else(|| HEAD.to_owned());
+    let old = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_else(|| HEAD.to_owned());
     let word = if enabled { "enable" } else { "disable" };
     if old.lines().any(|line| line == format!("{word} {name}")) {
         return Ok(());

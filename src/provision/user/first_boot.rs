@@ -5,11 +5,10 @@
 
 use super::databases::Databases;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, StepError, View, Volume};
 use crate::provision::cloud_config;
 use crate::provision::units::{links, report_failure};
 
-const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "userconf-pi, cancel-rename";
 const QUESTIONS: &str = "userconfig.service";
 const WIZARD: &str = "rpi-first-boot-wizard";
@@ -28,7 +27,7 @@ pub(super) fn asks_for_a_user(view: &View<'_>) -> Result<bool, FsError> {
 /// Where the image cannot be read.
 pub(super) fn other_user(view: &View<'_>) -> Result<Option<String>, FsError> {
     let text = |path: &str| -> Result<String, FsError> {
-        Ok(view.boot().text(&ImagePath::new(path)?, LIMIT)?.unwrap_or_default())
+        Ok(view.boot().text(&ImagePath::new(path)?, SETTINGS_LIMIT)?.unwrap_or_default())
     };
     if text("/firstrun.sh")?.lines().any(|line| line.contains("userconf") || line.contains("chpasswd")) {
         return Ok(Some(
@@ -94,7 +93,7 @@ pub(super) fn settle(view: &mut View<'_>, name: &str, databases: &mut Databases)
 fn set_desktop_login(view: &mut View<'_>, name: &str) -> Result<(), FsError> {
     let path = view.root().resolve(&ImagePath::new("/etc/lightdm/lightdm.conf")?)?;
     let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
-    let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
+    let text = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
     let wizard = format!("autologin-user={WIZARD}");
     let new: String = text
         .split_inclusive('\n')
@@ -132,7 +131,7 @@ pub(super) fn rename_in_sudoers(view: &mut View<'_>, old: &str, new: &str) -> Re
     for path in files {
         let path = view.root().resolve(&path)?;
         let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { continue };
-        let text = view.root().text(&path, LIMIT)?.unwrap_or_default();
+        let text = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
         let renamed: String = text
             .split_inclusive('\n')
             .map(|line| match line.strip_prefix(old) {

@@ -10,14 +10,12 @@ mod first_boot;
 mod home;
 
 use crate::fs::{Attributes, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, Step, StepError, View, Volume};
 use crate::recipe::LoadedRecipe;
 use crate::recipe::schema::User;
 use databases::{Databases, NewUser};
 
 const SOURCE: &str = "the recipe, [user]";
-/// No file of keys is larger, in bytes.
-const LIMIT: u64 = 1 << 20;
 
 /// The groups of Raspberry Pi OS's first user (pi-gen, stage2/01-sys-tweaks), in its order.
 const FIRST_USERS_GROUPS: [&str; 15] = [
@@ -143,7 +141,7 @@ impl SetUser<'_> {
         let why = "SSH wants it to be the user's own";
         view.directory(Volume::Root, &directory, owned(0o700), Class::Privilege.because(why, SOURCE))?;
         let file = directory.join("authorized_keys").map_err(FsError::from)?;
-        let old = view.root().text(&file, LIMIT)?.unwrap_or_default();
+        let old = view.root().text(&file, SETTINGS_LIMIT)?.unwrap_or_default();
         if !old.is_empty() && old != keys {
             view.note(format!("{file} of the image is replaced by {}", source.display()));
         }
@@ -159,7 +157,7 @@ fn public_keys(path: &std::path::Path) -> Result<String, StepError> {
     let failed = |what: String, next: &str| StepError::HostFile { path: path.to_owned(), what, next: next.to_owned() };
     let next = "name a file with public keys in [user] authorized-keys, such as ~/.ssh/id_ed25519.pub";
     let size = std::fs::metadata(path).map_err(|error| failed(format!("cannot be read ({error})"), next))?.len();
-    if size > LIMIT {
+    if size > SETTINGS_LIMIT {
         return Err(failed("is too large for a file of public keys".to_owned(), next));
     }
     let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read ({error})"), next))?;

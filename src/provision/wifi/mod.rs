@@ -14,11 +14,10 @@ use super::network::{Manager, manager};
 use super::stored_secret::StoredSecret;
 use super::{boot_settings, cloud_config};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, Step, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, Step, StepError, View, Volume};
 use crate::recipe::schema::Wifi;
 use crate::secrets::Secret;
 
-const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "the recipe, [network.wifi]";
 
 /// Sets the country and unblocks the radio.
@@ -89,7 +88,7 @@ fn way(view: &mut View<'_>) -> Result<Result<Way, String>, FsError> {
                     "dhcpcd needs wpa_supplicant and its hook 10-wpa_supplicant for Wi-Fi, and the image lacks one";
                 return Ok(Err(what.to_owned()));
             }
-            let settings = view.root().text(&ImagePath::new("/etc/dhcpcd.conf")?, LIMIT)?.unwrap_or_default();
+            let settings = view.root().text(&ImagePath::new("/etc/dhcpcd.conf")?, SETTINGS_LIMIT)?.unwrap_or_default();
             let off = |line: &str| {
                 let mut words = line.split(|c: char| c.is_whitespace() || c == ',');
                 words.next() == Some("nohook") && words.any(|word| word.ends_with("wpa_supplicant"))
@@ -122,7 +121,9 @@ fn country(view: &mut View<'_>, country: &str) -> Result<(), FsError> {
     const KEY: &str = "cfg80211.ieee80211_regdom=";
     let path = ImagePath::new("/cmdline.txt")?;
     let stat = view.boot().stat(&path)?.filter(|stat| stat.kind == FileKind::File);
-    let (Some(stat), Some(old)) = (stat, view.boot().text(&path, LIMIT)?.filter(|text| !text.trim().is_empty())) else {
+    let (Some(stat), Some(old)) =
+        (stat, view.boot().text(&path, SETTINGS_LIMIT)?.filter(|text| !text.trim().is_empty()))
+    else {
         view.block("the Wi-Fi country cannot be set: the boot partition has no cmdline.txt, or an empty one");
         return Ok(());
     };
@@ -158,13 +159,13 @@ fn unblock(view: &mut View<'_>, way: Way) -> Result<(), FsError> {
         let path = directory.join(&name)?;
         let attributes = view.root().stat(&path)?.map_or(Attributes::root(0o644), |stat| stat.attributes);
         let (content, why) = (Content::Bytes(b"0\n".to_vec()), "the radio is not blocked");
-        if view.root().text(&path, LIMIT)?.is_none_or(|text| text.trim() != "0") {
+        if view.root().text(&path, SETTINGS_LIMIT)?.is_none_or(|text| text.trim() != "0") {
             view.write(Volume::Root, &path, content, attributes, Class::Configuration.because(why, PI_GEN))?;
         }
     }
     let path = ImagePath::new("/var/lib/NetworkManager/NetworkManager.state")?;
     let Some(stat) = view.root().stat(&path)?.filter(|_| way == Way::Keyfile) else { return Ok(()) };
-    let old = view.root().text(&path, LIMIT)?.unwrap_or_default();
+    let old = view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
     let new: String = old
         .split_inclusive('\n')
         .map(|line| match line.split_once('=') {
@@ -195,7 +196,7 @@ fn remove_boot_file(view: &mut View<'_>) -> Result<(), FsError> {
 
 /// What cloud-init would make of network-config on the boot partition.
 fn report_network_config(view: &mut View<'_>) -> Result<(), FsError> {
-    let text = view.boot().text(&ImagePath::new("/network-config")?, LIMIT)?.unwrap_or_default();
+    let text = view.boot().text(&ImagePath::new("/network-config")?, SETTINGS_LIMIT)?.unwrap_or_default();
     if text.lines().any(|line| line.trim_start().starts_with("wifis:")) {
         view.warn(
             "network-config on the boot partition sets up Wi-Fi too: where both networks are in reach, the recipe's is \
@@ -225,7 +226,7 @@ pub fn card_network(view: &mut View<'_>, wifi: &Wifi, psk: &Secret) -> Result<St
             let path = view
                 .root()
                 .resolve(&ImagePath::new("/etc/wpa_supplicant/wpa_supplicant.conf").map_err(FsError::from)?)?;
-            let old = Zeroizing::new(view.root().text(&path, LIMIT)?.unwrap_or_default());
+            let old = Zeroizing::new(view.root().text(&path, SETTINGS_LIMIT)?.unwrap_or_default());
             let (text, stored) = supplicant::with_network(&old, wifi, psk.expose());
             (path, text, stored)
         }

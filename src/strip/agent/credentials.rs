@@ -3,9 +3,8 @@
 use zeroize::Zeroizing;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, View, Volume};
 
-const LIMIT: u64 = 1 << 20;
 const SOURCE: &str =
     "agent/managedInstances/sharedCredentials/shared_Credentials.go, common/runtimeconfig/identity_runtimeconfig.go";
 /// The section that the agent's Greengrass build shares its keys in (packaging/greengrass/amazon-ssm-agent.json).
@@ -43,7 +42,7 @@ fn shared_files(view: &mut View<'_>) -> Result<Vec<Shared>, FsError> {
     let config = ImagePath::new("/var/lib/amazon/ssm/runtimeconfig/identity_config.json")?;
     let usual = |section: &str, named| Shared { path: "/root/.aws/credentials".into(), section: section.into(), named };
     let mut found = Vec::new();
-    if let Some(text) = view.root().text(&config, LIMIT)? {
+    if let Some(text) = view.root().text(&config, SETTINGS_LIMIT)? {
         match serde_json::from_str::<serde_json::Value>(&text) {
             Ok(json) => {
                 let field = |name: &str| json.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
@@ -76,11 +75,11 @@ fn was_registered(view: &View<'_>) -> Result<bool, FsError> {
 fn remove_section(view: &mut View<'_>, path: &ImagePath, shared: &Shared) -> Result<(), FsError> {
     let path = view.root().resolve(path)?;
     let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
-    if stat.size > LIMIT {
+    if stat.size > SETTINGS_LIMIT {
         view.warn(format!("{path} has {} bytes, too many for a credentials file: it was left alone", stat.size));
         return Ok(());
     }
-    let old = Zeroizing::new(view.root().read(&path, LIMIT)?);
+    let old = Zeroizing::new(view.root().read(&path, SETTINGS_LIMIT)?);
     let sections = Sections::of(&old);
     let Some(section) = sections.text(&shared.section) else { return Ok(()) };
     if !shared.named && !is_temporary(&section) {

@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, View, Volume};
 
-const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "agent/appconfig/contracts.go";
 
 /// Proposes the settings without `Identity.CustomIdentities`. Broken JSON is left alone with a warning, as the agent
@@ -16,11 +15,11 @@ const SOURCE: &str = "agent/appconfig/contracts.go";
 pub fn propose(view: &mut View<'_>) -> Result<(), FsError> {
     let path = view.root().resolve(&ImagePath::new("/etc/amazon/ssm/amazon-ssm-agent.json")?)?;
     let Some(stat) = view.root().stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
-    if stat.size > LIMIT {
+    if stat.size > SETTINGS_LIMIT {
         view.warn(format!("{path} has {} bytes, too many for the agent's settings: it was left alone", stat.size));
         return Ok(());
     }
-    let text = String::from_utf8_lossy(&view.root().read(&path, LIMIT)?).into_owned();
+    let text = String::from_utf8_lossy(&view.root().read(&path, SETTINGS_LIMIT)?).into_owned();
     let mut settings: Value = match serde_json::from_str(&text) {
         Ok(settings) => settings,
         Err(error) => {

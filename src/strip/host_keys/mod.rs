@@ -9,9 +9,8 @@ use super::rule::{Rule, rule};
 use super::sshd::{SshdConfig, from_root};
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
 use crate::prepare::Class::Secret;
-use crate::prepare::{Class, Content, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, StepError, View, Volume};
 
-const LIMIT: u64 = 1 << 20;
 const SOURCE: &str = "sshd_config(5), HostKey; ssh-keygen(1), -A";
 const WANTS: &str = "/etc/systemd/system";
 const OWN_UNIT: &str = "cardsmith-host-keys.service";
@@ -189,10 +188,10 @@ fn quoted(path: &ImagePath) -> String {
 /// What `ssh-keygen -t` calls the key's type: as the public half says, as our script said before, else by its name.
 fn kind_of(view: &View<'_>, path: &ImagePath) -> Result<&'static str, FsError> {
     let public = ImagePath::new([path.as_bytes(), b".pub"].concat())?;
-    let script = view.root().text(&ImagePath::new(OWN_SCRIPT)?, LIMIT)?.unwrap_or_default();
+    let script = view.root().text(&ImagePath::new(OWN_SCRIPT)?, SETTINGS_LIMIT)?.unwrap_or_default();
     let end = format!(" {}", quoted(path));
     let before = script.lines().find_map(|line| line.strip_prefix("make ")?.strip_suffix(&end).map(str::to_owned));
-    let text = view.root().text(&public, LIMIT)?.or(before).unwrap_or_else(|| path.to_string());
+    let text = view.root().text(&public, SETTINGS_LIMIT)?.or(before).unwrap_or_else(|| path.to_string());
     let first = text.split_whitespace().next().unwrap_or_default().to_owned();
     Ok(if first.contains("rsa") {
         "rsa"
@@ -216,7 +215,7 @@ fn vendor_unit(view: &View<'_>) -> Result<Option<Vendor>, FsError> {
             continue;
         }
         // A link to /dev/null masks the unit: it is not a regular file, and the ones below it do not count.
-        let Some(text) = view.root().text(&view.root().resolve(&path)?, LIMIT)? else { return Ok(None) };
+        let Some(text) = view.root().text(&view.root().resolve(&path)?, SETTINGS_LIMIT)? else { return Ok(None) };
         let wanted_by: Vec<String> =
             values(&text, "WantedBy").flat_map(str::split_whitespace).map(str::to_owned).collect();
         let mut makes_keys = false;
@@ -233,8 +232,8 @@ fn script_makes_keys(view: &View<'_>, command: &str) -> Result<bool, FsError> {
     let Ok(path) = ImagePath::new(program) else { return Ok(false) };
     let path = view.root().resolve(&path)?;
     match view.root().stat(&path)? {
-        Some(stat) if stat.kind == FileKind::File && stat.size <= LIMIT => {
-            Ok(view.root().text(&path, LIMIT)?.is_some_and(|text| text.contains("ssh-keygen -A")))
+        Some(stat) if stat.kind == FileKind::File && stat.size <= SETTINGS_LIMIT => {
+            Ok(view.root().text(&path, SETTINGS_LIMIT)?.is_some_and(|text| text.contains("ssh-keygen -A")))
         }
         _ => Ok(false),
     }

@@ -6,8 +6,7 @@ mod rules;
 pub use rules::RULES;
 
 use crate::fs::{FsError, ImagePath, Tree};
-
-const LIMIT: u64 = 1 << 20;
+use crate::prepare::SETTINGS_LIMIT;
 
 /// The machine's name, if it has one of its own (hostname(5)).
 ///
@@ -15,7 +14,7 @@ const LIMIT: u64 = 1 << 20;
 /// Where the image cannot be read.
 pub(super) fn host_name(root: &dyn Tree) -> Result<Option<String>, FsError> {
     let path = root.resolve(&ImagePath::new("/etc/hostname")?)?;
-    let text = root.text(&path, LIMIT)?.unwrap_or_default();
+    let text = root.text(&path, SETTINGS_LIMIT)?.unwrap_or_default();
     let name = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(name.filter(|name| !super::rule::USUAL_NAMES.contains(name)).map(str::to_owned))
 }

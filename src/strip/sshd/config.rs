@@ -6,10 +6,9 @@ use super::glob::glob;
 use super::options;
 use super::users::{User, users};
 use crate::fs::{BadPath, FileKind, FsError, ImagePath, Tree};
+use crate::prepare::SETTINGS_LIMIT;
 
 const MAIN: &str = "/etc/ssh/sshd_config";
-/// So much of one file is read; a configuration is a few KiB.
-const LIMIT: u64 = 1 << 20;
 /// sshd gives up at this depth (servconf.h, SERVCONF_MAX_DEPTH).
 const DEEPEST: usize = 16;
 /// No configuration has so many files; a loop of Includes could have that many before it is too deep.
@@ -58,16 +57,19 @@ impl SshdConfig {
         let path = root.resolve(path)?;
         let Some(stat) = root.stat(&path)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
         self.files += 1;
-        if depth > DEEPEST || self.files > MOST_FILES || stat.size > LIMIT {
-            let why =
-                if stat.size > LIMIT { "it is too large" } else { "Includes lead to it too deep, or in a circle" };
+        if depth > DEEPEST || self.files > MOST_FILES || stat.size > SETTINGS_LIMIT {
+            let why = if stat.size > SETTINGS_LIMIT {
+                "it is too large"
+            } else {
+                "Includes lead to it too deep, or in a circle"
+            };
             let text = format!("{path}: {why}");
             if !self.unread.contains(&text) {
                 self.unread.push(text);
             }
             return Ok(());
         }
-        let content = root.read(&path, LIMIT)?;
+        let content = root.read(&path, SETTINGS_LIMIT)?;
         for line in content.split(|&byte| byte == b'\n') {
             let words = words(line);
             let Some((keyword, arguments)) = words.split_first() else { continue };

@@ -1,11 +1,10 @@
 //! The options that sshd is started with: `SSHD_OPTS` of Debian's unit, and `ExecStart` of units of one's own (sshd(8)).
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
+use crate::prepare::SETTINGS_LIMIT;
 
 use super::glob::glob;
 
-/// So much of one file is read; a unit has a few KiB.
-const LIMIT: u64 = 1 << 20;
 /// Where units are that a person made; the packaged one has no options but `SSHD_OPTS`.
 const UNITS: [&[u8]; 4] = [
     b"/etc/systemd/system/ssh*.service",
@@ -56,11 +55,11 @@ fn unquoted(text: &[u8]) -> &[u8] {
 fn text(root: &dyn Tree, path: &ImagePath, unread: &mut Vec<String>) -> Result<Vec<u8>, FsError> {
     let path = root.resolve(path)?;
     match root.stat(&path)?.filter(|stat| stat.kind == FileKind::File) {
-        Some(stat) if stat.size > LIMIT => {
+        Some(stat) if stat.size > SETTINGS_LIMIT => {
             unread.push(format!("{path}: it is too large"));
             Ok(Vec::new())
         }
-        Some(_) => root.read(&path, LIMIT),
+        Some(_) => root.read(&path, SETTINGS_LIMIT),
         None => Ok(Vec::new()),
     }
 }

@@ -1,13 +1,11 @@
 //! Where Wi-Fi networks of a rule are: at its places, where links there lead, and where other settings say.
 
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{View, Volume, pattern};
+use crate::prepare::{SETTINGS_LIMIT, View, Volume, pattern};
 use crate::strip::expressions::any_matches;
 use crate::strip::named_in_settings::named;
-use crate::strip::proposal::found;
+use crate::strip::proposal::{behind, found};
 use crate::strip::rule::{Counts, Rule};
-
-use super::take_out::LIMIT;
 
 /// A file with networks: its name, and where it stands if that name is a link.
 pub(super) struct Place {
@@ -49,17 +47,10 @@ const NAMED_BY: &[(&str, &[&str], &str, Names)] = &[
 pub(super) fn found_by(rule: &Rule, view: &View<'_>) -> Result<Vec<Place>, FsError> {
     let mut there: Vec<Place> = Vec::new();
     for (volume, path) in found(rule, view)? {
-        there.push(Place { volume, file: path.clone(), path });
+        let file = behind(&view.tree(volume), &path)?;
+        there.push(Place { volume, path, file });
     }
     let mut more = Vec::new();
-    for place in rule.places {
-        let volume = pattern::volume_of(place);
-        for path in view.find(place)? {
-            if view.tree(volume).stat(&path)?.is_some_and(|stat| stat.kind == FileKind::Symlink) {
-                more.push((volume, path, Names::Settings));
-            }
-        }
-    }
     for (_, settings, expression, names) in NAMED_BY.iter().filter(|(id, ..)| *id == rule.id) {
         more.extend(named(view, settings, expression)?.into_iter().map(|path| (Volume::Root, path, *names)));
     }
@@ -78,8 +69,8 @@ pub(super) fn found_by(rule: &Rule, view: &View<'_>) -> Result<Vec<Place>, FsErr
 fn holds(rule: &Rule, view: &View<'_>, volume: Volume, file: &ImagePath) -> Result<bool, FsError> {
     let Some(stat) = view.tree(volume).stat(file)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(false) };
     Ok(match rule.counts {
-        Counts::Text(expressions) if stat.size <= LIMIT => {
-            any_matches(expressions, &view.tree(volume).text(file, LIMIT)?.unwrap_or_default())
+        Counts::Text(expressions) if stat.size <= SETTINGS_LIMIT => {
+            any_matches(expressions, &view.tree(volume).text(file, SETTINGS_LIMIT)?.unwrap_or_default())
         }
         _ => stat.size > 0,
     })
@@ -92,10 +83,10 @@ pub(super) fn unreadable(rule: &Rule, view: &View<'_>) -> Result<Vec<(Volume, Im
         let volume = pattern::volume_of(place);
         for path in view.find(place)? {
             let stat = view.tree(volume).stat(&path)?;
-            if !stat.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= LIMIT) {
+            if !stat.is_some_and(|stat| stat.kind == FileKind::File && stat.size <= SETTINGS_LIMIT) {
                 continue;
             }
-            let content = view.tree(volume).read(&path, LIMIT)?;
+            let content = view.tree(volume).read(&path, SETTINGS_LIMIT)?;
             // Certificates beside the profiles that name them.
             let is_certificate =
                 [&b".der"[..], b".p12", b".pfx", b".crt"].iter().any(|end| path.as_bytes().ends_with(end));

@@ -3,13 +3,11 @@
 
 use super::cut::Cut;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{Class, Content, StepError, View, Volume};
+use crate::prepare::{Class, Content, SETTINGS_LIMIT, StepError, View, Volume};
 use crate::strip::choices::Strip;
 
 /// The networks that the code here takes out.
 pub(super) const GROUP: &str = "wifi";
-/// Settings are small; what is larger is none.
-pub(super) const LIMIT: u64 = 1 << 20;
 const BY_RECIPE: &str = "the recipe, [strip] also";
 
 /// What is left of a file.
@@ -35,7 +33,7 @@ pub(super) fn take_out(
 ) -> Result<(), StepError> {
     let Some(stat) = view.tree(volume).stat(file)?.filter(|stat| stat.kind == FileKind::File) else { return Ok(()) };
     let left = match stat.size {
-        0..=LIMIT => match String::from_utf8(view.tree(volume).read(file, LIMIT)?) {
+        0..=SETTINGS_LIMIT => match String::from_utf8(view.tree(volume).read(file, SETTINGS_LIMIT)?) {
             Ok(text) => rest_of(&text),
             // A file that goes whole goes whatever it holds; to cut a part out, one has to read it.
             Err(bytes) => match rest_of(&String::from_utf8_lossy(bytes.as_bytes())) {
