@@ -118,7 +118,7 @@ pub fn contents(tree: &dyn Tree) -> BTreeMap<ImagePath, Content> {
                 FileKind::Symlink => tree.read_link(&path).ok().map(Content::Link),
                 FileKind::Directory => {
                     // A loop of directories makes paths longer, and nothing else.
-                    if path.components().count() < 30 {
+                    if path.components().count() < 8 {
                         ahead.push(path.clone());
                     }
                     Some(Content::Directory)
