@@ -1,6 +1,7 @@
 //! Who is in `/etc/passwd` (passwd(5)).
 
-use super::reader::{AuditError, AuditImage};
+use super::error::AuditError;
+use super::reader::AuditImage;
 
 /// One account. Its fields are bytes, as names are.
 pub struct Account {

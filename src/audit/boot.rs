@@ -1,7 +1,9 @@
 //! The boot partition, with the audit's own eyes.
 
+use super::error::AuditError;
+use super::files::READ_LIMIT;
 use super::places::is_like;
-use super::reader::{AuditError, AuditImage, READ_LIMIT};
+use super::reader::AuditImage;
 use crate::read_limited::read_beginning;
 
 /// So deep are directories gone into.

@@ -5,7 +5,11 @@
 mod accounts;
 mod boot;
 mod boot_chains;
+mod error;
+mod eyes;
+mod files;
 mod finding;
+mod homes;
 mod inode_tables;
 mod listings;
 mod live_ranges;
@@ -26,11 +30,12 @@ mod told;
 mod tree;
 mod unread;
 
+pub use error::AuditError;
 pub use finding::{Finding, Severity};
 pub use options::{AuditOptions, Kind};
 pub use path_stat::PathStat;
 pub use place::Place;
-pub use reader::{AuditError, AuditImage};
+pub use reader::AuditImage;
 pub use report::Report;
 pub use rule::Rule;
 pub use rules::{find_rule, rules, rules_named};

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use ext4_view::{FileType, Metadata};
 
+use super::error::AuditError;
 use super::finding::Severity;
 use super::inode_tables;
 use super::place::Place;
-use super::reader::{AuditError, AuditImage};
+use super::reader::AuditImage;
 use super::rule::Rule;
 
 type Found = (Rule, Place, String);

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 
 use ext4_view::FileType;
 
+use super::error::AuditError;
 use super::path_stat::PathStat;
-use super::reader::{AuditError, AuditImage};
+use super::reader::AuditImage;
 use crate::printable::Printable;
 
 /// So deep are directories gone into for `**`.

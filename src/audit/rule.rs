@@ -1,9 +1,10 @@
 //! What a rule is: written by hand, or made from a row of the strip table.
 
+use super::error::AuditError;
 use super::finding::Severity;
 use super::options::AuditOptions;
 use super::place::Place;
-use super::reader::{AuditError, AuditImage};
+use super::reader::AuditImage;
 use crate::strip;
 
 /// Takes what a rule finds: the place (a path or region of the image) and one or two sentences.

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use ext4_view::{Metadata, Path};
 
+use super::error::{AuditError, absent, shown};
 use super::listings::Listing;
 use super::path_stat::PathStat;
-use super::reader::{AuditError, AuditImage, absent, shown};
+use super::reader::AuditImage;
 
 impl AuditImage {
     /// What is in a directory; nothing where there is none. Links in its path are followed.

@@ -2,9 +2,10 @@
 
 use ext4_view::FileType;
 
+use crate::audit::error::AuditError;
 use crate::audit::finding::Severity;
 use crate::audit::options::{AuditOptions, Kind};
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, Look, Rule};
 
 /// Where cardsmith puts a card's activation; the register unit removes it after success.

@@ -1,9 +1,10 @@
 //! Who may log in by key.
 
 use crate::audit::accounts::Account;
+use crate::audit::error::AuditError;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, Look, Rule};
 
 /// `authorized-keys`

@@ -14,8 +14,9 @@ mod swap;
 mod system;
 mod table;
 
+use super::error::AuditError;
 use super::options::AuditOptions;
-use super::reader::{AuditError, AuditImage};
+use super::reader::AuditImage;
 use super::rule::{Found, Look, Rule};
 use crate::strip;
 

@@ -1,9 +1,10 @@
 //! What rules of a recipe's own name.
 
+use crate::audit::error::AuditError;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
 use crate::audit::place::Place;
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, Look, Rule};
 
 /// `strip-rule`

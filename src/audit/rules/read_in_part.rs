@@ -1,8 +1,9 @@
 //! What the other rules did not read to its end.
 
+use crate::audit::error::AuditError;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, Look, Rule};
 
 /// `read-in-part`

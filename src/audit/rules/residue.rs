@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
+use crate::audit::error::AuditError;
 use crate::audit::finding::Severity;
 use crate::audit::live_ranges::live_ranges;
 use crate::audit::options::AuditOptions;
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, Look, Rule};
 use crate::digest::Sha256Digest;
 use crate::image::ReadAt;

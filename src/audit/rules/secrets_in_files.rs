@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use ext4_view::FileType;
 
+use crate::audit::error::AuditError;
 use crate::audit::finding::Severity;
 use crate::audit::looked_through::LookedThrough;
 use crate::audit::options::AuditOptions;
 use crate::audit::path_stat::PathStat;
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, Look, Rule};
 use crate::audit::secret_forms::form_in;
 use crate::strip::forms::scope;

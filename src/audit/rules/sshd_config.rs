@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::error::AuditError;
+use crate::audit::reader::AuditImage;
 
 /// sshd's own limit (servconf.h, SERVCONF_MAX_DEPTH).
 const DEEPEST: usize = 16;

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use ext4_view::FileType;
 use regex_lite::RegexBuilder;
 
+use crate::audit::error::AuditError;
 use crate::audit::finding::Severity;
 use crate::audit::options::AuditOptions;
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, Look, Rule};
 use crate::strip::swap::{LOOKED_IN, MADE_BY, MARKS, MOST, NAMED_IN, PAGES, SMALLEST, USUAL};
 

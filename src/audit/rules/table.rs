@@ -6,8 +6,9 @@ use std::collections::{HashMap, HashSet};
 use ext4_view::FileType;
 use regex_lite::{Regex, RegexBuilder};
 
+use crate::audit::error::AuditError;
 use crate::audit::place::Place;
-use crate::audit::reader::{AuditError, AuditImage};
+use crate::audit::reader::AuditImage;
 use crate::audit::rule::{Found, remedy};
 use crate::audit::telling_rows::Told;
 use crate::strip::{Counts, Rule, USUAL_NAMES};

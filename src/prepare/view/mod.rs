@@ -1,21 +1,20 @@
 //! What a step sees: the image with all edits so far applied, and the pen to propose more.
 
+mod telling;
+
+pub use telling::SETTINGS_LIMIT;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::content::Content;
-use super::edited_tree::EditedTree;
-use super::listings::Listings;
-use super::pattern;
-use super::plan::{Change, Class, Edit, Finding, Plan, Reason, Severity, Volume};
-use super::proposed::Proposed;
 use crate::fs::clock::Clock;
 use crate::fs::{Attributes, FileKind, FsError, ImagePath, Tree};
-use crate::units::ByteSize;
-
-/// So much is read of a file of settings; they have a few KiB. A larger one is no file of settings, and is never passed
-/// over in silence.
-pub const SETTINGS_LIMIT: u64 = 1 << 20;
+use crate::prepare::content::Content;
+use crate::prepare::edited_tree::EditedTree;
+use crate::prepare::listings::Listings;
+use crate::prepare::pattern;
+use crate::prepare::plan::{Change, Class, Edit, Plan, Reason, Volume};
+use crate::prepare::proposed::Proposed;
 
 /// The root and boot file systems of an image as they would be after the edits proposed so far.
 pub struct View<'a> {
@@ -51,31 +50,6 @@ impl<'a> View<'a> {
             self.warn(text);
         }
         self.proposed.plan
-    }
-
-    /// What a file holds that may name something, links followed; `None` where there is no regular file, or links lead in
-    /// a circle. One that has more than `limit` bytes is not read, and the plan warns of that.
-    ///
-    /// # Errors
-    /// Where the image cannot be read.
-    pub fn read_up_to(&self, volume: Volume, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
-        let tree = self.tree(volume);
-        let file = match tree.resolve(path) {
-            Ok(file) => file,
-            Err(FsError::LinkLoop { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match tree.stat(&file)?.filter(|stat| stat.kind == FileKind::File) {
-            Some(stat) if stat.size > limit => {
-                let place = volume.place(&file);
-                let text =
-                    format!("{place} was not read: it has {}, more than such a file should have", ByteSize(stat.size));
-                self.unread.borrow_mut().insert((self.step, text));
-                Ok(None)
-            }
-            Some(_) => tree.read(&file, limit).map(Some),
-            None => Ok(None),
-        }
     }
 
     /// The edits so far.
@@ -118,46 +92,6 @@ impl<'a> View<'a> {
     /// Where the image cannot be read.
     pub fn led_astray(&self, pattern: &str) -> Result<Vec<(ImagePath, ImagePath)>, FsError> {
         pattern::led_astray(&self.root(), &self.boot(), &self.listings, pattern)
-    }
-
-    /// Says something without changing anything.
-    pub fn note(&mut self, text: impl Into<String>) {
-        self.say(Severity::Note, text.into());
-    }
-
-    /// Says something that a person should look at.
-    pub fn warn(&mut self, text: impl Into<String>) {
-        self.say(Severity::Warning, text.into());
-    }
-
-    /// Says what a rule of the strip table found and leaves, and where: the first few places begin the text, and the
-    /// finding has them all.
-    pub fn leave(&mut self, rule: &'static str, severity: Severity, places: Vec<String>, text: &str) {
-        self.tell(Some(rule), severity, places, text);
-    }
-
-    /// As [`View::leave`], of what is no single rule's.
-    pub fn leave_places(&mut self, severity: Severity, places: Vec<String>, text: &str) {
-        self.tell(None, severity, places, text);
-    }
-
-    fn tell(&mut self, rule: Option<&'static str>, severity: Severity, places: Vec<String>, text: &str) {
-        /// So many places are named in one line for a person.
-        const MOST_NAMED: usize = 5;
-        let mut shown: Vec<&str> = places.iter().take(MOST_NAMED).map(String::as_str).collect();
-        let more = places.len().checked_sub(MOST_NAMED).filter(|more| *more > 0).map(|more| format!("{more} more"));
-        shown.extend(more.as_deref());
-        let text = format!("{} {text}", shown.join(", "));
-        self.proposed.plan.findings.push(Finding { step: self.step, rule, severity, text, places });
-    }
-
-    /// Says that something the recipe asks for cannot be done on this image: plans show it, golden images are not made.
-    pub fn block(&mut self, text: impl Into<String>) {
-        self.say(Severity::Blocker, text.into());
-    }
-
-    fn say(&mut self, severity: Severity, text: String) {
-        self.proposed.plan.findings.push(Finding { step: self.step, rule: None, severity, text, places: Vec::new() });
     }
 
     /// The same view with this time, for what a file of the image says about when it was changed.
