@@ -273,6 +273,19 @@ fn a_card_that_folds_addresses_at_an_odd_size_is_found_when_the_image_is_verifie
 }
 
 #[test]
+fn what_is_written_again_is_no_pass_where_it_goes_over_what_was_right() {
+    // The image's last range comes out in its first, behind the head; nothing else of it meets anything.
+    let fault = || vec![Fault::FoldsAt((11 << 20) + 12288)];
+    let options = WriteOptions { probe: false, ..WriteOptions::default() };
+    for options in [options, WriteOptions { unused_space: UnusedSpace::Keep, ..options }] {
+        let card = FaultyCard::holding(old(), fault());
+        let failure = write_with(&card, &card_image(&image()), options, &AtomicBool::new(false)).unwrap_err();
+        assert_eq!((failure.stage, failure.kind), (Stage::Verify, FailureKind::Verification), "{failure:?}");
+        assert!(!boots(&card.bytes()));
+    }
+}
+
+#[test]
 fn a_card_that_is_pulled_out_fails_and_its_state_is_known_unless_it_was_being_sealed() {
     let good = FaultyCard::holding(old(), vec![]);
     write(&good, &card_image(&image())).unwrap();
