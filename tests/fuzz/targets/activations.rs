@@ -7,7 +7,7 @@ use cardsmith::activation::ActivationFile;
 
 /// No error repeats what stands in a cell: a code may stand in the wrong column.
 pub fn run(input: &[u8]) {
-    let mut file = tempfile::NamedTempFile::new_in("/dev/shm").expect("a temporary file");
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(input).expect("room for it");
     match ActivationFile::open(file.path()) {
         Ok(activations) => {
