@@ -108,7 +108,7 @@ pub fn flash(dice: &mut Dice) -> usize {
     });
     let (aws, cards) = (FakeSsm::start(), tempfile::TempDir::new_in(home.path("demo")).unwrap());
     let ledger = cards.path().join("ledger.sqlite3");
-    let mut flash = home.command(["flash", "aws.manifest.json", "--to"]);
+    let mut flash = home.command(["flash", "aws.manifest.json", "--allow-role", "nodes", "--to"]);
     flash.arg(cards.path().join("1.img")).arg("--to").arg(cards.path().join("2.img")).arg("--ledger").arg(&ledger);
     flash.envs(aws.env()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Half at a boundary between two acts, half at no boundary at all.
