@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::choices::Strip;
 use super::forms::{self, FORMS, paths, scope};
 use super::packages::of_packages;
-use super::proposal::found;
+use super::proposal::{behind, found};
 use super::subjects::rules;
 use crate::fs::{Entry, FileKind, FsError, ImagePath, Stat, Tree};
 use crate::prepare::{Severity, Step, StepError, View, Volume};
@@ -63,11 +63,8 @@ fn named_by_rules(view: &View<'_>) -> Result<HashSet<(Volume, ImagePath)>, FsErr
     for rule in rules() {
         for (volume, path) in found(rule, view)? {
             // What a link leads to is the rule's as well.
-            match view.tree(volume).resolve(&path) {
-                Ok(file) => named.extend([(volume, path), (volume, file)]),
-                Err(FsError::LinkLoop { .. }) => named.extend([(volume, path)]),
-                Err(error) => return Err(error),
-            }
+            let file = behind(&view.tree(volume), &path)?;
+            named.extend([(volume, path), (volume, file)]);
         }
     }
     Ok(named)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::expressions::compiled;
 use crate::fs::{FsError, ImagePath};
-use crate::prepare::{SETTINGS_LIMIT, View, Volume};
+use crate::prepare::{View, Volume};
 
 /// The paths that an expression finds in the settings at `places`, links to the settings followed. They are as they are
 /// written. Devices are no files of the image.
@@ -21,12 +21,8 @@ pub(super) fn named(
     for place in places {
         for path in view.find(place)? {
             // One character for each byte: expressions are for text, and names need not be any.
-            let text: String = view
-                .read_up_to(Volume::Root, &path, SETTINGS_LIMIT)?
-                .unwrap_or_default()
-                .into_iter()
-                .map(char::from)
-                .collect();
+            let text: String =
+                view.read_settings(Volume::Root, &path)?.unwrap_or_default().into_iter().map(char::from).collect();
             for found in regex.captures_iter(&text) {
                 let name: Vec<u8> = found.get(1).map_or("", |name| name.as_str()).chars().filter_map(byte).collect();
                 if let Ok(path) = ImagePath::new(name.trim_ascii())

@@ -51,11 +51,12 @@ impl View<'_> {
     }
 
     /// What a file holds that may name something, links followed; `None` where there is no regular file, or links lead in
-    /// a circle. One that has more than `limit` bytes is not read, and the plan warns of that.
+    /// a circle. One that is larger than [`SETTINGS_LIMIT`] is not read, and the plan
+    /// warns of that.
     ///
     /// # Errors
     /// Where the image cannot be read.
-    pub fn read_up_to(&self, volume: Volume, path: &ImagePath, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
+    pub fn read_settings(&self, volume: Volume, path: &ImagePath) -> Result<Option<Vec<u8>>, FsError> {
         let tree = self.tree(volume);
         let file = match tree.resolve(path) {
             Ok(file) => file,
@@ -63,14 +64,14 @@ impl View<'_> {
             Err(error) => return Err(error),
         };
         match tree.stat(&file)?.filter(|stat| stat.kind == FileKind::File) {
-            Some(stat) if stat.size > limit => {
+            Some(stat) if stat.size > SETTINGS_LIMIT => {
                 let place = volume.place(&file);
                 let text =
                     format!("{place} was not read: it has {}, more than such a file should have", ByteSize(stat.size));
                 self.unread.borrow_mut().insert((self.step, text));
                 Ok(None)
             }
-            Some(_) => tree.read(&file, limit).map(Some),
+            Some(_) => tree.read(&file, SETTINGS_LIMIT).map(Some),
             None => Ok(None),
         }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::choices::Strip;
 use crate::fs::{FileKind, FsError, ImagePath, Tree};
-use crate::prepare::{SETTINGS_LIMIT, StepError, View, Volume, pattern};
+use crate::prepare::{StepError, View, Volume, pattern};
 use crate::printable::Printable;
 
 const DATA: &str = "/var/lib/amazon/ssm";
@@ -37,7 +37,7 @@ fn data(name: &str) -> Result<ImagePath, FsError> {
 }
 
 fn json(view: &View<'_>, path: &ImagePath) -> Result<Option<Value>, FsError> {
-    Ok(view.read_up_to(Volume::Root, path, SETTINGS_LIMIT)?.and_then(|text| serde_json::from_slice(&text).ok()))
+    Ok(view.read_settings(Volume::Root, path)?.and_then(|text| serde_json::from_slice(&text).ok()))
 }
 
 fn text_field(json: &Value, name: &str) -> Option<String> {
