@@ -51,8 +51,7 @@ impl View<'_> {
     }
 
     /// What a file holds that may name something, links followed; `None` where there is no regular file, or links lead in
-    /// a circle. One that is larger than [`SETTINGS_LIMIT`] is not read, and the plan
-    /// warns of that.
+    /// a circle. One that is larger than [`SETTINGS_LIMIT`] is not read, and the plan warns of that.
     ///
     /// # Errors
     /// Where the image cannot be read.
